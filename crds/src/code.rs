@@ -1,0 +1,120 @@
+//! The registry of error codes: one stable name per failure, the same on the terminal, in JSON lines,
+//! in `.status.failure.code` and as the Lambda error type.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose fault a failure is; decides the exit code and whether another attempt can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The composition, its variables or its files: the same input fails again. Exit code 2.
+    Composition,
+    /// Ours or the machine's, and another attempt may succeed. Exit code 1.
+    Transient,
+    /// Ours or the machine's, and somebody must act first: a program, a right or a file is missing. Exit code 1.
+    Permanent,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $fault:ident;)*) => {
+        /// A stable error code. Codes that upstream also has keep upstream's spelling and meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[allow(clippy::enum_variant_names, reason = "the names are the wire's")]
+        pub enum Code { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
+
+        impl Code {
+            /// Every code, in the order of the registry.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code as it is spelled everywhere.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $name,)* } }
+
+            /// Whose fault a failure with this code is.
+            #[must_use]
+            pub const fn fault(self) -> Fault { match self { $(Self::$variant => Fault::$fault,)* } }
+        }
+    };
+}
+
+codes! {
+    /// The project folder does not exist or is not a folder.
+    ProjectNotFound = "PROJECT_NOT_FOUND", Composition;
+    /// The project has no `index.html`.
+    EntryNotFound = "ENTRY_NOT_FOUND", Composition;
+    /// A link or a reference leads out of the project folder.
+    PathOutsideProject = "PATH_OUTSIDE_PROJECT", Composition;
+    /// The composition root is missing or one of its attributes cannot be used.
+    CompositionInvalid = "COMPOSITION_INVALID", Composition;
+    /// Neither the root nor a timeline says how long the composition lasts.
+    DurationUnknown = "DURATION_UNKNOWN", Composition;
+    /// The duration is zero, negative, not a number or above 24 hours (upstream's code and limit).
+    DurationOutOfRange = "DISTRIBUTED_DURATION_OUT_OF_RANGE", Composition;
+    /// Variables are not a JSON object, or a value does not fit its declaration.
+    VariablesInvalid = "VARIABLES_INVALID", Composition;
+    /// A script threw and the page is not ready, or a timeline is missing, because of it.
+    ScriptError = "SCRIPT_ERROR", Composition;
+    /// The page did not become ready before the deadline.
+    PageNotReady = "PAGE_NOT_READY", Composition;
+    /// A font cannot be had deterministically (upstream's code).
+    FontFetchFailed = "FONT_FETCH_FAILED", Composition;
+    /// The composition asks for a resource on the network.
+    RemoteAssetUnsupported = "REMOTE_ASSET_UNSUPPORTED", Composition;
+    /// The composition uses something this renderer cannot draw rightly yet.
+    FeatureUnsupported = "FEATURE_UNSUPPORTED", Composition;
+    /// The render configuration contradicts itself or the composition.
+    ConfigInvalid = "CONFIG_INVALID", Composition;
+    /// A file of the plan is missing or unreadable (upstream's code).
+    MissingPlanArtifact = "MISSING_PLAN_ARTIFACT", Permanent;
+    /// The plan folder was changed after planning (upstream's code).
+    PlanHashMismatch = "PLAN_HASH_MISMATCH", Permanent;
+    /// A plan or an event of a protocol this build does not speak (upstream's code).
+    PlanProtocolUnsupported = "PLAN_PROTOCOL_UNSUPPORTED", Permanent;
+    /// The plan has no chunk of this index (upstream's code).
+    ChunkIndexOutOfRange = "CHUNK_INDEX_OUT_OF_RANGE", Permanent;
+    /// A chunk is truncated, of another plan, or in the wrong place.
+    ChunkInvalid = "CHUNK_INVALID", Transient;
+    /// The plan was made with other libav libraries (upstream's code).
+    FfmpegVersionMismatch = "FFMPEG_VERSION_MISMATCH", Permanent;
+    /// The plan was made with another browser build.
+    BrowserVersionMismatch = "BROWSER_VERSION_MISMATCH", Permanent;
+    /// No usable headless-shell was found.
+    BrowserNotFound = "BROWSER_NOT_FOUND", Permanent;
+    /// The browser ended or broke the protocol.
+    BrowserFailed = "BROWSER_FAILED", Transient;
+    /// Nothing moved for the time allowed.
+    NoProgress = "NO_PROGRESS", Transient;
+    /// libav has no such encoder or refused its settings.
+    EncoderUnavailable = "ENCODER_UNAVAILABLE", Permanent;
+    /// libav failed while encoding or writing.
+    EncodeFailed = "ENCODE_FAILED", Transient;
+    /// The npm asset cache is missing or changed.
+    AssetCacheInvalid = "ASSET_CACHE_INVALID", Permanent;
+    /// The disk is full.
+    DiskFull = "DISK_FULL", Transient;
+    /// A file or folder may not be written.
+    NotWritable = "NOT_WRITABLE", Permanent;
+    /// The user or the system asked the process to stop.
+    Interrupted = "INTERRUPTED", Transient;
+    /// Any other failure of a file operation.
+    IoFailed = "IO_FAILED", Transient;
+    /// The `hf-producer` program was not found or cannot be started.
+    ProducerNotFound = "PRODUCER_NOT_FOUND", Permanent;
+    /// A producer process was killed or ended without an answer.
+    ProducerCrashed = "PRODUCER_CRASHED", Transient;
+    /// The spec of the object cannot be acted on.
+    SpecInvalid = "SPEC_INVALID", Composition;
+}
+
+impl Code {
+    /// True when another attempt with the same input may succeed by itself.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(self.fault(), Fault::Transient)
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,31 @@
+//! Every type that crosses a process boundary as text: the custom resources, the lines `hf-producer` prints,
+//! the plan's descriptor, the Lambda events and the registry of error codes.
+//!
+//! Reading order: [`render`] and [`stack`] (what a user writes), [`condition`] (what the controller answers),
+//! [`manifest`] (a YAML file becomes checked objects), [`line`] (what the producer tells), [`event`] (Lambda).
+//!
+//! This crate never reads a file, a clock, the environment or the network, and never decides anything:
+//! everybody depends on it, so it stays inert.
+
+pub mod code;
+pub mod condition;
+pub mod event;
+pub mod line;
+pub mod manifest;
+pub mod quality;
+pub mod rate;
+pub mod render;
+pub mod schema;
+pub mod stack;
+
+pub use code::{Code, Fault};
+pub use line::{Failure, Line, Stage};
+pub use quality::Quality;
+pub use rate::FrameRate;
+pub use render::{Render, RenderSpec, RenderStatus};
+pub use stack::{HyperframesStack, HyperframesStackSpec, HyperframesStackStatus};
+
+/// API group of every custom resource.
+pub const GROUP: &str = "hyperframes.io";
+/// The one served version.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,242 @@
+//! A document against the schema of its kind.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use jsonschema::{ValidationError, error::ValidationErrorKind};
+use kube::CustomResourceExt;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Manifest, Object, Problem, scalar,
+    tree::{Kind, Node},
+};
+use crate::{GROUP, HyperframesStack, Render, VERSION, schema::object_schema};
+
+/// Checks one document; adds either its object or its problems.
+pub(super) fn document(root: &Node, manifest: &mut Manifest) {
+    let mut problems = Vec::new();
+    let value = to_json(root, "", &mut problems);
+    if value.is_null() && problems.is_empty() {
+        return;
+    }
+    match kind_of(root, &value, &mut problems) {
+        Some("Render") => {
+            check::<Render>(&RENDER, root, value, &mut problems, manifest, |render| Object::Render(Box::new(render)));
+        }
+        Some("HyperframesStack") => {
+            check::<HyperframesStack>(&STACK, root, value, &mut problems, manifest, |stack| {
+                Object::Stack(Box::new(stack))
+            });
+        }
+        _ => {}
+    }
+    manifest.problems.append(&mut problems);
+}
+
+/// The schema of a kind, ready to use.
+struct Schema {
+    raw: Value,
+    validator: jsonschema::Validator,
+}
+
+static RENDER: LazyLock<Schema> = LazyLock::new(Schema::of::<Render>);
+static STACK: LazyLock<Schema> = LazyLock::new(Schema::of::<HyperframesStack>);
+
+impl Schema {
+    fn of<K: CustomResourceExt>() -> Self {
+        let raw = object_schema::<K>();
+        let mut strict = raw.clone();
+        close(&mut strict);
+        strict["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
+        strict["properties"]["metadata"] = metadata_schema();
+        for unchecked in ["apiVersion", "kind", "status"] {
+            strict["properties"][unchecked] = json!({});
+        }
+        let validator = jsonschema::validator_for(&strict)
+            .unwrap_or_else(|error| unreachable!("our own schema is valid, a test reads it: {error}"));
+        Self { raw, validator }
+    }
+}
+
+/// Unknown fields are errors wherever the schema names the known ones.
+fn close(node: &mut Value) {
+    match node {
+        Value::Object(fields) => {
+            if fields.contains_key("properties") && !fields.contains_key("x-kubernetes-preserve-unknown-fields") {
+                fields.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+            fields.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// What a user may write under `metadata`, and what an exported object carries and we ignore.
+fn metadata_schema() -> Value {
+    let strings = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let mut schema = json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": {
+            "name": { "type": "string", "maxLength": 253, "pattern": "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$" },
+            "namespace": { "type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" },
+            "labels": strings,
+            "annotations": strings,
+        },
+    });
+    let exported = ["creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generation"];
+    let server = ["managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid"];
+    for field in exported.into_iter().chain(server) {
+        schema["properties"][field] = json!({});
+    }
+    schema
+}
+
+/// The tree as JSON; notes duplicate keys and scalars that mean different things to different readers.
+fn to_json(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Value {
+    match &node.kind {
+        Kind::Scalar { text, plain: false } => text.as_str().into(),
+        Kind::Scalar { text, plain: true } => {
+            problems.extend(scalar::trap(text).map(|message| node.problem(field, message)));
+            scalar::resolve(text).unwrap_or_else(|| {
+                problems.push(node.problem(field, format!("{text} is not a number JSON can hold")));
+                Value::Null
+            })
+        }
+        Kind::List(items) => {
+            let item = |(index, item)| to_json(item, &format!("{field}[{index}]"), problems);
+            items.iter().map(|item| &**item).enumerate().map(item).collect()
+        }
+        Kind::Map(entries) => {
+            let mut seen = HashSet::new();
+            let mut map = Map::new();
+            for (key, value) in entries {
+                let Kind::Scalar { text, plain } = &key.kind else {
+                    problems.push(key.problem(field, "a key must be a word, not a list or a map"));
+                    continue;
+                };
+                let path = join(field, text);
+                if *plain {
+                    problems.extend(scalar::trap(text).map(|message| key.problem(&path, message)));
+                }
+                if *plain && text == "<<" {
+                    problems.push(key.problem(&path, "merge keys are not supported: write the fields out"));
+                    continue;
+                }
+                if !seen.insert(text) {
+                    problems.push(key.problem(&path, "this key stands here twice: remove one"));
+                }
+                map.insert(text.clone(), to_json(value, &path, problems));
+            }
+            Value::Object(map)
+        }
+    }
+}
+
+fn kind_of<'v>(root: &Node, value: &'v Value, problems: &mut Vec<Problem>) -> Option<&'v str> {
+    let Value::Object(fields) = value else {
+        problems.push(root.problem("", "a document must be a map with apiVersion, kind, metadata and spec"));
+        return None;
+    };
+    let mut is = |field: &str, known: &[&str]| {
+        let text = fields.get(field).and_then(Value::as_str).filter(|text| known.contains(text));
+        if text.is_none() {
+            let place = root.get(field).unwrap_or(root);
+            problems.push(place.problem(field, format!("must be {}", known.join(" or "))));
+        }
+        text
+    };
+    let version = is("apiVersion", &[&format!("{GROUP}/{VERSION}")]).is_some();
+    is("kind", &["Render", "HyperframesStack"]).filter(|_| version)
+}
+
+fn check<K: serde::de::DeserializeOwned>(
+    schema: &Schema,
+    root: &Node,
+    mut value: Value,
+    problems: &mut Vec<Problem>,
+    manifest: &mut Manifest,
+    wrap: impl Fn(K) -> Object,
+) {
+    forget_server_fields(&mut value);
+    let before = problems.len();
+    for error in schema.validator.iter_errors(&value) {
+        schema_problems(root, &error, problems);
+    }
+    let mut value = kube_cel::apply_defaults(&schema.raw, &value);
+    // As in an API server, rules are only asked about an object that has the right shape.
+    if problems.len() == before
+        && let Err(errors) = kube_cel::Validator::new().validate(&schema.raw, &value, None)
+    {
+        for error in errors.into_vec() {
+            let segments: Vec<_> = error.field_path.split('.').filter(|part| !part.is_empty()).collect();
+            problems.push(locate(root, &segments).problem(&error.field_path, error.message));
+        }
+    }
+    if problems.is_empty() {
+        forget_server_fields(&mut value);
+        match serde_json::from_value(value) {
+            Ok(object) => manifest.objects.push(wrap(object)),
+            Err(error) => problems.push(root.problem("", error.to_string())),
+        }
+    }
+}
+
+/// An exported object brings its status and bookkeeping along; the controller that reads it keeps its own.
+fn forget_server_fields(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
+        let user = ["name", "namespace", "labels", "annotations"];
+        let known = metadata_schema();
+        metadata.retain(|key, _| user.contains(&key.as_str()) || known["properties"].get(key).is_none());
+    }
+}
+
+fn schema_problems(root: &Node, error: &ValidationError<'_>, problems: &mut Vec<Problem>) {
+    let pointer = error.instance_path().to_string();
+    let segments: Vec<_> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+    let segments: Vec<_> = segments.iter().map(String::as_str).collect();
+    let field = segments.iter().fold(String::new(), |path, part| join(&path, part));
+    let node = locate(root, &segments);
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            problems.extend(unexpected.iter().map(|name| {
+                let key = node.key(name).unwrap_or(node);
+                key.problem(&join(&field, name), "unknown field")
+            }));
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            problems.push(node.problem(&join(&field, name), "is missing"));
+        }
+        _ => problems.push(node.problem(&field, error.to_string())),
+    }
+}
+
+/// The node at a path, or the deepest one on the way that was written.
+fn locate<'n>(root: &'n Node, segments: &[&str]) -> &'n Node {
+    let mut node = root;
+    for segment in segments {
+        let child = match &node.kind {
+            Kind::List(items) => segment.parse::<usize>().ok().and_then(|index| items.get(index)).map(|item| &**item),
+            Kind::Map(_) | Kind::Scalar { .. } => node.get(segment),
+        };
+        match child {
+            Some(child) => node = child,
+            None => break,
+        }
+    }
+    node
+}
+
+fn join(path: &str, part: &str) -> String {
+    match (path.is_empty(), part.parse::<usize>().is_ok()) {
+        (true, _) => part.to_owned(),
+        (false, true) => format!("{path}[{part}]"),
+        (false, false) => format!("{path}.{part}"),
+    }
+}

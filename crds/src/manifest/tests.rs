@@ -1,0 +1,158 @@
+use super::*;
+
+/// Parses a Render whose spec is `spec` and compares every problem, position included.
+#[track_caller]
+fn check_spec(spec: &str, expected: &[&str]) {
+    let indented: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    check(
+        &format!("apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {{name: a}}\nspec:\n{indented}"),
+        expected,
+    );
+}
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let manifest = parse(text);
+    let problems: Vec<_> = manifest.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, expected);
+}
+
+fn render(text: &str) -> Render {
+    let manifest = parse(text);
+    assert_eq!(manifest.problems, []);
+    match manifest.objects.into_iter().next() {
+        Some(Object::Render(render)) => *render,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+const HELLO: &str =
+    "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: hello}\nspec: {source: {path: .}}\n";
+
+#[test]
+fn defaults_are_the_schemas() {
+    let spec = render(HELLO).spec;
+    assert_eq!(spec.output.quality, crate::Quality::Standard);
+    assert_eq!(spec.output.fps, None);
+    assert_eq!(spec.retry.limit, 2);
+    assert_eq!(spec.desired_state, crate::render::DesiredState::Running);
+}
+
+#[test]
+fn a_frame_rate_is_an_integer_or_a_fraction() {
+    for fps in ["30", "\"30\"", "30000/1001", "\"30000/1001\""] {
+        let text = HELLO.replace("spec: {", &format!("spec: {{output: {{fps: {fps}}}, "));
+        assert!(render(&text).spec.output.fps.is_some(), "{fps}");
+    }
+    let refused =
+        "6:8: spec.output.fps: a frame rate is a whole number (30) or a fraction (\"30000/1001\") from 1 to 240";
+    for fps in ["0", "241", "\"29.97\"", "'0/1'", "'1/2'", "'30/'", "''"] {
+        check_spec(&format!("source: {{path: .}}\noutput:\n  fps: {fps}"), &[&refused.replace("6:8", "7:10")]);
+    }
+}
+
+#[test]
+fn all_problems_of_all_documents_are_reported_at_once() {
+    let text = "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: A, nmae: b}\nspec:\n  source: {path: .}\n  \
+                outptu: {}\n  retry: {limit: 99}\n---\napiVersion: v1\nkind: Pod\n---\n# nothing\n---\nkind: Render\n";
+    check(
+        text,
+        &[
+            "3:18: metadata.name: \"A\" does not match \"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$\"",
+            "3:21: metadata.nmae: unknown field",
+            "6:3: spec.outptu: unknown field",
+            "7:18: spec.retry.limit: 99 is greater than the maximum of 10",
+            "9:13: apiVersion: must be hyperframes.io/v1alpha1",
+            "10:7: kind: must be Render or HyperframesStack",
+            "14:1: apiVersion: must be hyperframes.io/v1alpha1",
+        ],
+    );
+}
+
+#[test]
+fn what_yaml_1_1_reads_differently_is_refused_everywhere() {
+    let trap = |position: &str, field: &str, text: &str, kind: &str| {
+        format!(
+            "{position}: {field}: {text} without quotes is {kind} in YAML 1.1, which kubectl reads: write \"{text}\" or what you mean"
+        )
+    };
+    check_spec(
+        "source: {path: .}\nvariables:\n  country: no\n  zip: 014\n  big: 1_000\n  on: 1\n  list: [Yes, fine, 'no', 0o17]",
+        &[
+            &trap("7:14", "spec.variables.country", "no", "a boolean"),
+            &trap("8:10", "spec.variables.zip", "014", "another number"),
+            &trap("9:10", "spec.variables.big", "1_000", "another number"),
+            &trap("10:5", "spec.variables.on", "on", "a boolean"),
+            &trap("11:12", "spec.variables.list[0]", "Yes", "a boolean"),
+            &trap("11:29", "spec.variables.list[3]", "0o17", "another number"),
+        ],
+    );
+}
+
+#[test]
+fn quoted_words_and_plain_numbers_stay_what_they_are() {
+    let text = HELLO.replace(
+        "spec: {",
+        "spec: {variables: {a: 'no', b: \"014\", c: 0, d: 0.5, e: -7, f: true, g: !!str 5, h: now, i: 1e3, j: }, ",
+    );
+    let variables = serde_json::json!({ "a": "no", "b": "014", "c": 0, "d": 0.5, "e": -7, "f": true, "g": "5", "h": "now", "i": 1000.0, "j": null });
+    assert_eq!(serde_json::Value::Object(render(&text).spec.variables), variables);
+}
+
+#[test]
+fn duplicate_keys_and_merge_keys_are_refused() {
+    check_spec(
+        "source: {path: .}\nvariables:\n  a: 1\n  a: 2\n  <<: {b: 1}",
+        &[
+            "8:3: spec.variables.a: this key stands here twice: remove one",
+            "9:3: spec.variables.<<: merge keys are not supported: write the fields out",
+        ]
+        .map(|line| line.replacen(":3:", ":5:", 1))
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn exactly_one_source() {
+    check_spec("source: {}", &["5:11: spec.source: exactly one member says where the composition is: path"]);
+    check_spec("priority: 1", &["5:3: spec.source: is missing"]);
+}
+
+#[test]
+fn an_exported_object_is_accepted() {
+    let text = HELLO.replace(
+        "metadata: {name: hello}",
+        "metadata: {name: hello, uid: x, generation: 3, creationTimestamp: 2026-01-01T00:00:00Z, managedFields: [{}]}\n\
+         status: {anything: 1}",
+    );
+    let render = render(&text);
+    assert_eq!(render.metadata.uid, None);
+    assert_eq!(render.status, None);
+}
+
+#[test]
+fn aliases_work_and_cannot_explode() {
+    let text = HELLO.replace("spec: {", "spec: {variables: {a: &x [1, 2], b: *x}, ");
+    assert_eq!(render(&text).spec.variables["b"], serde_json::json!([1, 2]));
+
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..9 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    assert!(parse(&bomb).problems[0].message.starts_with("more than 100000 values"), "{:?}", parse(&bomb).problems);
+    assert!(parse(&"[".repeat(100_000)).problems.len() == 1);
+}
+
+#[test]
+fn broken_yaml_names_its_place() {
+    let manifest = parse("apiVersion: hyperframes.io/v1alpha1\nkind: [Render\n");
+    assert_eq!(manifest.problems.len(), 1);
+    assert!(manifest.problems[0].message.starts_with("not valid YAML"), "{}", manifest.problems[0]);
+    assert!(manifest.problems[0].line >= 2);
+    check("- a\n", &["1:1: a document must be a map with apiVersion, kind, metadata and spec"]);
+    check("", &[]);
+    check("# only a comment\n", &[]);
+}

@@ -1,0 +1,154 @@
+//! `Render`: one video.
+#![allow(
+    clippy::duplicated_attributes,
+    unreachable_pub,
+    reason = "columns share a type, and KubeSchema repeats every struct inside a private block"
+)]
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{quality::Quality, rate::FrameRate};
+pub use status::{
+    AttemptStatus, FailureStatus, OutputStatus, ProgressStatus, RenderStatus, RequestStatus, RequestVerb,
+};
+
+mod status;
+
+/// One video: a composition, how to encode it, and the variables it is filled with.
+///
+/// A Render is level-triggered: when its inputs change, the running attempt is cancelled and a new one starts;
+/// while they stay the same nothing runs.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "hyperframes.io",
+    version = "v1alpha1",
+    kind = "Render",
+    plural = "renders",
+    shortname = "hfr",
+    category = "hyperframes",
+    namespaced,
+    status = "RenderStatus",
+    derive = "PartialEq",
+    selectable = ".spec.stackRef.name",
+    annotation("helm.sh/resource-policy", "keep"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Succeeded\")].reason"),
+    printcolumn(name = "Progress", type_ = "integer", json_path = ".status.progress.percent"),
+    printcolumn(name = "Output", type_ = "string", json_path = ".status.output.uri", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderSpec {
+    /// The stack that renders. Default: the only stack of the namespace; in file mode also a built-in local one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_ref: Option<StackRef>,
+    /// The composition.
+    pub source: Source,
+    /// The video to make.
+    #[serde(default)]
+    pub output: Output,
+    /// How the work is cut.
+    #[serde(default)]
+    pub chunking: Chunking,
+    /// Values for the composition's declared variables, by id.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "any_object")]
+    pub variables: Map<String, Value>,
+    /// While true nothing new is started; what runs is only observed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspend: bool,
+    /// `Cancelled` ends the running attempt and starts no other.
+    #[serde(default)]
+    pub desired_state: DesiredState,
+    /// Renders of higher priority are started first; equal ones by age.
+    #[serde(default)]
+    #[schemars(range(min = -1_000_000, max = 1_000_000))]
+    pub priority: i32,
+    /// What happens after an attempt failed by the machine's fault. A composition's fault is never retried.
+    #[serde(default)]
+    pub retry: Retry,
+}
+
+/// A stack in the Render's namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackRef {
+    /// Name of the `HyperframesStack`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Where the composition comes from: exactly one member.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.path)").message("exactly one member says where the composition is: path"))]
+pub struct Source {
+    /// File mode only: folder that holds `index.html`, relative to the YAML file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub path: Option<String>,
+}
+
+/// The video to make. Width and height are the composition's own.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Frames per second, `30` or `"30000/1001"`. Default: the composition's `data-fps`, else 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<FrameRate>,
+    /// Encoder preset.
+    #[serde(default)]
+    pub quality: Quality,
+    /// File mode only: the mp4 to write, relative to the YAML file. Default: `out/<name>.mp4` beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 5, max = 4096), pattern(r"\.mp4$"))]
+    pub path: Option<String>,
+}
+
+/// How the work is cut.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chunking {
+    /// Frames per chunk, rounded up to whole GOPs. Default: 240.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub chunk_size: Option<i32>,
+}
+
+/// What a user wants of a Render.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DesiredState {
+    /// The video should exist.
+    #[default]
+    Running,
+    /// Nothing should run.
+    Cancelled,
+}
+
+/// What happens after an attempt failed by the machine's fault.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Further attempts after the first, with growing pauses. Finished chunks are kept.
+    #[serde(default = "two")]
+    #[schemars(range(min = 0, max = 10))]
+    pub limit: i32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { limit: two() }
+    }
+}
+
+const fn two() -> i32 {
+    2
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}

@@ -1,0 +1,149 @@
+//! `Render.status`: everything the controller knows, and nothing it could not observe again.
+#![allow(unreachable_pub, reason = "KubeSchema repeats every struct inside a private block")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Condition;
+
+/// What the controller knows of a Render.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderStatus {
+    /// The generation of the spec this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Succeeded` and `Finished`; `Reconciling` or `Stalled` while they apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+    /// SHA-256 over site digest, configuration and variables: what an attempt is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_hash: Option<String>,
+    /// Place in the stack's queue, from 1, while waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i32>,
+    /// Number of the current or last attempt, from 1, never reused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// `hf-<uid>-<attempt>`, written before the attempt starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_name: Option<String>,
+    /// The last five attempts, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub attempts: Vec<AttemptStatus>,
+    /// How far the current attempt is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressStatus>,
+    /// The video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputStatus>,
+    /// Why the last attempt, or the spec itself, failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureStatus>,
+    /// The last `cancel` or `retry` asked for outside the spec; it counts until the inputs change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestStatus>,
+}
+
+/// One attempt to make the video.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptStatus {
+    /// Its number, from 1.
+    pub number: i32,
+    /// The input hash it was started for.
+    pub input_hash: String,
+    /// When its name was written.
+    pub start_time: Time,
+    /// When its end was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_time: Option<Time>,
+    /// `Succeeded`, `Failed` or `Cancelled`; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// The failure's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_code: Option<String>,
+}
+
+/// How far an attempt is.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgressStatus {
+    /// 0 to 100: 10 for the plan, 80 for the frames, 10 for assembling.
+    pub percent: i32,
+    /// `Planning`, `Rendering` or `Assembling`.
+    pub stage: String,
+    /// Frames encoded so far.
+    pub frames_rendered: i32,
+    /// Frames in all; 0 while planning.
+    pub frames_total: i32,
+    /// Chunks finished.
+    pub chunks_done: i32,
+    /// Chunks in all; 0 while planning.
+    pub chunks_total: i32,
+}
+
+/// The video.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputStatus {
+    /// Where it is; `file://` in file mode.
+    pub uri: String,
+    /// Size of the file.
+    pub bytes: i64,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Frames in the video.
+    pub frames: i32,
+    /// Width in pixels.
+    pub width: i32,
+    /// Height in pixels.
+    pub height: i32,
+}
+
+/// A failure.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureStatus {
+    /// The stable code.
+    pub code: String,
+    /// What happened and what to do, at most 1024 characters.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// Whether another attempt with the same input may succeed.
+    pub retryable: bool,
+    /// The file it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The line in that file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<i32>,
+}
+
+/// A `cancel` or `retry` asked for outside the spec.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestStatus {
+    /// What was asked for.
+    pub verb: RequestVerb,
+    /// When it was asked for.
+    pub requested_time: Time,
+    /// The input hash it counts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_hash: Option<String>,
+}
+
+/// What can be asked for outside the spec.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestVerb {
+    /// End the running attempt and start no other.
+    Cancel,
+    /// Start a new attempt although one has finished.
+    Retry,
+}

@@ -1,0 +1,211 @@
+//! One page of one browser, from nothing to the frame at a given time.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use chromiumoxide_cdp::cdp::{
+    browser_protocol::{
+        animation, browser, emulation,
+        headless_experimental::{BeginFrameParams, ScreenshotParams, ScreenshotParamsFormat},
+        inspector, network, page, target,
+    },
+    js_protocol::runtime,
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Error, Result,
+    cdp::{Cdp, Pending},
+    launch::{Browser, Window},
+};
+use crate::{files, server::Server, settings::Settings};
+
+/// What a page has to know before its first script runs.
+pub(crate) struct PageConfig<'a> {
+    /// Folder with `index.html`.
+    pub(crate) folder: &'a Path,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Runs in every document before any script of the composition.
+    pub(crate) script: String,
+}
+
+/// A page and everything it needs to live.
+pub(crate) struct Page {
+    // Dropped in this order: the conversation, the browser, then what it talks to.
+    cdp: Cdp,
+    browser: Browser,
+    _server: Server,
+    script: String,
+    product: String,
+    ticks: u32,
+}
+
+/// What one `BeginFrame` came to.
+pub(crate) struct Drawn {
+    /// Whether anything on the screen changed.
+    pub(crate) changed: bool,
+    /// The PNG, if one was asked for.
+    pub(crate) png: Option<Vec<u8>>,
+}
+
+/// Between two ticks; only their order matters, for no clock of the page follows them.
+const TICK_MS: f64 = 1000.0 / 60.0;
+
+impl Page {
+    /// An empty page of the given size.
+    pub(crate) fn open(settings: &Settings, config: PageConfig<'_>) -> Result<Self> {
+        let PageConfig { folder, width, height, script } = config;
+        let server = Server::start(folder).map_err(|source| files::error("serve", folder, source))?;
+        let window = Window { width, height, proxy_port: server.port(), begin_frame_control: true };
+        let (browser, cdp) = Browser::launch(settings, &window)?;
+        let mut page = Self { cdp, browser, _server: server, script, product: String::new(), ticks: 0 };
+        page.explained(|page| page.attach(i64::from(width), i64::from(height)))?;
+        Ok(page)
+    }
+
+    fn attach(&mut self, width: i64, height: i64) -> Result<()> {
+        let cdp = &mut self.cdp;
+        self.product = cdp.call(&browser::GetVersionParams::default())?.product;
+        let mut create = target::CreateTargetParams::new("about:blank");
+        create.width = Some(width);
+        create.height = Some(height);
+        create.enable_begin_frame_control = Some(true);
+        let target_id = cdp.call(&create)?.target_id;
+        let mut attach = target::AttachToTargetParams::new(target_id);
+        attach.flatten = Some(true);
+        let session = cdp.call(&attach)?.session_id;
+        cdp.use_session(session.inner().clone());
+        cdp.call(&page::EnableParams::default())?;
+        cdp.call(&runtime::EnableParams::default())?;
+        cdp.call(&network::EnableParams::default())?;
+        cdp.call(&inspector::EnableParams::default())?;
+        cdp.call(&animation::EnableParams::default())?;
+        // Animations started by scripts must not run on the real clock until the runtime finds them.
+        cdp.call(&animation::SetPlaybackRateParams::new(0.0))?;
+        cdp.call(&emulation::SetDeviceMetricsOverrideParams::new(width, height, 1.0, false))?;
+        Ok(())
+    }
+
+    /// Opens the composition; it is ready some time later.
+    pub(crate) fn navigate(&mut self) -> Result<()> {
+        self.explained(|page| {
+            page.cdp.call(&page::AddScriptToEvaluateOnNewDocumentParams::new(page.script.clone()))?;
+            let answer = page.cdp.call(&page::NavigateParams::new(format!("{}index.html", crate::server::ORIGIN)))?;
+            match answer.error_text {
+                Some(message) => Err(Error::Refused { method: "Page.navigate".to_owned(), message }),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Draws one frame of whatever the page now shows.
+    pub(crate) fn draw(&mut self, screenshot: bool) -> Result<Drawn> {
+        self.ticks += 1;
+        let mut command = BeginFrameParams {
+            frame_time_ticks: Some(1000.0 + f64::from(self.ticks) * TICK_MS),
+            interval: Some(TICK_MS),
+            no_display_updates: None,
+            screenshot: None,
+        };
+        command.screenshot = screenshot.then_some(ScreenshotParams {
+            format: Some(ScreenshotParamsFormat::Png),
+            quality: None,
+            optimize_for_speed: Some(true),
+        });
+        self.explained(|page| {
+            let answer = page.cdp.call(&command)?;
+            let png = answer.screenshot_data.map(|data| decode_base64(data.as_ref())).transpose()?;
+            Ok(Drawn { changed: answer.has_damage, png })
+        })
+    }
+
+    /// Evaluates an expression, awaiting it if it is a promise.
+    pub(crate) fn evaluate<T: DeserializeOwned>(&mut self, expression: &str) -> Result<T> {
+        let pending = self.evaluate_later(expression)?;
+        let value = self.evaluated(pending)?;
+        serde_json::from_value(value).map_err(|source| Error::Protocol { method: expression.to_owned(), source })
+    }
+
+    /// Starts an evaluation whose value is taken later.
+    pub(crate) fn evaluate_later(&mut self, expression: &str) -> Result<Pending<runtime::EvaluateParams>> {
+        let mut command = runtime::EvaluateParams::new(expression);
+        command.await_promise = Some(true);
+        command.return_by_value = Some(true);
+        self.explained(|page| page.cdp.send(&command))
+    }
+
+    /// The value of an evaluation.
+    pub(crate) fn evaluated(&mut self, pending: Pending<runtime::EvaluateParams>) -> Result<serde_json::Value> {
+        self.explained(|page| {
+            let answer = page.cdp.wait(pending)?;
+            match answer.exception_details {
+                Some(details) => {
+                    let description = details.exception.and_then(|object| object.description);
+                    Err(Error::Script { message: description.unwrap_or(details.text) })
+                }
+                None => Ok(answer.result.value.unwrap_or_default()),
+            }
+        })
+    }
+
+    /// Starts moving the page to a time in seconds.
+    pub(crate) fn seek_later(&mut self, seconds: f64) -> Result<Pending<runtime::EvaluateParams>> {
+        self.evaluate_later(&format!("__hfProducer.seek({seconds:?})"))
+    }
+
+    /// Waits until everything requested has arrived and can be drawn, then draws until nothing changes any more.
+    ///
+    /// Needed after a request, because an image or font that is used for the first time arrives after the frame that
+    /// asked for it. Bounded: an animation of the page's own would never come to rest.
+    ///
+    /// `draw` draws one frame and says whether anything changed; the answer is whether any of them did.
+    pub(crate) fn settle(&mut self, give_up: Instant, mut draw: impl FnMut(&mut Self) -> Result<bool>) -> Result<bool> {
+        const ROUNDS: u32 = 20;
+        let mut changed = false;
+        for _ in 0..ROUNDS {
+            while self.cdp.events.loading() && Instant::now() < give_up {
+                self.evaluate::<()>("new Promise(done => __HF_VIRTUAL_TIME__.originalSetTimeout(done, 5))")?;
+            }
+            self.evaluate::<()>("__hfProducer.settle()")?;
+            let changed_now = draw(self)?;
+            changed |= changed_now;
+            if !changed_now && !self.cdp.events.loading() {
+                break;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// What the page reported by itself.
+    pub(crate) fn events(&self) -> &super::events::Events {
+        &self.cdp.events
+    }
+
+    /// The browser's main process.
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        self.browser.pid()
+    }
+
+    /// The browser's name and version, as `HeadlessChrome/156.0.8078.79`.
+    pub(crate) fn product(&self) -> &str {
+        &self.product
+    }
+
+    fn explained<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        work(self).map_err(|error| self.browser.explain(error))
+    }
+}
+
+fn decode_base64(data: &str) -> Result<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(data).map_err(|error| Error::Refused {
+        method: "HeadlessExperimental.beginFrame".to_owned(),
+        message: format!("its screenshot is not base64: {error}"),
+    })
+}
+
+/// How long files a frame asked for may take to arrive. They come from this machine.
+pub(crate) const SETTLE: Duration = Duration::from_secs(10);

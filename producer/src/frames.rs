@@ -1,0 +1,34 @@
+//! Where a frame's pixels come from.
+
+use crds::line::FrameSourceKind;
+
+use crate::browser::{self, page::Page};
+
+mod bitmap;
+mod screenshot;
+
+pub(crate) use bitmap::CompositorBitmap;
+pub(crate) use screenshot::Screenshot;
+
+/// Draws what the page shows and hands out its pixels. Both implementations give the same pixels; a test says so.
+pub(crate) trait FrameSource: Send {
+    /// Draws one frame. True when anything on the screen changed since the last one.
+    fn draw(&mut self, page: &mut Page) -> browser::Result<bool>;
+
+    /// The pixels of the frame just drawn, in strips of whole rows from the top, an even number of rows each but for
+    /// the last: `strip(first_row, rows)`, four bytes a pixel in the order blue, green, red, unused.
+    fn take(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()>;
+
+    /// Which implementation this is.
+    fn kind(&self) -> FrameSourceKind;
+}
+
+/// The cheapest source that works here: the compositor's bitmap, else screenshots.
+///
+/// Must be called while the page is still empty.
+pub(crate) fn best(page: &mut Page, width: u32, height: u32) -> browser::Result<Box<dyn FrameSource>> {
+    Ok(match CompositorBitmap::find(page, width, height)? {
+        Some(bitmap) => Box::new(bitmap),
+        None => Box::new(Screenshot::new(width, height)),
+    })
+}

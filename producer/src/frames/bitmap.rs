@@ -1,0 +1,149 @@
+//! Pixels read out of the display compositor's own bitmap.
+//!
+//! A headless-shell without a GPU composes every frame into one bitmap (four bytes a pixel, rows without gaps, opaque)
+//! in its GPU process. After the answer to a `BeginFrame` it holds exactly that frame and nothing changes it before the
+//! next one. Reading it costs 1–2 ms for 1920×1080 where a PNG screenshot costs 60 and more.
+//!
+//! The bitmap is found by its content: the empty page is painted in one colour, then in another, and exactly one place
+//! in the process's memory must show both.
+
+use std::io::IoSliceMut;
+
+use crds::line::FrameSourceKind;
+use nix::{
+    sys::uio::{RemoteIoVec, process_vm_readv},
+    unistd::Pid,
+};
+
+use super::FrameSource;
+use crate::browser::{self, Error, memory, page::Page};
+
+/// Rows copied at once: few enough that they are still in the cache when they are converted.
+const STRIP_ROWS: u32 = 24;
+
+/// Two colours no page is likely to leave lying around, as 0xRRGGBB.
+const PROBES: [u32; 2] = [0x003a_7bd1, 0x00c4_275e];
+
+/// While a browser starts on a busy machine its first frames may be answered without being drawn.
+const PROBE_FRAMES: u32 = 400;
+
+/// The bitmap of one page.
+pub(crate) struct CompositorBitmap {
+    place: Place,
+    width: u32,
+    height: u32,
+    strip: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    pid: Pid,
+    address: usize,
+}
+
+impl CompositorBitmap {
+    /// Finds the bitmap, or `None` where it is not to be had: another compositor, or reading is forbidden.
+    pub(crate) fn find(page: &mut Page, width: u32, height: u32) -> browser::Result<Option<Self>> {
+        let size = width as usize * height as usize * 4;
+        let strip = vec![0; width as usize * 4 * STRIP_ROWS as usize];
+        let mut bitmap = Self { place: Place { pid: page.pid(), address: 0 }, width, height, strip };
+        let mut places: Option<Vec<Place>> = None;
+        for colour in PROBES {
+            page.evaluate::<serde_json::Value>(&format!(
+                "document.documentElement.style.background = '#{colour:06x}'"
+            ))?;
+            let mut found = Vec::new();
+            for _ in 0..PROBE_FRAMES {
+                page.draw(false)?;
+                let candidates = places.clone().unwrap_or_else(|| candidates(page.pid(), size));
+                if candidates.is_empty() && readable(page.pid()) == Some(false) {
+                    return Ok(None);
+                }
+                found = candidates.into_iter().filter(|place| bitmap.shows(*place, colour)).collect();
+                if !found.is_empty() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            places = Some(found);
+        }
+        match places.as_deref() {
+            Some([place]) => {
+                bitmap.place = *place;
+                Ok(Some(bitmap))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether every pixel at a place has a colour.
+    fn shows(&mut self, place: Place, colour: u32) -> bool {
+        let row = self.width as usize * 4;
+        let size = row * self.height as usize;
+        let is_colour = |bytes: &[u8]| bytes.chunks_exact(4).all(|pixel| pixel[..3] == colour.to_le_bytes()[..3]);
+        let mut sample = [0; 4];
+        let sampled = [0, size / 8 * 4, size - 4]
+            .into_iter()
+            .all(|offset| read(Place { address: place.address + offset, ..place }, &mut sample) && is_colour(&sample));
+        self.place = place;
+        let mut all = true;
+        sampled && self.strips(&mut |_, bytes| all &= is_colour(bytes)) && all
+    }
+
+    fn strips(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> bool {
+        let row = self.width as usize * 4;
+        (0..self.height).step_by(STRIP_ROWS as usize).all(|first| {
+            let rows = STRIP_ROWS.min(self.height - first) as usize;
+            let bytes = &mut self.strip[..rows * row];
+            let place = Place { address: self.place.address + first as usize * row, ..self.place };
+            let whole = read(place, bytes);
+            if whole {
+                strip(first, bytes);
+            }
+            whole
+        })
+    }
+}
+
+impl FrameSource for CompositorBitmap {
+    fn draw(&mut self, page: &mut Page) -> browser::Result<bool> {
+        Ok(page.draw(false)?.changed)
+    }
+
+    fn take(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
+        // The address is stable while the GPU process lives; after a crash of it the read fails.
+        if self.strips(strip) { Ok(()) } else { Err(Error::PageCrashed) }
+    }
+
+    fn kind(&self) -> FrameSourceKind {
+        FrameSourceKind::CompositorBitmap
+    }
+}
+
+fn read(place: Place, bytes: &mut [u8]) -> bool {
+    let remote = [RemoteIoVec { base: place.address, len: bytes.len() }];
+    let wanted = bytes.len();
+    process_vm_readv(place.pid, &mut [IoSliceMut::new(bytes)], &remote) == Ok(wanted)
+}
+
+/// Whether a process's memory map may be read; `None` while it is not there yet.
+fn readable(browser: Pid) -> Option<bool> {
+    let gpu = memory::gpu_process(browser)?;
+    Some(memory::writable_regions(gpu).is_some())
+}
+
+/// Every place in the GPU process where a bitmap of `size` bytes could start: large private writable regions, at the
+/// page boundaries near their start (the allocator puts it one page in).
+fn candidates(browser: Pid, size: usize) -> Vec<Place> {
+    const PAGE: usize = 4096;
+    const LONGEST_HEADER: usize = 256 << 10;
+    const LONGEST_REGION: usize = 16 << 20;
+    let Some(pid) = memory::gpu_process(browser) else { return Vec::new() };
+    let regions = memory::writable_regions(pid).unwrap_or_default();
+    let fits = regions.into_iter().filter(|region| (size..size + LONGEST_REGION).contains(&region.len()));
+    fits.flat_map(|region| {
+        let last = LONGEST_HEADER.min(region.len() - size);
+        (0..=last).step_by(PAGE).map(move |offset| Place { pid, address: region.start + offset })
+    })
+    .collect()
+}

@@ -1,0 +1,311 @@
+//! The composition's HTML as the browser will get it, and what is written in it.
+//!
+//! Changes are made in place and never add a line, so that the line of an error is the line its author sees.
+
+use std::cell::{Cell, RefCell};
+
+use lol_html::{
+    ElementContentHandlers, HandlerResult, RewriteStrSettings, Selector, element, end_tag,
+    html_content::{ContentType, Element, TextChunk},
+    rewrite_str, text,
+};
+
+use crate::css;
+
+/// An HTML file after compiling, and what was seen in it.
+#[derive(Debug, Default)]
+pub(crate) struct Document {
+    pub(crate) text: String,
+    /// The first element with `data-composition-id`.
+    pub(crate) root: Option<Root>,
+    /// The value of the first `data-composition-variables`, and its line.
+    pub(crate) variables: Option<(String, u32)>,
+    /// Features that would be drawn wrongly, in words, with their line.
+    pub(crate) unsupported: Vec<(String, u32)>,
+    /// References to files, as written, with their line.
+    pub(crate) references: Vec<(String, u32)>,
+    /// Families declared with `@font-face`.
+    pub(crate) font_faces: Vec<String>,
+    /// Packages that replace public addresses, as found by the caller's `replace`.
+    pub(crate) replaced: Vec<String>,
+}
+
+/// Attributes of the composition root, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) line: u32,
+    pub(crate) width: Option<String>,
+    pub(crate) height: Option<String>,
+    pub(crate) duration: Option<String>,
+    pub(crate) fps: Option<String>,
+}
+
+/// What goes into the document.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Inserts<'a> {
+    /// First thing in `<head>`.
+    pub(crate) first: &'a str,
+    /// Last thing in `<head>`.
+    pub(crate) last: &'a str,
+}
+
+/// The reset upstream gives to a bare fragment when it wraps it into a document.
+const FRAGMENT_RESET: &str = "<style>*{margin:0;padding:0;box-sizing:border-box}</style>";
+
+/// Compiles a file. `replace` names the local path that stands in for the address of a script, if there is one.
+pub(crate) fn compile(
+    source: &str,
+    inserts: Inserts<'_>,
+    replace: &dyn Fn(&str) -> Option<String>,
+) -> Result<Document, String> {
+    let shape = Shape::of(source)?;
+    let lines = Lines::of(source);
+    let seen = RefCell::new(Document::default());
+    let style = RefCell::new(String::new());
+    let settings = RewriteStrSettings::new()
+        .append_element_content_handler(on("*", |el| {
+            look(el, lines.at(el.source_location().bytes().start), &mut seen.borrow_mut());
+            Ok(())
+        }))
+        .append_element_content_handler(on("script[src]", |el| {
+            let address = attribute(el, "src").unwrap_or_default();
+            if let Some(path) = replace(&address) {
+                el.set_attribute("src", &path)?;
+                // The bytes were compared with a pinned digest, and come from our own origin.
+                el.remove_attribute("integrity");
+                el.remove_attribute("crossorigin");
+                seen.borrow_mut().replaced.push(address);
+            }
+            Ok(())
+        }))
+        .append_element_content_handler(on("link[href]", |el| {
+            if is_font_service(el) {
+                el.remove();
+            }
+            Ok(())
+        }))
+        .append_element_content_handler(text!("style", |chunk| {
+            rewrite_style(chunk, &style, &seen);
+            Ok(())
+        }))
+        .append_element_content_handler(on("head, html, body", |el| {
+            shape.insert(el, inserts);
+            Ok(())
+        }));
+    let mut text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
+    if shape == Shape::Fragment {
+        let Inserts { first, last } = inserts;
+        text = format!(
+            "<!doctype html><html><head><meta charset=\"utf-8\">{first}{FRAGMENT_RESET}{last}</head><body>{text}</body></html>"
+        );
+    }
+    Ok(Document { text, ..seen.into_inner() })
+}
+
+/// Where `<head>` begins and ends in a document that may not say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Head { closed: bool },
+    Html,
+    Body,
+    Fragment,
+}
+
+impl Shape {
+    fn of(source: &str) -> Result<Self, String> {
+        let (html, body, head) = (Cell::new(false), Cell::new(false), Cell::new(false));
+        let closed = std::rc::Rc::new(Cell::new(false));
+        let settings = RewriteStrSettings::new()
+            .append_element_content_handler(on("html", |_| {
+                html.set(true);
+                Ok(())
+            }))
+            .append_element_content_handler(on("body", |_| {
+                body.set(true);
+                Ok(())
+            }))
+            .append_element_content_handler(on("head", |el| {
+                head.set(true);
+                let closed = closed.clone();
+                el.on_end_tag(end_tag!(move |_| {
+                    closed.set(true);
+                    Ok(())
+                }))
+            }));
+        rewrite_str(source, settings).map_err(|error| error.to_string())?;
+        Ok(match (head.get(), html.get(), body.get()) {
+            (true, ..) => Self::Head { closed: closed.get() },
+            (false, true, _) => Self::Html,
+            (false, false, true) => Self::Body,
+            (false, false, false) => Self::Fragment,
+        })
+    }
+
+    fn insert(self, el: &mut Element<'_, '_>, Inserts { first, last }: Inserts<'_>) {
+        match (self, el.tag_name().as_str()) {
+            (Self::Head { closed: true }, "head") => {
+                el.prepend(first, ContentType::Html);
+                el.append(last, ContentType::Html);
+            }
+            (Self::Head { closed: false }, "head") | (Self::Html, "html") => {
+                el.prepend(&format!("{first}{last}"), ContentType::Html);
+            }
+            (Self::Body, "body") => el.before(&format!("{first}{last}"), ContentType::Html),
+            _ => {}
+        }
+    }
+}
+
+fn on<'h>(
+    selector: &str,
+    handler: impl FnMut(&mut Element<'_, '_>) -> HandlerResult + 'h,
+) -> (std::borrow::Cow<'static, Selector>, ElementContentHandlers<'h>) {
+    element!(selector, handler)
+}
+
+/// Notes what an element says, and changes its inline style.
+fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
+    let tag = el.tag_name();
+    if let Some(style) = attribute(el, "style") {
+        let sheet = css::compile(&style);
+        seen.references.extend(sheet.urls.into_iter().map(|(url, _)| (url, line)));
+        if sheet.text != style {
+            // Values cannot hold NUL or other characters an attribute could not; quotes are escaped by the writer.
+            let _ = el.set_attribute("style", &sheet.text);
+        }
+    }
+    if seen.root.is_none() && el.has_attribute("data-composition-id") {
+        let get = |name| attribute(el, name);
+        let (width, height) = (get("data-width"), get("data-height"));
+        let duration = get("data-duration").or_else(|| get("data-composition-duration"));
+        seen.root = Some(Root { line, width, height, duration, fps: get("data-fps") });
+    }
+    if seen.variables.is_none() {
+        seen.variables = attribute(el, "data-composition-variables").map(|text| (text, line));
+    }
+    let is_template = tag == "template" && attribute(el, "id").is_some_and(|id| id.ends_with("-template"));
+    let unsupported = match tag.as_str() {
+        "video" | "audio" | "hf-audio-group" => Some(format!("<{tag}> media elements")),
+        _ if el.has_attribute("data-composition-src") || is_template => Some("sub-compositions".to_owned()),
+        _ if el.has_attribute("data-color-grading") => Some("colour grading".to_owned()),
+        _ if el.has_attribute("data-requires-webgpu") => Some("WebGPU".to_owned()),
+        _ => None,
+    };
+    seen.unsupported.extend(unsupported.map(|feature| (feature, line)));
+    if tag != "a" && tag != "base" {
+        for name in ["src", "href", "xlink:href", "data", "poster"] {
+            seen.references.extend(attribute(el, name).map(|url| (url, line)));
+        }
+        let candidates = attribute(el, "srcset").unwrap_or_default();
+        let urls = candidates.split(',').filter_map(|candidate| candidate.split_whitespace().next());
+        seen.references.extend(urls.map(|url| (url.to_owned(), line)));
+    }
+}
+
+/// Font services and connection hints: families are resolved here, by name.
+fn is_font_service(el: &Element<'_, '_>) -> bool {
+    let href = attribute(el, "href").unwrap_or_default();
+    let relation = attribute(el, "rel").unwrap_or_default().to_ascii_lowercase();
+    let remote = href.starts_with("http:") || href.starts_with("https:") || href.starts_with("//");
+    let service = ["//fonts.googleapis.com/", "//fonts.gstatic.com"].iter().any(|host| href.contains(host));
+    remote && (service || relation == "preconnect" || relation == "dns-prefetch")
+}
+
+fn rewrite_style(chunk: &mut TextChunk<'_>, style: &RefCell<String>, seen: &RefCell<Document>) {
+    style.borrow_mut().push_str(chunk.as_str());
+    if !chunk.last_in_text_node() {
+        chunk.remove();
+        return;
+    }
+    let sheet = css::compile(&style.take());
+    let mut seen = seen.borrow_mut();
+    seen.font_faces.extend(sheet.font_faces);
+    seen.references.extend(sheet.urls.into_iter().map(|(url, _)| (url, 0)));
+    chunk.replace(&sheet.text, ContentType::Html);
+}
+
+/// An attribute's value with character references resolved.
+fn attribute(el: &Element<'_, '_>, name: &str) -> Option<String> {
+    el.get_attribute(name).map(|value| html_escape::decode_html_entities(&value).into_owned())
+}
+
+/// Byte offsets to line numbers.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(source: &str) -> Self {
+        Self(source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset).collect())
+    }
+
+    /// The line of an offset, from 1.
+    fn at(&self, offset: usize) -> u32 {
+        u32::try_from(self.0.partition_point(|newline| *newline < offset) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INSERTS: Inserts<'_> = Inserts { first: "<F>", last: "<L>" };
+
+    #[track_caller]
+    fn check(source: &str, expected: &str) {
+        let document = compile(source, INSERTS, &|_| None).unwrap();
+        assert_eq!(document.text, expected);
+    }
+
+    #[test]
+    fn inserts_find_the_head_of_any_document() {
+        check("<html><head><title>x</title></head><body>", "<html><head><F><title>x</title><L></head><body>");
+        check("<head><meta>\n<body>", "<head><F><L><meta>\n<body>");
+        check("<!doctype html><html><body>", "<!doctype html><html><F><L><body>");
+        check("<body class=a>x</body>", "<F><L><body class=a>x</body>");
+        let fragment = compile("<div></div>", INSERTS, &|_| None).unwrap().text;
+        assert!(
+            fragment.starts_with("<!doctype html><html><head>")
+                && fragment.ends_with("<body><div></div></body></html>")
+        );
+    }
+
+    #[test]
+    fn the_roots_attributes_are_read_with_their_line() {
+        let source = "<html>\n<body>\n<div data-composition-id=main data-width='640' data-duration=\"2.5\"\n data-composition-variables='[{&quot;id&quot;:1}]'></div>\
+                      <div data-composition-id=second data-width=1></div>";
+        let document = compile(source, Inserts::default(), &|_| None).unwrap();
+        let root = Root { line: 3, width: Some("640".into()), duration: Some("2.5".into()), ..Root::default() };
+        assert_eq!(document.root, Some(root));
+        assert_eq!(document.variables, Some(("[{\"id\":1}]".into(), 3)));
+    }
+
+    #[test]
+    fn known_script_addresses_become_local_and_font_services_go() {
+        let source = "<head><script src=\"https://cdn/x.js\" integrity=\"sha\" crossorigin></script>\
+                      <link rel=preconnect href='https://other'><link href='https://fonts.googleapis.com/css2?family=Inter' rel=stylesheet>\
+                      <link rel=stylesheet href=own.css></head>";
+        let document =
+            compile(source, Inserts::default(), &|url| (url == "https://cdn/x.js").then(|| "/local.js".into()))
+                .unwrap();
+        assert_eq!(document.text, "<head><script src=\"/local.js\"></script><link rel=stylesheet href=own.css></head>");
+        assert_eq!(document.replaced, ["https://cdn/x.js"]);
+    }
+
+    #[test]
+    fn styles_are_rewritten_wherever_they_stand() {
+        check(
+            "<head><style>a{font-family:sans-serif}</style></head><p style='font: 10px system-ui'>",
+            "<head><F><style>a{font-family:Inter, sans-serif}</style><L></head><p style=\"font: 10px Inter, system-ui\">",
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_rightly_is_named_with_its_line() {
+        let source =
+            "<div data-composition-id=a>\n<video src=x.mp4></video>\n<div data-composition-src=b.html></div></div>";
+        let document = compile(source, Inserts::default(), &|_| None).unwrap();
+        assert_eq!(
+            document.unsupported,
+            [("<video> media elements".to_owned(), 2), ("sub-compositions".to_owned(), 3)]
+        );
+    }
+}

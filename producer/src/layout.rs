@@ -1,0 +1,191 @@
+//! Every path and file of a plan folder. Names and roles are upstream's plan directory's.
+//!
+//! ```text
+//! plan.json               what the plan is: hash, versions, size, number of chunks
+//! meta/composition.json   what the composition is
+//! meta/encoder.json       everything that decides bytes and is not a file: locked when planned
+//! meta/chunks.json        which frames each chunk has
+//! meta/videos.json        media in the page: empty lists so far
+//! compiled/               the project as the browser gets it; `compiled/__hf/` holds the renderer's own files
+//! video-frames/           extracted media frames: empty so far
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crds::{FrameRate, Quality};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{Error, files};
+
+/// A plan folder.
+#[derive(Clone, Debug)]
+pub(crate) struct PlanDir(PathBuf);
+
+impl PlanDir {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn descriptor(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    pub(crate) fn composition(&self) -> PathBuf {
+        self.0.join("meta/composition.json")
+    }
+
+    pub(crate) fn encoder(&self) -> PathBuf {
+        self.0.join("meta/encoder.json")
+    }
+
+    pub(crate) fn chunks(&self) -> PathBuf {
+        self.0.join("meta/chunks.json")
+    }
+
+    pub(crate) fn videos(&self) -> PathBuf {
+        self.0.join("meta/videos.json")
+    }
+
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.0.join("compiled")
+    }
+
+    pub(crate) fn video_frames(&self) -> PathBuf {
+        self.0.join("video-frames")
+    }
+}
+
+/// Reads a file of a plan.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let bad = |reason: String| Error::PlanUnreadable { path: path.to_owned(), reason };
+    let text = files::read_text(path).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
+}
+
+/// The protocol this build writes and reads: upstream's execution plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Protocol {
+    schema_version: u32,
+    artifact_layout: String,
+    hash_schema: String,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            schema_version: 1,
+            artifact_layout: "plan-dir-v1".to_owned(),
+            hash_schema: super::plan::hash::SCHEMA.to_owned(),
+        }
+    }
+}
+
+/// `plan.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Descriptor {
+    pub(crate) protocol: Protocol,
+    pub(crate) plan_hash: String,
+    pub(crate) producer_version: String,
+    pub(crate) ffmpeg_version: String,
+    pub(crate) font_snapshot_sha: String,
+    pub(crate) dimensions: Dimensions,
+    pub(crate) chunk_count: u32,
+    pub(crate) total_frames: u32,
+    /// Seconds.
+    pub(crate) duration: f64,
+    pub(crate) has_audio: bool,
+}
+
+/// Frame rate, size of the page in CSS pixels, and container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Dimensions {
+    pub(crate) fps_num: u32,
+    pub(crate) fps_den: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) format: String,
+}
+
+/// `meta/composition.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Composition {
+    pub(crate) duration_seconds: f64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) fps: Fps,
+    pub(crate) video_count: u32,
+    pub(crate) audio_count: u32,
+    pub(crate) image_count: u32,
+    /// Whether some script registers a timeline: a page without one is not waited for.
+    pub(crate) declares_timelines: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fps {
+    pub(crate) num: u32,
+    pub(crate) den: u32,
+}
+
+/// `meta/encoder.json`: what decides pixels and bytes and is not a file of the project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Encoder {
+    pub(crate) encoder: String,
+    pub(crate) quality: Quality,
+    pub(crate) preset: String,
+    pub(crate) crf: u8,
+    pub(crate) pixel_format: String,
+    pub(crate) closed_gop: bool,
+    /// Frames from keyframe to keyframe; every chunk starts on this grid.
+    pub(crate) gop_size: u32,
+    pub(crate) chunk_size: u32,
+    pub(crate) chunk_count: u32,
+    /// Frames drawn and not kept before a chunk's first.
+    pub(crate) prelude_frames: u32,
+    pub(crate) capture_mode: String,
+    pub(crate) device_scale_factor: u32,
+    pub(crate) browser_gpu_mode: String,
+    pub(crate) ffmpeg_version: String,
+    pub(crate) browser_version: String,
+    /// SHA-256 of the scripts that drive the page.
+    pub(crate) page_script_sha256: String,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(crate) variables: Map<String, Value>,
+}
+
+/// One entry of `meta/chunks.json`: frames from `start_frame` up to but not including `end_frame`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Chunk {
+    pub(crate) index: u32,
+    pub(crate) start_frame: u32,
+    pub(crate) end_frame: u32,
+}
+
+impl Descriptor {
+    pub(crate) fn rate(&self) -> Result<FrameRate, Error> {
+        let Dimensions { fps_num, fps_den, .. } = self.dimensions;
+        FrameRate::new(fps_num, fps_den)
+            .map_err(|error| Error::PlanUnreadable { path: "plan.json".into(), reason: error.to_string() })
+    }
+}
+
+/// JSON as upstream writes descriptors: two spaces, a newline at the end.
+pub(crate) fn pretty(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|error| unreachable!("plain data: {error}"));
+    text + "\n"
+}
+
+/// JSON in the one canonical form hashes are taken over (RFC 8785).
+pub(crate) fn canonical(value: &impl Serialize) -> String {
+    serde_json_canonicalizer::to_string(value).unwrap_or_else(|error| unreachable!("plain data: {error}"))
+}

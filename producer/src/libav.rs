@@ -1,0 +1,85 @@
+//! The one module that knows libav: encoding, muxing, probing. In process, through `ffmpeg-next`; nothing here starts
+//! an `ffmpeg` program.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Once,
+};
+
+use crds::Code;
+use ffmpeg_next as ffmpeg;
+
+mod encode;
+mod mux;
+mod probe;
+
+pub(crate) use encode::{Encoding, Gop, encode_gop, preset, x264_version};
+pub(crate) use mux::{Mp4Reader, Mp4Writer, TAG_CHUNK, TAG_PLAN};
+pub(crate) use probe::is_animated;
+
+/// libav refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This libav was built without the encoder.
+    #[error("libav has no {0} encoder: install a libavcodec built with it")]
+    NoEncoder(&'static str),
+    /// The encoder refused its settings or a picture.
+    #[error("libav failed to {doing}: {source}")]
+    Encode {
+        /// What it was asked to do.
+        doing: &'static str,
+        /// Its own word.
+        source: ffmpeg::Error,
+    },
+    /// Reading or writing a video file failed.
+    #[error("libav failed to {doing} {}: {source}", path.display())]
+    File {
+        /// What it was asked to do.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Its own word.
+        source: ffmpeg::Error,
+    },
+    /// The muxer does not know an option this build relies on.
+    #[error("this libavformat does not know the options {0}: install libavformat 5.1 or newer")]
+    UnknownOptions(String),
+}
+
+impl Error {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NoEncoder(_) | Self::UnknownOptions(_) => Code::EncoderUnavailable,
+            Self::Encode { source, .. } | Self::File { source, .. } => match source {
+                ffmpeg::Error::Other { errno: ffmpeg::error::ENOSPC } => Code::DiskFull,
+                ffmpeg::Error::Other { errno: ffmpeg::error::EACCES } => Code::NotWritable,
+                _ => Code::EncodeFailed,
+            },
+        }
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+fn file(doing: &'static str, path: &Path) -> impl FnOnce(ffmpeg::Error) -> Error {
+    move |source| Error::File { doing, path: path.to_owned(), source }
+}
+
+fn encoding(doing: &'static str) -> impl FnOnce(ffmpeg::Error) -> Error {
+    move |source| Error::Encode { doing, source }
+}
+
+/// Errors are returned, so libav's own log keeps quiet about anything less than fatal.
+fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Fatal));
+}
+
+/// The libraries that output bytes depend on, as one line: `libavcodec 59.37.100, libavformat 59.27.100, x264 core 164`.
+pub(crate) fn version() -> Result<String> {
+    let triple = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
+    let (codec, format) = (triple(ffmpeg::codec::version()), triple(ffmpeg::format::version()));
+    Ok(format!("libavcodec {codec}, libavformat {format}, {}", x264_version()?))
+}

@@ -1,0 +1,143 @@
+//! The project as the browser will get it.
+
+use std::{collections::BTreeSet, path::Path};
+
+use crds::Code;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Error,
+    assets::{self, Replacement},
+    css,
+    error::{composition, composition_at},
+    files,
+    html::{self, Document, Inserts, Root},
+    layout::canonical,
+    project::{self, ENTRY, Project, ProjectFile, RESERVED},
+};
+
+/// What was learned while compiling.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) root: Root,
+    /// Variable declarations as written, with their line.
+    pub(crate) variables: Option<(String, u32)>,
+    /// Some script registers a timeline.
+    pub(crate) declares_timelines: bool,
+    /// SHA-256 over the fonts put in, upstream's `fontSnapshotSha`.
+    pub(crate) font_snapshot_sha: String,
+}
+
+/// Upstream's rule for glyph advances, on every element.
+const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
+
+/// Writes `project` into the new folder `target`.
+pub(crate) fn compile(project: &Project, target: &Path, cache: &Path) -> Result<Compiled, Error> {
+    let mut step = Step { target, cache, replacements: BTreeSet::new(), font_faces: Vec::new() };
+    let mut entry = None;
+    let mut declares_timelines = false;
+    for file in &project.files {
+        match extension(&file.path) {
+            "css" => step.style_sheet(file)?,
+            "html" | "htm" if file.path == ENTRY => entry = Some(file),
+            "html" | "htm" => step.document(file, Inserts::default()).map(drop)?,
+            "js" | "mjs" => {
+                declares_timelines |= mentions_timelines(&String::from_utf8_lossy(&files::read(&file.source)?));
+                files::copy(&file.source, &target.join(&file.path))?;
+            }
+            _ => files::copy(&file.source, &target.join(&file.path))?,
+        }
+    }
+    let entry = entry.unwrap_or_else(|| unreachable!("a project has an entry"));
+    // Compiled twice: only after the first time it is known whether the composition brings its own Inter.
+    let seen = step.document(entry, Inserts::default())?;
+    declares_timelines |= mentions_timelines(&seen.text);
+    let own_inter = step.font_faces.iter().any(|family| family.eq_ignore_ascii_case("Inter"));
+    let (inter, font_snapshot_sha) = step.inter(own_inter)?;
+    let first = format!("<style>{TEXT_RENDERING}{inter}</style>");
+    let runtime = format!("{RESERVED}/runtime.js");
+    step.put(&runtime, assets::runtime())?;
+    let last = format!("<script src=\"/{runtime}\"></script>");
+    let document = step.document(entry, Inserts { first: &first, last: &last })?;
+    let no_root = || composition(Code::CompositionInvalid, "index.html has no element with data-composition-id");
+    let root = document.root.ok_or_else(no_root)?;
+    Ok(Compiled { root, variables: document.variables, declares_timelines, font_snapshot_sha })
+}
+
+fn mentions_timelines(script: &str) -> bool {
+    script.contains("__timelines")
+}
+
+fn extension(path: &str) -> &str {
+    Path::new(path).extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+struct Step<'a> {
+    target: &'a Path,
+    cache: &'a Path,
+    /// Paths already written.
+    replacements: BTreeSet<String>,
+    font_faces: Vec<String>,
+}
+
+impl Step<'_> {
+    fn put(&self, path: &str, content: &[u8]) -> Result<(), files::Error> {
+        let path = self.target.join(path);
+        files::create_dir(path.parent().unwrap_or(self.target))?;
+        files::write(&path, content)
+    }
+
+    fn style_sheet(&mut self, file: &ProjectFile) -> Result<(), Error> {
+        let source = project::read_text(file)?;
+        let sheet = css::compile(&source);
+        self.font_faces.extend(sheet.font_faces);
+        for (url, offset) in sheet.urls {
+            let line = source[..offset].matches('\n').count() + 1;
+            inside(&file.path, &url, u32::try_from(line).unwrap_or(u32::MAX))?;
+        }
+        Ok(self.put(&file.path, sheet.text.as_bytes())?)
+    }
+
+    fn document(&mut self, file: &ProjectFile, inserts: Inserts<'_>) -> Result<Document, Error> {
+        let replace = |address: &str| Replacement::of(address).map(|replacement| format!("/{}", replacement.path()));
+        let document = html::compile(&project::read_text(file)?, inserts, &replace)
+            .map_err(|reason| composition_at(Code::CompositionInvalid, format!("not HTML: {reason}"), &file.path, 0))?;
+        if let Some((feature, line)) = document.unsupported.first() {
+            let message = format!("{feature} cannot be rendered yet: remove it");
+            return Err(composition_at(Code::FeatureUnsupported, message, &file.path, *line));
+        }
+        for (url, line) in &document.references {
+            inside(&file.path, url, *line)?;
+        }
+        for replacement in document.replaced.iter().filter_map(|address| Replacement::of(address)) {
+            if self.replacements.insert(replacement.path()) {
+                self.put(&replacement.path(), &replacement.content(self.cache)?)?;
+            }
+        }
+        self.font_faces.extend_from_slice(&document.font_faces);
+        self.put(&file.path, document.text.as_bytes())?;
+        Ok(document)
+    }
+
+    /// Inter's style sheet, unless the composition brings its own, and the digest of the fonts put in.
+    fn inter(&self, own: bool) -> Result<(String, String), Error> {
+        use sha2::{Digest as _, Sha256};
+        let (css, fonts) = if own { Default::default() } else { assets::inter() };
+        let mut sizes = Map::new();
+        for (path, content) in fonts {
+            self.put(&path, content)?;
+            let family = sizes.entry("Inter").or_insert(json!(0));
+            *family = json!(family.as_u64().unwrap_or(0) + content.len() as u64);
+        }
+        let digest = files::hex(&Sha256::digest(canonical(&Value::Object(sizes))));
+        Ok((css, digest))
+    }
+}
+
+fn inside(file: &str, url: &str, line: u32) -> Result<(), Error> {
+    if project::stays_inside(file, url) {
+        return Ok(());
+    }
+    let line = (line > 0).then_some(line);
+    Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into())
+}

@@ -1,0 +1,136 @@
+//! A look at the running composition before anything is rendered: how long it is, and whether it uses something that
+//! would be drawn wrongly.
+
+use std::time::Instant;
+
+use crds::{Code, Failure, FrameRate};
+use serde::Deserialize;
+
+use crate::{
+    Error,
+    browser::page::{Page, SETTLE},
+    error::{composition, composition_at},
+    files,
+    layout::PlanDir,
+    libav,
+    ready::{self, Expected},
+    server::ORIGIN,
+    settings::Settings,
+};
+
+/// What the running composition told.
+pub(crate) struct Probe {
+    /// Seconds, as the runtime computes it.
+    pub(crate) duration: f64,
+    /// The browser's name and version.
+    pub(crate) browser_version: String,
+    pub(crate) image_count: u32,
+    pub(crate) warnings: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct MissingGlyphs {
+    /// CSS `font` shorthand.
+    font: String,
+    place: String,
+    characters: String,
+}
+
+/// Moments at which the page is looked at, as parts of its duration.
+const MOMENTS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+
+/// Runs an opened composition and looks at it at a few moments.
+pub(crate) fn probe(
+    page: &mut Page,
+    dir: &PlanDir,
+    rate: FrameRate,
+    authored_duration: Option<f64>,
+    expected: Expected,
+    settings: &Settings,
+) -> Result<Probe, Error> {
+    page.navigate()?;
+    let ready = ready::wait(page, expected, settings.ready_timeout)?;
+    refuse_external(page)?;
+    let duration = authored_duration.unwrap_or(ready.duration);
+    page.evaluate::<()>("__hfProducer.prepare()")?;
+    let last = rate.frames_in(duration).saturating_sub(1);
+    for part in MOMENTS {
+        // Whole frames only: the first one is never past the last.
+        let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
+        let seek = page.seek_later(time)?;
+        page.evaluated(seek)?;
+        page.settle(Instant::now() + SETTLE, |page| Ok(page.draw(false)?.changed))?;
+        page.evaluate::<()>("__hfProducer.note()")?;
+    }
+    refuse_external(page)?;
+    refuse_unsupported(page)?;
+    refuse_missing_glyphs(page)?;
+    refuse_animated_images(page, dir)?;
+    let missing = page.events().missing.iter().map(|url| {
+        let path = url.strip_prefix(ORIGIN).unwrap_or(url).to_owned();
+        let message = "the composition asks for this file and it is not there: it is left out".to_owned();
+        Failure { code: Code::CompositionInvalid, message, path: Some(path), line: None }
+    });
+    let warnings = ready.warnings.into_iter().chain(missing).collect();
+    let image_count = page.evaluate("document.images.length")?;
+    Ok(Probe { duration, browser_version: page.product().to_owned(), image_count, warnings })
+}
+
+fn refuse_external(page: &Page) -> Result<(), Error> {
+    let Some(url) = page.events().external.first() else { return Ok(()) };
+    let others = page.events().external.len() - 1;
+    let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+    let message =
+        format!("the composition asks for {url}{more}: copy it into the project; the network cannot be reached");
+    Err(composition(Code::RemoteAssetUnsupported, message))
+}
+
+fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
+    let found: Vec<String> = page.evaluate("__hfProducer.unsupported()")?;
+    match found.first() {
+        Some(feature) => {
+            Err(composition(Code::FeatureUnsupported, format!("{feature} cannot be rendered yet: remove it")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn refuse_missing_glyphs(page: &mut Page) -> Result<(), Error> {
+    let missing: Vec<MissingGlyphs> = page.evaluate("__hfProducer.missingGlyphs()")?;
+    let Some(MissingGlyphs { font, place, characters }) = missing.first() else { return Ok(()) };
+    let declared: Vec<String> = page.evaluate("__hfProducer.families()")?;
+    // "normal 700 32px Poppins, sans-serif"
+    let families = font.split_once("32px ").map_or(font.as_str(), |(_, families)| families);
+    let is_declared = |family: &str| declared.iter().any(|declared| declared.eq_ignore_ascii_case(family));
+    let listed: Vec<_> = families.split(',').map(|family| family.trim().trim_matches('"')).collect();
+    let message = if listed.iter().any(|family| is_declared(family)) {
+        format!("{place}: no font of {families} has {characters:?}: declare one that has with a local @font-face")
+    } else {
+        format!(
+            "{place}: font family {families} is neither Inter nor a generic sans family: declare it with a local @font-face"
+        )
+    };
+    Err(composition(Code::FontFetchFailed, message))
+}
+
+/// An animated image moves by the real clock.
+fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
+    let compiled = dir.compiled();
+    for url in &page.events().served {
+        let path = url.strip_prefix(ORIGIN).unwrap_or(url).split(['?', '#']).next().unwrap_or_default();
+        let lower = path.to_ascii_lowercase();
+        if ![".gif", ".png", ".apng", ".webp"].iter().any(|extension| lower.ends_with(extension)) {
+            continue;
+        }
+        let file = compiled.join(percent_decoded(path));
+        if file.is_file() && libav::is_animated(&file, &files::read(&file)?) {
+            let message = "animated images cannot be rendered yet: use a still one";
+            return Err(composition_at(Code::FeatureUnsupported, message, path, 0));
+        }
+    }
+    Ok(())
+}
+
+fn percent_decoded(path: &str) -> String {
+    percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
+}

@@ -1,0 +1,99 @@
+//! What the composition root says, as numbers.
+
+use crds::{Code, Failure, FrameRate};
+
+use crate::{Error, error::composition_at, html::Root, project::ENTRY};
+
+/// Size, rate and duration as authored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shape {
+    /// Pixels.
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// `data-fps`.
+    pub(crate) rate: Option<FrameRate>,
+    /// Seconds; `None` leaves it to the timelines.
+    pub(crate) duration: Option<f64>,
+}
+
+/// Upstream's size where the root does not say one.
+const DEFAULT_SIZE: (u32, u32) = (1080, 1920);
+/// Limits of upstream's configuration.
+const SIZES: std::ops::RangeInclusive<u32> = 16..=7680;
+/// Upstream's longest composition, in seconds.
+const LONGEST: f64 = 24.0 * 3600.0;
+
+/// Reads the root's attributes. Warnings are about values that are ignored, as upstream ignores them.
+pub(crate) fn shape(root: &Root, warnings: &mut Vec<Failure>) -> Result<Shape, Error> {
+    let invalid = |message: String| composition_at(Code::CompositionInvalid, message, ENTRY, root.line);
+    let size = |name: &str, written: &Option<String>, default: u32| match written {
+        None => Ok(default),
+        Some(text) => text.trim().parse().ok().filter(|pixels| SIZES.contains(pixels)).ok_or_else(|| {
+            invalid(format!("{name}={text:?}: write whole pixels from {} to {}", SIZES.start(), SIZES.end()))
+        }),
+    };
+    let rate = root.fps.as_deref().map(|text| text.trim().parse::<FrameRate>()).transpose();
+    let rate = rate.map_err(|error| invalid(format!("data-fps: {error}")))?;
+    let duration = match root.duration.as_deref().map(|text| (text, text.trim().parse::<f64>())) {
+        None => None,
+        Some((_, Ok(seconds))) if seconds > 0.0 => Some(in_range(seconds, root.line)?),
+        Some((text, _)) => {
+            let message =
+                format!("data-duration={text:?} is not a positive number of seconds: the timelines' length is used");
+            let mut warning = Failure::new(Code::CompositionInvalid, message);
+            (warning.path, warning.line) = (Some(ENTRY.to_owned()), Some(root.line));
+            warnings.push(warning);
+            None
+        }
+    };
+    let (width, height) =
+        (size("data-width", &root.width, DEFAULT_SIZE.0)?, size("data-height", &root.height, DEFAULT_SIZE.1)?);
+    Ok(Shape { width, height, rate, duration })
+}
+
+/// A duration in seconds, wherever it came from, against the longest there may be.
+pub(crate) fn in_range(seconds: f64, line: u32) -> Result<f64, Error> {
+    if seconds > 0.0 && seconds <= LONGEST {
+        return Ok(seconds);
+    }
+    let message = format!("a duration of {seconds} s: it must be above 0 and at most {LONGEST} s (24 hours)");
+    Err(composition_at(Code::DurationOutOfRange, message, ENTRY, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(width: &str, duration: &str, fps: &str) -> (Result<Shape, Code>, usize) {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
+        let root = Root { line: 7, width: some(width), height: None, duration: some(duration), fps: some(fps) };
+        let mut warnings = Vec::new();
+        let shape = shape(&root, &mut warnings).map_err(|error| {
+            assert_eq!(error.failure().line, Some(7));
+            error.code()
+        });
+        (shape, warnings.len())
+    }
+
+    #[test]
+    fn sizes_rates_and_durations() {
+        let rate = "30000/1001".parse().ok();
+        let whole = Shape { width: 1920, height: 1920, rate, duration: Some(2.5) };
+        assert_eq!(read("1920", "2.5", "30000/1001"), (Ok(whole), 0));
+        let default = Shape { width: 1080, height: 1920, rate: None, duration: None };
+        assert_eq!(read("-", "-", "-"), (Ok(default), 0));
+        for (width, duration, fps, code) in [
+            ("8", "1", "-", Code::CompositionInvalid),
+            ("7681", "1", "-", Code::CompositionInvalid),
+            ("1920px", "1", "-", Code::CompositionInvalid),
+            ("640", "1", "29.97", Code::CompositionInvalid),
+            ("640", "1e9", "-", Code::DurationOutOfRange),
+            ("640", "inf", "-", Code::DurationOutOfRange),
+        ] {
+            assert_eq!(read(width, duration, fps).0, Err(code), "{width} {duration} {fps}");
+        }
+        for ignored in ["0", "-1", "3s", "NaN", ""] {
+            assert_eq!(read("-", ignored, "-"), (Ok(default), 1), "{ignored}");
+        }
+    }
+}

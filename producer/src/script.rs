@@ -1,0 +1,32 @@
+//! The script every document of a page starts with.
+
+use crds::FrameRate;
+use serde_json::{Map, Value, json};
+
+const TIME: &str = include_str!("page/time.js");
+const DRIVER: &str = include_str!("page/driver.js");
+const INSPECT: &str = include_str!("page/inspect.js");
+
+/// What the page is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To look at what the composition uses.
+    Inspect,
+    /// To draw frames.
+    Draw,
+}
+
+/// The script for a composition: virtual time in every document, the driver in the top one.
+pub(crate) fn page_script(rate: FrameRate, variables: &Map<String, Value>, purpose: Purpose) -> String {
+    let config = json!({ "fps": rate.per_second(), "variables": variables });
+    let inspect = if purpose == Purpose::Inspect { INSPECT } else { "" };
+    format!(
+        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\nif (window !== window.top) return;\n{DRIVER}\n{inspect}\n}})();"
+    )
+}
+
+/// SHA-256 of what draws; part of the plan hash.
+pub(crate) fn digest() -> String {
+    use sha2::{Digest as _, Sha256};
+    crate::files::hex(&Sha256::new().chain_update(TIME).chain_update(DRIVER).finalize())
+}
