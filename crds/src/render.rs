@@ -130,7 +130,7 @@ pub enum DesiredState {
 pub struct Retry {
     /// Further attempts after the first, with growing pauses. Finished chunks are kept.
     #[serde(default = "two")]
-    #[schemars(range(min = 0, max = 10))]
+    #[schemars(range(min = 0, max = 4))]
     pub limit: i32,
 }
 

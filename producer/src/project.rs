@@ -61,8 +61,10 @@ pub(crate) const ENTRY: &str = "index.html";
 /// The folder of a compiled project that holds the renderer's own files.
 pub(crate) const RESERVED: &str = "__hf";
 
-/// Top-level folders that are tools' business, not the composition's (upstream's list).
-const SKIPPED: [&str; 8] = ["node_modules", ".git", ".cache", "output", "failures", "dist", ".next", ".turbo"];
+/// Top-level folders that are tools' business, not the composition's: upstream's list, and where the reconciler keeps
+/// its state and puts videos when the project is the folder it watches.
+const SKIPPED: [&str; 10] =
+    ["node_modules", ".git", ".cache", "output", "failures", "dist", ".next", ".turbo", ".status", "out"];
 
 /// The files of a project, sorted by path.
 #[derive(Debug)]
@@ -159,8 +161,17 @@ mod tests {
 
     #[test]
     fn files_are_listed_without_what_tools_keep_there() {
-        let folder =
-            project(&["index.html", "b/c.txt", "a.css", "node_modules/x.js", "sub/dist/z", "dist/z", ".hidden"]);
+        let folder = project(&[
+            "index.html",
+            "b/c.txt",
+            "a.css",
+            "node_modules/x.js",
+            "sub/dist/z",
+            "dist/z",
+            "out/a.mp4",
+            ".status/x",
+            ".hidden",
+        ]);
         std::os::unix::fs::symlink("b", folder.path().join("linked")).unwrap();
         let paths: Vec<_> = Project::open(folder.path()).unwrap().files.into_iter().map(|file| file.path).collect();
         assert_eq!(paths, [".hidden", "a.css", "b/c.txt", "index.html", "linked/c.txt", "sub/dist/z"]);

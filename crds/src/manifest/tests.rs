@@ -61,7 +61,7 @@ fn all_problems_of_all_documents_are_reported_at_once() {
             "3:18: metadata.name: \"A\" does not match \"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$\"",
             "3:21: metadata.nmae: unknown field",
             "6:3: spec.outptu: unknown field",
-            "7:18: spec.retry.limit: 99 is greater than the maximum of 10",
+            "7:18: spec.retry.limit: 99 is greater than the maximum of 4",
             "9:13: apiVersion: must be hyperframes.io/v1alpha1",
             "10:7: kind: must be Render or HyperframesStack",
             "14:1: apiVersion: must be hyperframes.io/v1alpha1",

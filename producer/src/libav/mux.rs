@@ -34,13 +34,15 @@ impl Mp4Writer {
     pub(crate) fn create(
         path: &Path,
         rate: FrameRate,
-        parameters: codec::Parameters,
+        mut parameters: codec::Parameters,
         tags: &[(&str, &str)],
     ) -> Result<Self> {
         quiet();
         let mut output = format::output_as(path, "mp4").map_err(file("create", path))?;
         let (units, per_frame) = track_clock(rate);
         let timescale = Rational(1, units.cast_signed());
+        // A chunk's own average would make the file depend on how the video was cut; the muxer computes its own.
+        parameters.set_bit_rate(0);
         let mut stream = output.add_stream(codec::Id::None).map_err(file("add a track to", path))?;
         stream.set_parameters(parameters);
         stream.set_time_base(timescale);
