@@ -69,6 +69,8 @@ codes! {
     PlanHashMismatch = "PLAN_HASH_MISMATCH", Permanent;
     /// A plan or an event of a protocol this build does not speak (upstream's code).
     PlanProtocolUnsupported = "PLAN_PROTOCOL_UNSUPPORTED", Permanent;
+    /// A Lambda event that asks for nothing known, or lacks what it needs.
+    EventInvalid = "EVENT_INVALID", Permanent;
     /// The plan has no chunk of this index (upstream's code).
     ChunkIndexOutOfRange = "CHUNK_INDEX_OUT_OF_RANGE", Permanent;
     /// A chunk is truncated, of another plan, or in the wrong place.
