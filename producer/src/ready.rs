@@ -101,8 +101,10 @@ pub(crate) fn wait(page: &mut Page, expected: Expected, timeout: Duration) -> Re
     let start = Instant::now();
     let mut quiet_since = None;
     loop {
-        let state: State = match page.evaluate("__hfProducer.state()") {
+        let left = timeout.saturating_sub(start.elapsed());
+        let state: State = match page.evaluate_within(left, "__hfProducer.state()") {
             Ok(state) => state,
+            Err(browser::Error::NoProgress { .. }) => return Err(not_ready(timeout, "its scripts do not return")),
             // Between two documents there is no driver yet.
             Err(browser::Error::Script { .. }) if start.elapsed() < timeout => {
                 std::thread::sleep(POLL);

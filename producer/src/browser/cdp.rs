@@ -80,6 +80,11 @@ impl Cdp {
         Self { requests, answers, received: Vec::new(), last_id: 0, session: None, patience, stop, events }
     }
 
+    /// How long an answer may take from now on before the browser counts as stuck.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// From here on commands go to this page instead of the browser itself.
     pub(crate) fn use_session(&mut self, id: String) {
         self.session = Some(id);

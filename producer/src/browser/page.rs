@@ -40,6 +40,7 @@ pub(crate) struct Page {
     _server: Server,
     script: String,
     product: String,
+    patience: Duration,
     ticks: u32,
 }
 
@@ -61,7 +62,8 @@ impl Page {
         let server = Server::start(folder).map_err(|source| files::error("serve", folder, source))?;
         let window = Window { width, height, proxy_port: server.port(), begin_frame_control: true };
         let (browser, cdp) = Browser::launch(settings, &window)?;
-        let mut page = Self { cdp, browser, _server: server, script, product: String::new(), ticks: 0 };
+        let patience = settings.progress_timeout;
+        let mut page = Self { cdp, browser, _server: server, script, product: String::new(), patience, ticks: 0 };
         page.explained(|page| page.attach(i64::from(width), i64::from(height)))?;
         Ok(page)
     }
@@ -177,6 +179,14 @@ impl Page {
             }
         }
         Ok(changed)
+    }
+
+    /// Like [`evaluate`](Self::evaluate), with another patience than the usual.
+    pub(crate) fn evaluate_within<T: DeserializeOwned>(&mut self, patience: Duration, expression: &str) -> Result<T> {
+        self.cdp.set_patience(patience);
+        let value = self.evaluate(expression);
+        self.cdp.set_patience(self.patience);
+        value
     }
 
     /// What the page reported by itself.

@@ -100,7 +100,7 @@ fn refuse_missing_glyphs(page: &mut Page) -> Result<(), Error> {
     let Some(MissingGlyphs { font, place, characters }) = missing.first() else { return Ok(()) };
     let declared: Vec<String> = page.evaluate("__hfProducer.families()")?;
     // "normal 700 32px Poppins, sans-serif"
-    let families = font.split_once("32px ").map_or(font.as_str(), |(_, families)| families);
+    let families = font.split_once("px ").map_or(font.as_str(), |(_, families)| families);
     let is_declared = |family: &str| declared.iter().any(|declared| declared.eq_ignore_ascii_case(family));
     let listed: Vec<_> = families.split(',').map(|family| family.trim().trim_matches('"')).collect();
     let message = if listed.iter().any(|family| is_declared(family)) {
