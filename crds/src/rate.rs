@@ -130,7 +130,6 @@ impl JsonSchema for FrameRate {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
-            "anyOf": [{ "type": "integer" }, { "type": "string" }],
             "x-kubernetes-validations": [{
                 "rule": "string(self).matches('^[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?$') \
                          && int(string(self).split('/')[0]) >= int((string(self) + '/1').split('/')[1]) \

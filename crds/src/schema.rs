@@ -22,7 +22,10 @@ pub fn definition<K: CustomResourceExt>() -> Value {
     tidy(&mut crd);
     if let Some(versions) = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
         for version in versions {
-            finish_status(&mut version["schema"]["openAPIV3Schema"]["properties"]["status"]);
+            let schema = &mut version["schema"]["openAPIV3Schema"];
+            // `kubectl explain` shows it first.
+            schema["description"] = schema["properties"]["spec"]["description"].clone();
+            finish_status(&mut schema["properties"]["status"]);
         }
     }
     crd

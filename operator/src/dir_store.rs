@@ -20,7 +20,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use crds::{HyperframesStack, HyperframesStackStatus, Render, RenderSpec, RenderStatus, manifest::Object};
+use crds::{HyperframesStack, HyperframesStackStatus, Render, RenderStatus, manifest::Object};
 use futures::{StreamExt as _, stream::BoxStream};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -35,6 +35,7 @@ use crate::{
 
 pub mod events;
 pub mod layout;
+mod listing;
 pub mod lock;
 mod object;
 pub mod record;
@@ -191,56 +192,6 @@ impl DirStore {
         for key in self.state.borrow().objects.keys().filter(|key| key.kind == Kind::Render) {
             self.tell(key);
         }
-    }
-
-    /// What is wrong in the folder's files.
-    #[must_use]
-    pub fn problems(&self) -> Vec<FileProblem> {
-        self.state.borrow().problems.clone()
-    }
-
-    /// All objects with a file.
-    #[must_use]
-    pub fn keys(&self) -> Vec<ObjectKey> {
-        self.state.borrow().objects.keys().cloned().collect()
-    }
-
-    /// All Renders, with whether their file is gone.
-    #[must_use]
-    pub fn all_renders(&self) -> Vec<(Arc<Render>, bool)> {
-        let state = self.state.borrow();
-        let render = |kept: &Kept| match &kept.object {
-            Object::Render(render) => Some((Arc::new(Render::clone(render)), kept.orphaned)),
-            Object::Stack(_) => None,
-        };
-        state.objects.values().filter_map(render).collect()
-    }
-
-    /// Renders that only our own state remembers: their file is gone. They have no spec any more.
-    #[must_use]
-    pub fn orphans(&self) -> Vec<Arc<Render>> {
-        let remembered = self.known().into_iter().filter(|key| key.kind == Kind::Render);
-        let gone = remembered.filter(|key| !self.state.borrow().objects.contains_key(key));
-        let render = |key: ObjectKey| {
-            let mut render = Render::new(&key.name, RenderSpec::default());
-            render.metadata.namespace = Some(key.namespace.clone());
-            render.status = layout::read_sidecar(&self.layout.sidecar(&key));
-            Arc::new(render)
-        };
-        gone.map(render).collect()
-    }
-
-    /// All stacks.
-    #[must_use]
-    pub fn all_stacks(&self) -> Vec<Arc<HyperframesStack>> {
-        self.collect(|object| match object {
-            Object::Stack(stack) => Some(Arc::new(HyperframesStack::clone(stack))),
-            Object::Render(_) => None,
-        })
-    }
-
-    fn collect<T>(&self, pick: impl Fn(&Object) -> Option<T>) -> Vec<T> {
-        self.state.borrow().objects.values().filter_map(|kept| pick(&kept.object)).collect()
     }
 
     /// The object of a key, if it is still the version that was read.

@@ -14,10 +14,12 @@ use crate::ports::{AttemptReport, AttemptSpec, Backend, StackReport, StackSpec};
 
 mod attempt;
 mod process;
+mod step;
 mod work;
 
 use attempt::Attempt;
-use process::{Producer, Step};
+use process::Producer;
+use step::Step;
 use work::Work;
 
 /// This machine.

@@ -66,7 +66,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     match cli.command {
         None => return reconcile(&cli.reconcile),
         Some(Command::Get { folder, name, output }) => {
-            print(&view::get(&look(&folder)?, name.as_deref().map(render_key).as_ref(), output)?)
+            print(&view::get(&look(&folder)?, name.as_deref().map(render_key).as_ref(), output)?);
         }
         Some(Command::Describe { folder, name }) => print(&view::describe(&look(&folder)?, &render_key(&name))?),
         Some(Command::Events { folder, name, output }) => {
@@ -201,7 +201,7 @@ async fn keep_up(
         watcher.also(digests.folders());
         match watcher.changed().await {
             Changed::Paths(paths) => digests.forget(&paths),
-            Changed::Anything => digests.forget_all(),
+            Changed::Anything => digests.doubt(),
         }
         if let Err(error) = store.rescan(&Snapshot::take_stable(layout.root(), &[]).await) {
             return error;

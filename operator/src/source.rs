@@ -3,6 +3,8 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    ffi::OsStr,
+    fs::Metadata,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -12,9 +14,13 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use url::Url;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
-use crate::{error::Error, files, observe::OutputCheck};
+use crate::{
+    error::Error,
+    files::{self, Named as _},
+    observe::OutputCheck,
+};
 
 /// The YAML file an object came from; the paths in its spec are relative to that file's folder.
 pub const MANIFEST: &str = "hyperframes.io/manifest-path";
@@ -33,8 +39,16 @@ pub struct Inputs {
 /// Digests of folders and files, kept until something says they may have changed.
 #[derive(Debug, Default)]
 pub struct Digests {
-    sites: RefCell<HashMap<PathBuf, String>>,
+    sites: RefCell<HashMap<PathBuf, Site>>,
     files: RefCell<HashMap<PathBuf, (Stamp, String)>>,
+}
+
+#[derive(Debug)]
+struct Site {
+    digest: String,
+    stamps: Vec<(PathBuf, Stamp)>,
+    /// The stamps are to be compared before the digest is believed.
+    doubted: bool,
 }
 
 /// What changes when a file is written.
@@ -42,19 +56,32 @@ pub struct Digests {
 struct Stamp {
     size: u64,
     modified: (i64, i64),
+    changed: (i64, i64),
     inode: u64,
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
+        Self { size: meta.size(), modified, changed, inode: meta.ino() }
+    }
 }
 
 impl Digests {
     /// Forgets the digests of folders that hold any of these paths, or lie in them.
     pub fn forget(&self, paths: &[PathBuf]) {
-        let related = |site: &Path| paths.iter().any(|path| path.starts_with(site) || site.starts_with(path));
+        let related = |site: &Path| {
+            paths.iter().any(|path| match path.strip_prefix(site) {
+                Ok(inside) => !inside.iter().next().is_some_and(is_skipped),
+                Err(_) => site.starts_with(path),
+            })
+        };
         self.sites.borrow_mut().retain(|site, _| !related(site));
     }
 
-    /// Forgets the digests of all folders.
-    pub fn forget_all(&self) {
-        self.sites.borrow_mut().clear();
+    /// Has every folder looked at again: its files are read only if one looks different.
+    pub fn doubt(&self) {
+        self.sites.borrow_mut().values_mut().for_each(|site| site.doubted = true);
     }
 
     /// The project folders that were asked for.
@@ -64,17 +91,21 @@ impl Digests {
     }
 
     fn site(&self, folder: &Path) -> Result<String, Error> {
-        if let Some(digest) = self.sites.borrow().get(folder) {
-            return Ok(digest.clone());
+        if let Some(site) = self.sites.borrow_mut().get_mut(folder)
+            && (!site.doubted || site.stamps == stamps(folder)?)
+        {
+            site.doubted = false;
+            return Ok(site.digest.clone());
         }
+        // Taken before the files are read: what is written meanwhile differs from it.
+        let stamps = stamps(folder)?;
         let digest = site_digest(folder)?;
-        self.sites.borrow_mut().insert(folder.to_owned(), digest.clone());
+        self.sites.borrow_mut().insert(folder.to_owned(), Site { digest: digest.clone(), stamps, doubted: false });
         Ok(digest)
     }
 
     fn file(&self, path: &Path) -> Option<String> {
-        let meta = path.metadata().ok()?;
-        let stamp = Stamp { size: meta.size(), modified: (meta.mtime(), meta.mtime_nsec()), inode: meta.ino() };
+        let stamp = Stamp::of(&path.metadata().ok()?);
         if let Some((known, digest)) = self.files.borrow().get(path)
             && *known == stamp
         {
@@ -158,17 +189,36 @@ fn absolute(path: &Path) -> PathBuf {
 const SKIPPED: [&str; 10] =
     ["node_modules", ".git", ".cache", "output", "failures", "dist", ".next", ".turbo", ".status", "out"];
 
+fn is_skipped(name: &OsStr) -> bool {
+    SKIPPED.iter().any(|skipped| name == *skipped)
+}
+
+/// Everything in a project, sorted by name.
+fn entries(folder: &Path) -> impl Iterator<Item = Result<DirEntry, Error>> {
+    let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
+    walk.filter_entry(|entry| entry.depth() != 1 || !is_skipped(entry.file_name())).map(move |entry| {
+        entry.map_err(|error| {
+            let path = error.path().unwrap_or(folder).to_owned();
+            Error::File { action: "read", path, source: error.into() }
+        })
+    })
+}
+
+fn stamps(folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, Error> {
+    let stamp = |entry: DirEntry| {
+        let path = entry.into_path();
+        let meta = path.symlink_metadata().named("read", &path)?;
+        Ok((path, Stamp::of(&meta)))
+    };
+    entries(folder).map(|entry| entry.and_then(stamp)).collect()
+}
+
 /// SHA-256 over a project's files: upstream's site hash (of which upstream uses the first 16 digits), and where a
 /// symbolic link leads, which upstream leaves out.
 fn site_digest(folder: &Path) -> Result<String, Error> {
     let mut hash = Sha256::new();
-    let skipped = |name: &std::ffi::OsStr| SKIPPED.iter().any(|skipped| name == *skipped);
-    let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() != 1 || !skipped(entry.file_name())) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(folder).to_owned();
-            Error::File { action: "read", path, source: error.into() }
-        })?;
+    for entry in entries(folder) {
+        let entry = entry?;
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let mut name = || {
             hash.update(relative.as_os_str().as_encoded_bytes());
@@ -234,8 +284,15 @@ mod tests {
             assert_ne!(hash(other), plain, "{other}");
         }
         write(&folder.path().join("site/index.html"), "2");
-        assert_eq!(hash(""), plain, "a digest is kept until something changed");
-        digests.forget(&[folder.path().canonicalize().unwrap().join("site/index.html")]);
-        assert_ne!(hash(""), plain);
+        assert_eq!(hash(""), plain, "a digest is kept until something may have changed");
+        let site = folder.path().canonicalize().unwrap().join("site");
+        digests.forget(&[site.join("out/video.mp4")]);
+        assert_eq!(hash(""), plain, "videos are not part of a site");
+        digests.forget(&[site.join("index.html")]);
+        let second = hash("");
+        assert_ne!(second, plain);
+        write(&folder.path().join("site/index.html"), "3");
+        digests.doubt();
+        assert_ne!(hash(""), second);
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! Changes are made in place and never add a line, so that the line of an error is the line its author sees.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use lol_html::{
-    ElementContentHandlers, HandlerResult, RewriteStrSettings, Selector, element, end_tag,
+    ElementContentHandlers, HandlerResult, RewriteStrSettings, Selector, element,
     html_content::{ContentType, Element, TextChunk},
     rewrite_str, text,
 };
 
 use crate::css;
+
+mod shape;
+
+use shape::Shape;
 
 /// An HTML file after compiling, and what was seen in it.
 #[derive(Debug, Default)]
@@ -100,60 +104,6 @@ pub(crate) fn compile(
         );
     }
     Ok(Document { text, ..seen.into_inner() })
-}
-
-/// Where `<head>` begins and ends in a document that may not say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Head { closed: bool },
-    Html,
-    Body,
-    Fragment,
-}
-
-impl Shape {
-    fn of(source: &str) -> Result<Self, String> {
-        let (html, body, head) = (Cell::new(false), Cell::new(false), Cell::new(false));
-        let closed = std::rc::Rc::new(Cell::new(false));
-        let settings = RewriteStrSettings::new()
-            .append_element_content_handler(on("html", |_| {
-                html.set(true);
-                Ok(())
-            }))
-            .append_element_content_handler(on("body", |_| {
-                body.set(true);
-                Ok(())
-            }))
-            .append_element_content_handler(on("head", |el| {
-                head.set(true);
-                let closed = closed.clone();
-                el.on_end_tag(end_tag!(move |_| {
-                    closed.set(true);
-                    Ok(())
-                }))
-            }));
-        rewrite_str(source, settings).map_err(|error| error.to_string())?;
-        Ok(match (head.get(), html.get(), body.get()) {
-            (true, ..) => Self::Head { closed: closed.get() },
-            (false, true, _) => Self::Html,
-            (false, false, true) => Self::Body,
-            (false, false, false) => Self::Fragment,
-        })
-    }
-
-    fn insert(self, el: &mut Element<'_, '_>, Inserts { first, last }: Inserts<'_>) {
-        match (self, el.tag_name().as_str()) {
-            (Self::Head { closed: true }, "head") => {
-                el.prepend(first, ContentType::Html);
-                el.append(last, ContentType::Html);
-            }
-            (Self::Head { closed: false }, "head") | (Self::Html, "html") => {
-                el.prepend(&format!("{first}{last}"), ContentType::Html);
-            }
-            (Self::Body, "body") => el.before(&format!("{first}{last}"), ContentType::Html),
-            _ => {}
-        }
-    }
 }
 
 fn on<'h>(

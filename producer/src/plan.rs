@@ -57,12 +57,7 @@ const STEPS: u32 = 3;
 /// # Errors
 /// See [`Error`]; nothing is left behind.
 pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Reporter) -> Result<PlanReport, Error> {
-    if out.exists()
-        && !PlanDir::new(out).descriptor().is_file()
-        && out.read_dir().is_ok_and(|mut dir| dir.next().is_some())
-    {
-        return Err(Error::NotAPlan(out.to_owned()));
-    }
+    keep_what_is_no_plan(out)?;
     reporter.progress(Stage::Plan, 0, STEPS);
     let project = Project::open(&request.project)?;
     let scratch = Scratch::beside(out)?;
@@ -119,6 +114,13 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     reporter.progress(Stage::Plan, STEPS, STEPS);
     let Descriptor { plan_hash, chunk_count, total_frames, .. } = descriptor;
     Ok(PlanReport { plan_hash, chunk_count, total_frames })
+}
+
+/// A folder with anything else in it is somebody's.
+fn keep_what_is_no_plan(out: &Path) -> Result<(), Error> {
+    let is_plan = PlanDir::new(out).descriptor().is_file();
+    let holds_something = out.read_dir().is_ok_and(|mut folder| folder.next().is_some());
+    if holds_something && !is_plan { Err(Error::NotAPlan(out.to_owned())) } else { Ok(()) }
 }
 
 struct Facts<'a> {

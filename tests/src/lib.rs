@@ -1,1 +1,6 @@
-//! x
+//! The harness: the built programs, folders to run them in, and ways to look at what they made.
+
+pub mod bins;
+pub mod fixture;
+pub mod processes;
+pub mod video;

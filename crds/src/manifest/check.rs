@@ -58,10 +58,13 @@ impl Schema {
     }
 }
 
-/// Unknown fields are errors wherever the schema names the known ones.
+/// Unknown fields are errors wherever the schema names the known ones, and Kubernetes' words mean what they mean there.
 fn close(node: &mut Value) {
     match node {
         Value::Object(fields) => {
+            if fields.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+                fields.insert("type".to_owned(), json!(["integer", "string"]));
+            }
             if fields.contains_key("properties") && !fields.contains_key("x-kubernetes-preserve-unknown-fields") {
                 fields.entry("additionalProperties").or_insert(Value::Bool(false));
             }

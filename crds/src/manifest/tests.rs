@@ -49,6 +49,10 @@ fn a_frame_rate_is_an_integer_or_a_fraction() {
     for fps in ["0", "241", "\"29.97\"", "'0/1'", "'1/2'", "'30/'", "''"] {
         check_spec(&format!("source: {{path: .}}\noutput:\n  fps: {fps}"), &[&refused.replace("6:8", "7:10")]);
     }
+    for fps in ["29.97", "true", "[30]"] {
+        let expected = format!("7:10: spec.output.fps: {fps} is not of types \"integer\", \"string\"");
+        check_spec(&format!("source: {{path: .}}\noutput:\n  fps: {fps}"), &[&expected]);
+    }
 }
 
 #[test]

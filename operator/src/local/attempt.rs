@@ -19,7 +19,8 @@ use tracing::{debug, warn};
 
 use super::{
     outcome,
-    process::{Ended, Producer, Step},
+    process::{Ended, Producer},
+    step::Step,
     unexpected,
     work::{Chunk, Claim, Work},
 };

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{Code, Failure, FrameRate, Line, Quality, line::Report};
+use crds::{Code, Failure, Line, line::Report};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -23,34 +23,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::step::Step;
+
 /// The program that renders.
 #[derive(Clone, Debug)]
 pub(super) struct Producer {
     program: PathBuf,
     progress_timeout: Duration,
-}
-
-/// One run of it.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    Plan {
-        project: PathBuf,
-        out: PathBuf,
-        fps: Option<FrameRate>,
-        quality: Quality,
-        variables: Option<PathBuf>,
-        chunk_size: Option<i32>,
-    },
-    Chunk {
-        plan: PathBuf,
-        index: u32,
-        out: PathBuf,
-    },
-    Assemble {
-        plan: PathBuf,
-        chunks: Vec<PathBuf>,
-        out: PathBuf,
-    },
 }
 
 /// Why a run came to nothing.
@@ -88,49 +67,6 @@ const TIDY: Duration = Duration::from_secs(2);
 const DOCTOR: Duration = Duration::from_mins(1);
 /// Kept of what a process writes to standard error, in bytes.
 const STDERR_TAIL: usize = 4096;
-
-impl Step {
-    /// The name of the verb.
-    pub(super) const fn verb(&self) -> &'static str {
-        match self {
-            Self::Plan { .. } => "plan",
-            Self::Chunk { .. } => "chunk",
-            Self::Assemble { .. } => "assemble",
-        }
-    }
-
-    /// The command line, without the program.
-    fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec![self.verb().into(), "--json".into()];
-        let mut option = |name: &str, value: OsString| arguments.extend([OsString::from(name), value]);
-        match self {
-            Self::Plan { project, out, fps, quality, variables, chunk_size } => {
-                option("--out", out.into());
-                option("--quality", quality.as_str().into());
-                if let Some(fps) = fps {
-                    option("--fps", fps.to_string().into());
-                }
-                if let Some(variables) = variables {
-                    option("--variables", variables.into());
-                }
-                if let Some(size) = chunk_size {
-                    option("--chunk-size", size.to_string().into());
-                }
-                arguments.extend(["--".into(), project.into()]);
-            }
-            Self::Chunk { plan, index, out } => {
-                option("--out", out.into());
-                arguments.extend(["--".into(), plan.into(), index.to_string().into()]);
-            }
-            Self::Assemble { plan, chunks, out } => {
-                option("--out", out.into());
-                arguments.extend(["--".into(), plan.into()]);
-                arguments.extend(chunks.iter().map(OsString::from));
-            }
-        }
-        arguments
-    }
-}
 
 impl Producer {
     pub(super) fn new(program: PathBuf, progress_timeout: Duration) -> Self {
@@ -271,32 +207,4 @@ fn judge(step: &Step, status: io::Result<ExitStatus>, said: Vec<Line>, stderr: &
         let log = if stderr.is_empty() { String::new() } else { format!(": {stderr}") };
         Failure::new(Code::ProducerCrashed, format!("hf-producer {} ended with {status}{log}", step.verb()))
     })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn command_lines_are_those_of_the_producer() {
-        let check = |step: Step, expected: &str| {
-            let words: Vec<_> = step.arguments().into_iter().map(|word| word.into_string().unwrap()).collect();
-            assert_eq!(words.join(" "), expected);
-        };
-        check(
-            Step::Plan {
-                project: "-odd name".into(),
-                out: "w/plan".into(),
-                fps: "30000/1001".parse().ok(),
-                quality: Quality::Draft,
-                variables: Some("v.json".into()),
-                chunk_size: Some(60),
-            },
-            "plan --json --out w/plan --quality draft --fps 30000/1001 --variables v.json --chunk-size 60 -- -odd name",
-        );
-        let (plan, out) = (PathBuf::from("w/plan"), PathBuf::from("o.mp4"));
-        check(Step::Chunk { plan: plan.clone(), index: 7, out: out.clone() }, "chunk --json --out o.mp4 -- w/plan 7");
-        let chunks = vec!["c0".into(), "c1".into()];
-        check(Step::Assemble { plan, chunks, out }, "assemble --json --out o.mp4 -- w/plan c0 c1");
-    }
 }

@@ -1,0 +1,110 @@
+use std::{env, fs, path::Path, process::Command};
+
+use serde_json::Value;
+use tests::{
+    bins::{bin, tool, tool_output},
+    fixture::root,
+};
+
+/// Compares a committed file with what it is generated from; with `UPDATE_GOLDEN=1` writes it instead.
+#[track_caller]
+fn golden(path: &Path, text: &str) {
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path, text).unwrap();
+    }
+    let committed = fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == text, "{} is stale: run UPDATE_GOLDEN=1 make test", path.display());
+}
+
+#[test]
+fn custom_resource_definitions_are_fresh() {
+    for (name, definition) in crds::schema::all_crds() {
+        golden(&root().join("crds/yaml").join(name), &serde_yaml::to_string(&definition).unwrap());
+    }
+}
+
+/// `kubectl explain` shows descriptions; one that is missing helps nobody.
+#[test]
+fn every_field_is_described() {
+    fn walk(path: &str, schema: &Value, missing: &mut Vec<String>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            if field["description"].as_str().is_none_or(str::is_empty) {
+                missing.push(path.clone());
+            }
+            walk(&path, field, missing);
+            walk(&format!("{path}[]"), &field["items"], missing);
+        }
+    }
+    let mut missing = Vec::new();
+    for (name, definition) in crds::schema::all_crds() {
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for part in ["spec", "status"] {
+            walk(&format!("{name}:{part}"), &schema["properties"][part], &mut missing);
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
+/// An API server takes no nulls, no unsigned numbers and no fractions in a spec.
+#[test]
+fn schemas_keep_the_api_conventions() {
+    for (name, definition) in crds::schema::all_crds() {
+        let text = definition.to_string();
+        for word in ["nullable", "uint", "\"format\":\"float\"", "\"format\":\"double\"", "\"type\":\"number\""] {
+            assert!(!text.contains(word), "{name} has {word}");
+        }
+    }
+}
+
+#[test]
+fn the_help_texts_are_fresh() {
+    for name in ["hf-producer", "hf-reconcile"] {
+        let program = bin(name);
+        let help = Command::new(program).arg("--help").env("COLUMNS", "100").output().unwrap();
+        golden(&root().join("tests/golden").join(format!("{name}.txt")), &String::from_utf8(help.stdout).unwrap());
+    }
+}
+
+/// Every command line of the README that starts one of our programs is one the program understands.
+#[test]
+fn commands_in_the_documentation_exist() {
+    for document in ["README.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for line in text.lines().map(str::trim).filter(|line| line.starts_with("hf-")) {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let verb = words.get(1).filter(|word| !word.starts_with('-'));
+            let arguments: Vec<_> = verb.copied().into_iter().chain(["--help"]).collect();
+            let help = tool_output(bin(words[0]).to_str().unwrap(), &arguments);
+            let help = String::from_utf8(help.stdout).unwrap();
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                assert!(help.contains(*option), "{document}: {line}: no {option}");
+            }
+        }
+    }
+}
+
+/// The licences in `assets.toml` are those in the packages.
+#[test]
+fn asset_licences_are_as_listed() {
+    let list = fs::read_to_string(root().join("producer/assets.toml")).unwrap();
+    let cache = env::var("HF_ASSETS_DIR").expect("HF_ASSETS_DIR: run `make test`");
+    let field = |package: &str, name: &str| {
+        let line = package.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
+    };
+    let packages: Vec<_> = list.split("[[package]]").skip(1).collect();
+    assert_eq!(packages.len(), 4);
+    for package in packages {
+        let (name, version) = (field(package, "name"), field(package, "version"));
+        let archive = format!("{cache}/{}-{version}.tgz", name.trim_start_matches('@').replace('/', "-"));
+        let description: Value =
+            serde_json::from_str(&tool("tar", &["xzOf", &archive, "package/package.json"])).unwrap();
+        let licence = field(package, "license");
+        // The core package names its licence in a file of its own.
+        let stated = description["license"].as_str().map(str::to_owned);
+        let stated = stated.unwrap_or_else(|| tool("tar", &["xzOf", &archive, "package/LICENSE"]));
+        let apache = licence == "Apache-2.0" && stated.contains("Apache License");
+        assert!(apache || stated.starts_with(&licence), "{name}: {stated} is not {licence}");
+    }
+}

@@ -1,0 +1,22 @@
+//! Everything is tested through the real programs, a real Chromium and real libav. Table of contents:
+
+/// Which crate may know which; how long files and functions may be.
+mod arch;
+/// Errors a user makes, each with its code, its exit code and nothing left behind.
+mod bad_input;
+/// Videos: stream properties, frame counts, frame rates, sizes.
+mod encode;
+/// Every example renders and looks as a plain browser shows it.
+mod examples;
+/// Files that are generated and committed are fresh.
+mod golden;
+/// Chunked output equals whole output, in every frame and byte.
+mod invariance;
+/// Programs are killed at named moments and go on where they were.
+mod kill;
+/// `hf-reconcile --once` and the commands that look and ask.
+mod once;
+/// A separate, plain browser that says what a frame should look like.
+mod truth;
+/// `hf-reconcile --watch`: files come, change, break and go.
+mod watch;

@@ -1,0 +1,111 @@
+//! Running the built programs.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use crds::{
+    Code, Failure, Line,
+    line::{ChunkReport, OutputReport, PlanReport, Report},
+};
+
+/// A built program. `make test` builds them and says where.
+pub fn bin(name: &str) -> PathBuf {
+    let folder =
+        env::var_os("HF_BIN_DIR").expect("HF_BIN_DIR names the folder with the built programs: run `make test`");
+    PathBuf::from(folder).join(name)
+}
+
+/// What a run of `hf-producer --json` came to.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub lines: Vec<Line>,
+    pub stderr: String,
+}
+
+/// `hf-producer --json` with these arguments.
+pub fn producer<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run {
+    let mut command = Command::new(bin("hf-producer"));
+    command.arg("--json").args(arguments);
+    run(command)
+}
+
+/// Runs a producer to its end. A line that is not of the documented form is a failure.
+pub fn run(mut command: Command) -> Run {
+    let output = command.stdin(Stdio::null()).output().expect("hf-producer starts");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    Run {
+        code: output.status.code().expect("an exit code"),
+        lines: stdout.lines().map(line).collect(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Run {
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+
+    pub fn error(&self) -> Option<&Failure> {
+        self.lines.iter().find_map(|line| match line {
+            Line::Report(Report::Error(failure)) => Some(failure),
+            _ => None,
+        })
+    }
+
+    pub fn warnings(&self) -> Vec<Code> {
+        let warning = |line: &Line| match line {
+            Line::Report(Report::Warning(failure)) => Some(failure.code),
+            _ => None,
+        };
+        self.lines.iter().filter_map(warning).collect()
+    }
+
+    pub fn plan(&self) -> &PlanReport {
+        let plan = self.lines.iter().find_map(|line| match line {
+            Line::Report(Report::Plan(plan)) => Some(plan),
+            _ => None,
+        });
+        plan.unwrap_or_else(|| panic!("no plan in {self:#?}"))
+    }
+
+    pub fn chunks(&self) -> Vec<&ChunkReport> {
+        let chunk = |line| match line {
+            &Line::Report(Report::Chunk(ref chunk)) => Some(&**chunk),
+            _ => None,
+        };
+        self.lines.iter().filter_map(chunk).collect()
+    }
+
+    pub fn output(&self) -> &OutputReport {
+        let output = self.lines.iter().find_map(|line| match line {
+            Line::Report(Report::Output(output)) => Some(output),
+            _ => None,
+        });
+        output.unwrap_or_else(|| panic!("no output in {self:#?}"))
+    }
+}
+
+/// Another program, to its end; its standard output.
+pub fn tool(program: &str, arguments: &[&str]) -> String {
+    let output = tool_output(program, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same, whatever its exit code.
+pub fn tool_output(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}: run `make test`, which installs it"))
+}
