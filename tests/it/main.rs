@@ -16,7 +16,5 @@ mod invariance;
 mod kill;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
-/// A separate, plain browser that says what a frame should look like.
-mod truth;
 /// `hf-reconcile --watch`: files come, change, break and go.
 mod watch;

@@ -93,6 +93,24 @@ impl Run {
     }
 }
 
+/// What a run of `hf-reconcile` came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// `hf-reconcile` with these arguments, to its end.
+pub fn hf_reconcile(arguments: &[&str]) -> Outcome {
+    let output = tool_output(bin("hf-reconcile").to_str().unwrap(), arguments);
+    Outcome {
+        code: output.status.code().expect("an exit code"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 /// Another program, to its end; its standard output.
 pub fn tool(program: &str, arguments: &[&str]) -> String {
     let output = tool_output(program, arguments);

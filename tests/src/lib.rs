@@ -3,4 +3,5 @@
 pub mod bins;
 pub mod fixture;
 pub mod processes;
+pub mod truth;
 pub mod video;

@@ -16,6 +16,11 @@ pub fn probe(video: &Path) -> Value {
     stream
 }
 
+/// Frames in a video, counted.
+pub fn frame_count(video: &Path) -> u32 {
+    probe(video)["nb_read_packets"].as_str().unwrap().parse().unwrap()
+}
+
 /// SHA-256 of every decoded frame, in order.
 pub fn frame_hashes(video: &Path) -> Vec<String> {
     let text = tool("ffmpeg", &["-v", "error", "-i", path(video), "-f", "framehash", "-hash", "sha256", "-"]);
