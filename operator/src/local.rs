@@ -6,7 +6,7 @@
 
 use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
-use crds::{Code, Failure, Line, line::Report};
+use crds::{Code, Failure};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -155,14 +155,7 @@ impl Backend for LocalBackend {
     }
 }
 
-/// What a step's output lines came to, besides progress.
-fn outcome(lines: &[Line]) -> Option<&Report> {
-    lines.iter().rev().find_map(|line| match line {
-        Line::Report(Report::Warning(_)) | Line::Progress(_) => None,
-        Line::Report(report) => Some(report),
-    })
-}
-
+/// It made something, but not what it was asked for.
 fn unexpected(step: &Step) -> Failure {
-    Failure::new(Code::ProducerCrashed, format!("hf-producer {} ended without saying what it made", step.verb()))
+    Failure::new(Code::ProducerCrashed, format!("hf-producer {} answered with the result of another verb", step.verb()))
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crds::{Render, RenderStatus, condition::SUCCEEDED, render::ProgressStatus};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -150,8 +150,8 @@ fn sentence(key: &ObjectKey, status: &RenderStatus, state: &str) -> String {
             format!("{name}: {state}: {place}{}", failure.message)
         }
         (None, Some(output), "Completed") => {
-            let mebibytes = i32::try_from(output.bytes >> 10).map_or(f64::NAN, f64::from) / 1024.0;
-            format!("{name}: {} frames, {}x{}, {mebibytes:.1} MiB", output.frames, output.width, output.height)
+            let size = HumanBytes(u64::try_from(output.bytes).unwrap_or(0));
+            format!("{name}: {} frames, {}x{}, {size}", output.frames, output.width, output.height)
         }
         _ => format!("{name}: {}", state.to_lowercase()),
     }

@@ -16,7 +16,10 @@ use crds::{Code, line::ChunkReport};
 
 use crate::{
     Error,
-    browser::page::{Page, PageConfig, SETTLE},
+    browser::{
+        self,
+        page::{Page, PageConfig, SETTLE},
+    },
     encoders::{EncodedGop, Encoders, GopQueue},
     files::{self, Scratch},
     frames::{self, FrameSource},
@@ -45,7 +48,7 @@ pub(crate) fn render(
 ) -> Result<ChunkReport, Error> {
     let chunk = plan.chunk(index)?;
     let scratch = Scratch::beside(out)?;
-    let (mut page, source) = open(plan, settings)?;
+    let (mut page, source) = open(plan, settings, frames::best)?;
     let mut drawing = Drawing { source, pool: Pool::new(plan.composition.width, plan.composition.height), last: None };
     drawing.prelude(&mut page, plan, chunk)?;
 
@@ -70,8 +73,12 @@ pub(crate) fn render(
     Ok(ChunkReport { index, frames, sha256, frame_source: drawing.source.kind(), timings })
 }
 
-/// A page with the composition, ready to be moved to any frame.
-fn open(plan: &Plan, settings: &Settings) -> Result<(Page, Box<dyn FrameSource>), Error> {
+/// A page with the composition, ready to be moved to any frame, and the source of its pixels.
+pub(crate) fn open(
+    plan: &Plan,
+    settings: &Settings,
+    choose: impl FnOnce(&mut Page, u32, u32) -> browser::Result<Box<dyn FrameSource>>,
+) -> Result<(Page, Box<dyn FrameSource>), Error> {
     let (width, height) = (plan.composition.width, plan.composition.height);
     let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
     let mut page = Page::open(settings, PageConfig { folder: &plan.dir.compiled(), width, height, script })?;
@@ -79,11 +86,12 @@ fn open(plan: &Plan, settings: &Settings) -> Result<(Page, Box<dyn FrameSource>)
         let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
         return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
     }
-    let mut source = frames::best(&mut page, width, height)?;
+    let mut source = choose(&mut page, width, height)?;
     page.navigate()?;
     let expected = Expected { timelines: plan.composition.declares_timelines, duration: true };
     ready::wait(&mut page, expected, settings.ready_timeout)?;
     page.evaluate::<()>("__hfProducer.prepare()")?;
+    frames::wait_for_document(&mut page, &mut *source, Instant::now() + SETTLE)?;
     // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
     page.settle(Instant::now() + SETTLE, |page| source.draw(page))?;
     Ok((page, source))

@@ -1,5 +1,7 @@
 //! Where a frame's pixels come from.
 
+use std::time::Instant;
+
 use crds::line::FrameSourceKind;
 
 use crate::browser::{self, page::Page};
@@ -23,6 +25,9 @@ pub(crate) trait FrameSource: Send {
     fn kind(&self) -> FrameSourceKind;
 }
 
+/// The colour of the empty page, as 0xRRGGBB, once a source was chosen.
+const BLANK: u32 = 0x00c4_275e;
+
 /// The cheapest source that works here: the compositor's bitmap, else screenshots.
 ///
 /// Must be called while the page is still empty.
@@ -32,3 +37,22 @@ pub(crate) fn best(page: &mut Page, width: u32, height: u32) -> browser::Result<
         None => Box::new(Screenshot::new(width, height)),
     })
 }
+
+/// Draws until the composition is on the screen: a busy browser may show the empty page for some frames more.
+pub(crate) fn wait_for_document(
+    page: &mut Page,
+    source: &mut dyn FrameSource,
+    give_up: Instant,
+) -> browser::Result<()> {
+    let mut blank = true;
+    while blank && Instant::now() < give_up {
+        source.draw(page)?;
+        source.take(&mut |_, pixels| {
+            blank &= pixels.chunks_exact(4).all(|pixel| pixel[..3] == BLANK.to_le_bytes()[..3]);
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

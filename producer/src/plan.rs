@@ -69,6 +69,7 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     let mut warnings = Vec::new();
     let shape = root::shape(&compiled.root, &mut warnings)?;
     variables::check(&request.variables, compiled.variables.as_ref(), &mut warnings)?;
+    warnings.iter().for_each(|warning| reporter.warning(warning));
     let rate = request.rate.or(shape.rate).unwrap_or_default();
     reporter.progress(Stage::Plan, 1, STEPS);
 
@@ -76,9 +77,9 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     let script = page_script(rate, &request.variables, Purpose::Inspect);
     let config = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
     let mut page = Page::open(settings, config)?;
-    let mut probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, settings)?;
+    let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, settings)?;
     drop(page);
-    warnings.append(&mut probe.warnings);
+    probe.warnings.iter().for_each(|warning| reporter.warning(warning));
     let duration = root::in_range(probe.duration, compiled.root.line)?;
     reporter.progress(Stage::Plan, 2, STEPS);
 
@@ -108,9 +109,6 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     descriptor.plan_hash = hash::of(&dir, &descriptor)?;
     files::write(&dir.descriptor(), pretty(&descriptor))?;
     scratch.publish(dir.path(), out)?;
-    for warning in &warnings {
-        reporter.warning(warning);
-    }
     reporter.progress(Stage::Plan, STEPS, STEPS);
     let Descriptor { plan_hash, chunk_count, total_frames, .. } = descriptor;
     Ok(PlanReport { plan_hash, chunk_count, total_frames })

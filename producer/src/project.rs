@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crds::Code;
+use percent_encoding::percent_decode_str;
 use walkdir::WalkDir;
 
 use crate::files;
@@ -118,6 +119,8 @@ impl Project {
 /// `file` are not paths and are judged elsewhere.
 pub(crate) fn stays_inside(file: &str, url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
+    // A browser takes `%2e` for a dot.
+    let path = &*percent_decode_str(path).decode_utf8_lossy();
     if let Some((scheme, _)) = path.split_once(':').filter(|(scheme, _)| !scheme.contains('/')) {
         return !scheme.eq_ignore_ascii_case("file");
     }
@@ -192,6 +195,7 @@ mod tests {
             ("https://x/../..", true),
             ("data:image/png;base64,../..", true),
             ("?../..", true),
+            ("%2e%2E/x", false),
         ] {
             assert_eq!(stays_inside("index.html", url), inside, "{url}");
         }

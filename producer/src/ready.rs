@@ -32,7 +32,7 @@ pub enum Error {
     )]
     NoDuration,
     /// Something is still missing at the deadline.
-    #[error("the page was not ready after {:.0} s: {missing}", .after.as_secs_f64())]
+    #[error("the page was not ready within {}: {missing} (--ready-timeout allows more)", humantime::format_duration(*.after))]
     NotReady {
         /// The deadline.
         after: Duration,

@@ -1,1 +1,276 @@
+use std::{path::Path, process::Command, time::Duration};
 
+use crds::Code;
+use tests::{
+    bins::{Run, bin, run},
+    fixture::{Folder, fixture},
+};
+
+/// `hf-producer --json` whose temporary files lie in the test's own folder.
+fn producer_in(folder: &Folder) -> Command {
+    let mut command = Command::new(bin("hf-producer"));
+    command.arg("--json").current_dir(folder.path()).env("TMPDIR", folder.path().join("tmp"));
+    std::fs::create_dir_all(folder.path().join("tmp")).unwrap();
+    command
+}
+
+/// A render of the project `site` into `out.mp4`.
+fn render(folder: &Folder, options: &[&str]) -> Run {
+    let mut command = producer_in(folder);
+    command.args(["render", "site", "-o", "out.mp4"]).args(options);
+    run(command)
+}
+
+/// Nothing of a failed run is left: no video, no half of one, no browser profile.
+#[track_caller]
+fn nothing_left(folder: &Folder) {
+    let ours: Vec<_> = folder.list("").into_iter().filter(|name| !["site", "tmp"].contains(&name.as_str())).collect();
+    assert_eq!(ours, [""; 0]);
+    for scratch in folder.list("tmp") {
+        assert_eq!(folder.list(&format!("tmp/{scratch}")), [""; 0]);
+    }
+}
+
+/// The run failed with this code and exit code, said why in these words, and left nothing.
+#[track_caller]
+fn failed(folder: &Folder, run: &Run, code: Code, exit: i32, words: &[&str]) {
+    let failure = run.error().unwrap_or_else(|| panic!("no error in {run:#?}"));
+    assert_eq!((failure.code, run.code), (code, exit), "{run:#?}");
+    for word in words {
+        assert!(failure.to_string().contains(word), "{word:?} is not in: {failure}");
+    }
+    nothing_left(folder);
+}
+
+const SECOND: &str = "data-no-timeline data-duration=\"1\"";
+
+#[test]
+fn a_project_without_an_entry() {
+    let folder = Folder::new();
+    failed(&folder, &render(&folder, &[]), Code::ProjectNotFound, 2, &["site"]);
+    folder.write("site/page.html", "x");
+    failed(&folder, &render(&folder, &[]), Code::EntryNotFound, 2, &["index.html"]);
+    folder.write("site/index.html", "<p>x</p>");
+    failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &["data-composition-id"]);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn durations_that_cannot_be_rendered() {
+    let folder = Folder::new();
+    folder.project("site", "data-no-timeline", "<p>x</p>");
+    failed(&folder, &render(&folder, &[]), Code::DurationUnknown, 2, &["data-duration"]);
+    for (duration, code) in [
+        ("1e9", Code::DurationOutOfRange),
+        ("86400.5", Code::DurationOutOfRange),
+        ("0", Code::DurationUnknown),
+        ("-3", Code::DurationUnknown),
+        ("soon", Code::DurationUnknown),
+    ] {
+        folder.project("site", &format!("data-no-timeline data-duration=\"{duration}\""), "<p>x</p>");
+        let run = render(&folder, &[]);
+        failed(&folder, &run, code, 2, &[]);
+        // Either the error or the warning before it says where the bad value stands.
+        let text = format!("{:?}", run.reports);
+        assert!(text.contains("index.html") && text.contains("line: Some(3)"), "{text}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_script_that_throws_is_an_error_if_the_page_needed_it() {
+    let folder = Folder::new();
+    let throws = "<script>\nthrow new Error('boom');\n</script>";
+    let declares = format!("{throws}<script>setTimeout(() => missing());\nif (0) window.__timelines = {{}};</script>");
+    folder.project("site", "data-duration=\"1\"", &declares);
+    let run = render(&folder, &["--ready-timeout", "3s"]);
+    failed(&folder, &run, Code::ScriptError, 2, &["index.html:5: ", "boom"]);
+
+    folder.project("site", SECOND, throws);
+    let run = render(&folder, &["--quality", "draft"]).ok();
+    assert_eq!(run.warnings(), [Code::ScriptError]);
+    assert_eq!(run.output().frames, 30);
+}
+
+/// The deadline holds for a page that waits, one whose timeline never comes, and one that never returns.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_page_that_never_becomes_ready() {
+    let folder = Folder::new();
+    for (attributes, body) in [
+        (SECOND, "<script>Object.defineProperty(window, '__renderReady', { get: () => false });</script>"),
+        ("data-duration=\"1\"", "<script>if (0) window.__timelines = {};</script>"),
+        (SECOND, "<script>for (;;);</script>"),
+        (SECOND, "<script>addEventListener('load', () => { for (;;); });</script>"),
+    ] {
+        folder.project("site", attributes, body);
+        let run = render(&folder, &["--ready-timeout", "2s"]);
+        failed(&folder, &run, Code::PageNotReady, 2, &["2s", "--ready-timeout"]);
+    }
+}
+
+/// Once the page is ready, a frame that never comes is the watchdog's business.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_page_that_gets_stuck_later() {
+    let folder = Folder::new();
+    let body = "<script>requestAnimationFrame(function tick(now) { for (; now > 500;); requestAnimationFrame(tick); });</script>";
+    folder.project("site", SECOND, body);
+    let run = render(&folder, &["--progress-timeout", "2s", "--quality", "draft"]);
+    failed(&folder, &run, Code::NoProgress, 1, &["2 s"]);
+}
+
+#[test]
+fn no_browser() {
+    let folder = Folder::new();
+    folder.project("site", SECOND, "");
+    // The second is the shell script that Debian puts into PATH, which would not end with us.
+    let script = folder.write("tmp/wrapper", "#!/bin/sh\nexec sleep 60\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, executable).unwrap();
+    for browser in ["/nonexistent", script.to_str().unwrap()] {
+        let mut command = producer_in(&folder);
+        command.args(["render", "site", "-o", "out.mp4"]).env("HF_BROWSER", browser);
+        let run = run(command);
+        let failure = run.error().unwrap();
+        assert_eq!((failure.code, run.code), (Code::BrowserNotFound, 1), "{run:#?}");
+        assert!(failure.message.contains("chromium-headless-shell"), "{failure}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn paths_that_leave_the_project() {
+    let folder = Folder::new();
+    folder.write("tmp/secret.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>");
+    for body in [
+        "<img src=\"../tmp/secret.svg\" alt=\"\">",
+        "<style>\np { background: url(../tmp/secret.svg) }</style>",
+        "<img srcset=\"%2e%2e/tmp/secret.svg 1x\" alt=\"\">",
+    ] {
+        folder.project("site", SECOND, body);
+        failed(&folder, &render(&folder, &[]), Code::PathOutsideProject, 2, &["index.html:", "secret.svg"]);
+    }
+    folder.project("site", SECOND, "");
+    std::os::unix::fs::symlink("../tmp", folder.join("site/link")).unwrap();
+    failed(&folder, &render(&folder, &[]), Code::PathOutsideProject, 2, &["link"]);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn what_would_need_the_network() {
+    let folder = Folder::new();
+    for address in ["https://example.com/x.png", "http://127.0.0.1:1/x.png", "//example.com/x.png"] {
+        folder.project("site", SECOND, &format!("<img src=\"{address}\" alt=\"\">"));
+        failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &["x.png"]);
+    }
+}
+
+/// Never a wrong picture: what cannot be drawn rightly yet is refused, also where a script brings it in.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_is_not_supported_yet() {
+    let folder = Folder::new();
+    for (body, feature) in [
+        ("<video src=\"a.mp4\" data-start=\"0\"></video>", "<video>"),
+        ("<audio src=\"a.mp3\"></audio>", "<audio>"),
+        ("<div data-composition-id=\"b\" data-composition-src=\"b.html\"></div>", "sub-compositions"),
+        ("<script>document.querySelector('div').append(document.createElement('video'))</script>", "<video>"),
+    ] {
+        folder.project("site", SECOND, body);
+        failed(&folder, &render(&folder, &[]), Code::FeatureUnsupported, 2, &[feature]);
+    }
+    for (style, family) in [("font-family: Poppins", "Poppins"), ("font-family: Georgia, serif", "Georgia")] {
+        folder.project("site", SECOND, &format!("<p style=\"{style}\">Text</p>"));
+        failed(&folder, &render(&folder, &[]), Code::FontFetchFailed, 2, &[family]);
+    }
+    folder.project("site", SECOND, "<p style=\"font-family: Inter\">汉</p>");
+    failed(&folder, &render(&folder, &[]), Code::FontFetchFailed, 2, &["汉"]);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn variables_that_do_not_fit() {
+    let folder = Folder::new();
+    let declared = "data-composition-variables='[{\"id\":\"size\",\"type\":\"number\",\"default\":1}]'";
+    folder.project("site", &format!("{SECOND} {declared}"), "");
+    for (text, word) in [("[1]", "object"), ("{\"size\": \"big\"}", "size"), ("{\"size\": }", "line 1")] {
+        folder.write("tmp/variables.json", text);
+        let run = render(&folder, &["--variables", "tmp/variables.json"]);
+        let failure = run.error().unwrap();
+        assert_eq!((failure.code, run.code), (Code::VariablesInvalid, 2), "{run:#?}");
+        assert!(failure.to_string().contains(word), "{failure}");
+    }
+}
+
+#[test]
+fn wrong_usage() {
+    let folder = Folder::new();
+    for arguments in
+        [&["render"] as &[_], &["render", "site", "-o", "x.mp4", "--fps", "0"], &["dance"], &["chunk", "plan", "one"]]
+    {
+        let mut command = producer_in(&folder);
+        let output = command.args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("--help"));
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_folder_that_is_not_a_plan_is_not_replaced() {
+    let folder = Folder::new();
+    folder.project("site", SECOND, "");
+    folder.write("tmp/mine/notes.txt", "keep");
+    let mut command = producer_in(&folder);
+    command.args(["plan", "site", "-o", "tmp/mine"]);
+    let run = run(command);
+    assert_eq!((run.error().unwrap().code, run.code), (Code::NotWritable, 1));
+    assert_eq!(folder.list("tmp/mine"), ["notes.txt"]);
+}
+
+/// A render into `out` where a file system of this kind is mounted, in a mount namespace of its own; standard error
+/// ends with the names of what is left there.
+fn render_into(folder: &Folder, project: &Path, mount: &str) -> Run {
+    std::fs::create_dir_all(folder.join("out")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size={mount} none out && \
+         {{ \"$0\" --json render \"$1\" -o out/video.mp4 --quality high; code=$?; ls -A out >&2; exit $code; }}"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", &script]).arg(bin("hf-producer")).arg(project).current_dir(folder.path());
+    run(command)
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_full_disk_and_a_read_only_one() {
+    let folder = Folder::new();
+    // Full while the plan is written, full while a chunk is, and not writable at all.
+    for (mount, code) in [("200k", Code::DiskFull), ("1600k", Code::DiskFull), ("1m,ro", Code::NotWritable)] {
+        let run = render_into(&folder, &fixture("motion"), mount);
+        let failure = run.error().unwrap_or_else(|| panic!("{mount}: no error in {run:#?}"));
+        assert_eq!((failure.code, run.code), (code, 1), "{mount}: {run:#?}");
+        assert!(failure.message.contains("out"), "{failure}");
+        assert_eq!(run.stderr, "", "{mount}: something is left");
+    }
+}
+
+/// The system ends a run politely: it says so and leaves nothing.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_run_that_is_interrupted() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.join("site")).unwrap();
+    tests::fixture::copy(&fixture("motion"), &folder.join("site"));
+    let mut command = producer_in(&folder);
+    command.args(["render", "site", "-o", "out.mp4"]);
+    let mut watched = tests::processes::Watched::start(command);
+    watched.wait_for("the first frames", |line| line["stage"] == "render" && line["done"].as_u64() > Some(10));
+    let children = tests::processes::descendants(watched.pid());
+    watched.signal(nix::sys::signal::Signal::SIGTERM);
+    watched.wait_for("its error", |line| line["error"]["code"] == "INTERRUPTED");
+    assert_eq!(watched.end(), Some(1));
+    tests::processes::expect_gone(&children, Duration::from_secs(2));
+    nothing_left(&folder);
+}

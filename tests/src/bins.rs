@@ -9,7 +9,7 @@ use std::{
 
 use crds::{
     Code, Failure, Line,
-    line::{ChunkReport, OutputReport, PlanReport, Report},
+    line::{ChunkReport, OutputReport, PlanReport, Progress, Report},
 };
 
 /// A built program. `make test` builds them and says where.
@@ -23,7 +23,7 @@ pub fn bin(name: &str) -> PathBuf {
 #[derive(Debug)]
 pub struct Run {
     pub code: i32,
-    pub lines: Vec<Line>,
+    pub reports: Vec<Report>,
     pub stderr: String,
 }
 
@@ -34,16 +34,26 @@ pub fn producer<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run 
     run(command)
 }
 
-/// Runs a producer to its end. A line that is not of the documented form is a failure.
+/// Runs a producer to its end. A line that is not of the documented form, or progress that goes back, is a failure.
 pub fn run(mut command: Command) -> Run {
     let output = command.stdin(Stdio::null()).output().expect("hf-producer starts");
     let stdout = String::from_utf8(output.stdout).unwrap();
-    let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    Run {
-        code: output.status.code().expect("an exit code"),
-        lines: stdout.lines().map(line).collect(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    let mut last: Option<Progress> = None;
+    let mut reports = Vec::new();
+    for line in stdout.lines() {
+        match serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")) {
+            Line::Report(report) => reports.push(report),
+            Line::Progress(progress) => {
+                let forward = last.filter(|last| last.stage == progress.stage).is_none_or(|last| {
+                    last.total == progress.total && last.done <= progress.done && progress.done <= progress.total
+                });
+                assert!(forward, "{progress:?} after {last:?}");
+                last = Some(progress);
+            }
+        }
     }
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Run { code: output.status.code().expect("an exit code"), reports, stderr }
 }
 
 impl Run {
@@ -54,41 +64,32 @@ impl Run {
     }
 
     pub fn error(&self) -> Option<&Failure> {
-        self.lines.iter().find_map(|line| match line {
-            Line::Report(Report::Error(failure)) => Some(failure),
-            _ => None,
-        })
+        self.reports.iter().find_map(|report| if let Report::Error(failure) = report { Some(failure) } else { None })
     }
 
     pub fn warnings(&self) -> Vec<Code> {
-        let warning = |line: &Line| match line {
-            Line::Report(Report::Warning(failure)) => Some(failure.code),
-            _ => None,
-        };
-        self.lines.iter().filter_map(warning).collect()
+        let warning = |report: &Report| if let Report::Warning(failure) = report { Some(failure.code) } else { None };
+        self.reports.iter().filter_map(warning).collect()
     }
 
+    #[track_caller]
     pub fn plan(&self) -> &PlanReport {
-        let plan = self.lines.iter().find_map(|line| match line {
-            Line::Report(Report::Plan(plan)) => Some(plan),
-            _ => None,
-        });
+        let plan =
+            self.reports.iter().find_map(|report| if let Report::Plan(plan) = report { Some(plan) } else { None });
         plan.unwrap_or_else(|| panic!("no plan in {self:#?}"))
     }
 
     pub fn chunks(&self) -> Vec<&ChunkReport> {
-        let chunk = |line| match line {
-            &Line::Report(Report::Chunk(ref chunk)) => Some(&**chunk),
-            _ => None,
-        };
-        self.lines.iter().filter_map(chunk).collect()
+        let chunk = |report| if let &Report::Chunk(ref chunk) = report { Some(&**chunk) } else { None };
+        self.reports.iter().filter_map(chunk).collect()
     }
 
+    #[track_caller]
     pub fn output(&self) -> &OutputReport {
-        let output = self.lines.iter().find_map(|line| match line {
-            Line::Report(Report::Output(output)) => Some(output),
-            _ => None,
-        });
+        let output = self
+            .reports
+            .iter()
+            .find_map(|report| if let Report::Output(output) = report { Some(output) } else { None });
         output.unwrap_or_else(|| panic!("no output in {self:#?}"))
     }
 }

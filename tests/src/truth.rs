@@ -61,7 +61,8 @@ impl Truth {
         let page = runtime.block_on(async {
             let address = serve(project, prepare(&html, variables)).await;
             // The tests' own deadline is the one that counts; nothing is emulated but the size.
-            let config = HandlerConfig { request_timeout: Duration::from_mins(1), viewport: None, ..Default::default() };
+            let config =
+                HandlerConfig { request_timeout: Duration::from_mins(1), viewport: None, ..Default::default() };
             let (browser, mut handler) = Browser::connect_with_config(shell.address(), config).await.unwrap();
             tokio::spawn(async move { while handler.next().await.is_some() {} });
             let page = browser.new_page("about:blank").await.unwrap();
@@ -123,9 +124,8 @@ async fn serve(project: &Path, html: String) -> String {
         get(move || std::future::ready(([(CONTENT_TYPE, kind)], bytes)))
     };
     let script = "text/javascript";
-    let inter = |weight: u32| {
-        file("font/woff2", "fontsource-inter-5.3.0", &format!("files/inter-latin-{weight}-normal.woff2"))
-    };
+    let inter =
+        |weight: u32| file("font/woff2", "fontsource-inter-5.3.0", &format!("files/inter-latin-{weight}-normal.woff2"));
     let routes = Router::new()
         .route("/index.html", get(move || std::future::ready(Html(html))))
         .route("/truth/runtime.js", file(script, "hyperframes-core-0.8.64", "dist/hyperframe.runtime.iife.js"))

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crds::{
-    Code, Failure, Line,
+    Code, Failure,
     line::{OutputReport, PlanReport, Report},
     render::{OutputStatus, ProgressStatus},
 };
@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    outcome,
     process::{Ended, Producer},
     step::Step,
     unexpected,
@@ -104,8 +103,8 @@ impl Attempt {
         };
         let said = self.producer.run(&step, &self.stop, |_| {}).await;
         files::remove(&variables_file)?;
-        match outcome(&heard(said?)) {
-            Some(Report::Plan(plan)) => Ok(plan.clone()),
+        match said? {
+            Report::Plan(plan) => Ok(plan),
             _ => Err(Ended::Failed(unexpected(&step))),
         }
     }
@@ -161,8 +160,8 @@ impl Attempt {
             })
             .await;
         drop(permit);
-        match outcome(&heard(said?)) {
-            Some(Report::Chunk(report)) => {
+        match said? {
+            Report::Chunk(report) => {
                 debug!(index = report.index, source = ?report.frame_source, timings = ?report.timings, "chunk");
                 tally.in_work[place].set(chunk.frames());
                 tally.done.set(tally.done.get() + 1);
@@ -195,21 +194,11 @@ impl Attempt {
             let broken = files.iter().filter(|file| failure.path.as_deref() == file.to_str());
             broken.for_each(|file| drop(files::remove(file)));
         }
-        match outcome(&heard(said?)) {
-            Some(Report::Output(output)) => Ok(output_status(spec, output)),
+        match said? {
+            Report::Output(output) => Ok(output_status(spec, &output)),
             _ => Err(Ended::Failed(unexpected(&step))),
         }
     }
-}
-
-/// Passes warnings on.
-fn heard(said: Vec<Line>) -> Vec<Line> {
-    for line in &said {
-        if let Line::Report(Report::Warning(warning)) = line {
-            warn!("{warning}");
-        }
-    }
-    said
 }
 
 /// Counts frames over all chunks of an attempt.

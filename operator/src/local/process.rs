@@ -22,6 +22,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::step::Step;
 
@@ -73,13 +74,14 @@ impl Producer {
         Self { program, progress_timeout }
     }
 
-    /// Runs a step to its end. `progress` gets every line that is progress; the answer is everything else it said.
+    /// Runs a step to its end. `progress` gets every line that is progress, the log every warning;
+    /// the answer is what it made.
     pub(super) async fn run(
         &self,
         step: &Step,
         cancel: &CancellationToken,
         mut progress: impl FnMut(crds::line::Progress),
-    ) -> Result<Vec<Line>, Ended> {
+    ) -> Result<Report, Ended> {
         let patience = format!("{}ms", self.progress_timeout.as_millis());
         let mut arguments: Vec<OsString> = vec!["--progress-timeout".into(), patience.into()];
         arguments.extend(step.arguments());
@@ -87,7 +89,7 @@ impl Producer {
         let stderr = child.stderr.take().map(|stderr| tokio::task::spawn_local(tail(stderr)));
         let Some(stdout) = child.stdout.take() else { return Err(Ended::Stopped) };
         let mut lines = BufReader::new(stdout).lines();
-        let mut said = Vec::new();
+        let mut result = None;
         let patience = self.progress_timeout + OWN_PATIENCE;
         loop {
             let line = tokio::select! {
@@ -100,7 +102,8 @@ impl Producer {
             match line {
                 Ok(Ok(Some(line))) => match serde_json::from_str(&line) {
                     Ok(Line::Progress(done)) => progress(done),
-                    Ok(other) => said.push(other),
+                    Ok(Line::Report(Report::Warning(warning))) => warn!("{warning}"),
+                    Ok(Line::Report(report)) => result = Some(report),
                     Err(_) => {}
                 },
                 Ok(Ok(None) | Err(_)) => break,
@@ -117,7 +120,7 @@ impl Producer {
             Some(task) => task.await.unwrap_or_default(),
             None => String::new(),
         };
-        judge(step, status, said, &stderr)
+        judge(step, status, result, &stderr)
     }
 
     /// Asks what this machine can do.
@@ -193,18 +196,14 @@ async fn tail(mut stderr: ChildStderr) -> String {
 }
 
 /// What a process's end means.
-fn judge(step: &Step, status: io::Result<ExitStatus>, said: Vec<Line>, stderr: &str) -> Result<Vec<Line>, Ended> {
-    let status = match status {
-        Ok(status) if status.success() => return Ok(said),
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
+fn judge(step: &Step, status: io::Result<ExitStatus>, result: Option<Report>, stderr: &str) -> Result<Report, Ended> {
+    let status = match (status, result) {
+        (_, Some(Report::Error(failure))) => return Err(Ended::Failed(failure)),
+        (Ok(status), Some(report)) if status.success() => return Ok(report),
+        (Ok(status), _) => status.to_string(),
+        (Err(error), _) => error.to_string(),
     };
-    let failure = said.into_iter().find_map(|line| match line {
-        Line::Report(Report::Error(failure)) => Some(failure),
-        _ => None,
-    });
-    Err(Ended::Failed(failure.unwrap_or_else(|| {
-        let log = if stderr.is_empty() { String::new() } else { format!(": {stderr}") };
-        Failure::new(Code::ProducerCrashed, format!("hf-producer {} ended with {status}{log}", step.verb()))
-    })))
+    let log = if stderr.is_empty() { String::new() } else { format!(": {stderr}") };
+    let message = format!("hf-producer {} ended with {status} and without a result{log}", step.verb());
+    Err(Ended::Failed(Failure::new(Code::ProducerCrashed, message)))
 }

@@ -58,23 +58,27 @@ const TICK_MS: f64 = 1000.0 / 60.0;
 impl Page {
     /// An empty page of the given size.
     pub(crate) fn open(settings: &Settings, config: PageConfig<'_>) -> Result<Self> {
+        Self::open_in(settings, config, true)
+    }
+
+    fn open_in(settings: &Settings, config: PageConfig<'_>, begin_frame_control: bool) -> Result<Self> {
         let PageConfig { folder, width, height, script } = config;
         let server = Server::start(folder).map_err(|source| files::error("serve", folder, source))?;
-        let window = Window { width, height, proxy_port: server.port(), begin_frame_control: true };
+        let window = Window { width, height, proxy_port: server.port(), begin_frame_control };
         let (browser, cdp) = Browser::launch(settings, &window)?;
         let patience = settings.progress_timeout;
         let mut page = Self { cdp, browser, _server: server, script, product: String::new(), patience, ticks: 0 };
-        page.explained(|page| page.attach(i64::from(width), i64::from(height)))?;
+        page.explained(|page| page.attach(i64::from(width), i64::from(height), begin_frame_control))?;
         Ok(page)
     }
 
-    fn attach(&mut self, width: i64, height: i64) -> Result<()> {
+    fn attach(&mut self, width: i64, height: i64, begin_frame_control: bool) -> Result<()> {
         let cdp = &mut self.cdp;
         self.product = cdp.call(&browser::GetVersionParams::default())?.product;
         let mut create = target::CreateTargetParams::new("about:blank");
         create.width = Some(width);
         create.height = Some(height);
-        create.enable_begin_frame_control = Some(true);
+        create.enable_begin_frame_control = Some(begin_frame_control);
         let target_id = cdp.call(&create)?.target_id;
         let mut attach = target::AttachToTargetParams::new(target_id);
         attach.flatten = Some(true);
@@ -206,6 +210,20 @@ impl Page {
 
     fn explained<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         work(self).map_err(|error| self.browser.explain(error))
+    }
+}
+
+/// A page that draws when it likes, as everybody's browser does: what the frames are compared with.
+#[cfg(test)]
+impl Page {
+    pub(crate) fn open_plain(settings: &Settings, config: PageConfig<'_>) -> Result<Self> {
+        Self::open_in(settings, config, false)
+    }
+
+    pub(crate) fn screenshot(&mut self) -> Result<Vec<u8>> {
+        let format = page::CaptureScreenshotFormat::Png;
+        let command = page::CaptureScreenshotParams { format: Some(format), ..Default::default() };
+        decode_base64(self.cdp.call(&command)?.data.as_ref())
     }
 }
 

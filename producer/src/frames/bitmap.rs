@@ -15,17 +15,19 @@ use nix::{
     unistd::Pid,
 };
 
-use super::FrameSource;
+use super::{BLANK, FrameSource, screenshot};
 use crate::browser::{self, Error, memory, page::Page};
 
 /// Rows copied at once: few enough that they are still in the cache when they are converted.
 const STRIP_ROWS: u32 = 24;
 
-/// Two colours no page is likely to leave lying around, as 0xRRGGBB.
-const PROBES: [u32; 2] = [0x003a_7bd1, 0x00c4_275e];
+/// Two colours no page is likely to leave lying around, as 0xRRGGBB. The empty page is left in the second.
+const PROBES: [u32; 2] = [0x003a_7bd1, BLANK];
 
-/// While a browser starts on a busy machine its first frames may be answered without being drawn.
-const PROBE_FRAMES: u32 = 400;
+/// While a browser starts on a busy machine its first frames may be answered without being drawn: so many are tried,
+/// and then a screenshot says whether the page shows the colour at all.
+const PROBE_FRAMES: u32 = 20;
+const SCREENSHOTS: u32 = 20;
 
 /// The bitmap of one page.
 pub(crate) struct CompositorBitmap {
@@ -53,14 +55,13 @@ impl CompositorBitmap {
                 "document.documentElement.style.background = '#{colour:06x}'"
             ))?;
             let mut found = Vec::new();
-            for _ in 0..PROBE_FRAMES {
-                page.draw(false)?;
+            for frame in 1..=PROBE_FRAMES * SCREENSHOTS {
+                let forbidden = readable(page.pid()) == Some(false);
+                let drawn = page.draw(forbidden || frame % PROBE_FRAMES == 0)?;
                 let candidates = places.clone().unwrap_or_else(|| candidates(page.pid(), size));
-                if candidates.is_empty() && readable(page.pid()) == Some(false) {
-                    return Ok(None);
-                }
                 found = candidates.into_iter().filter(|place| bitmap.shows(*place, colour)).collect();
-                if !found.is_empty() {
+                let shown = drawn.png.is_some_and(|png| screenshot::first_pixel(&png) == Some(colour));
+                if shown || !found.is_empty() {
                     break;
                 }
                 std::thread::sleep(std::time::Duration::from_millis(5));
@@ -132,17 +133,18 @@ fn readable(browser: Pid) -> Option<bool> {
     Some(memory::writable_regions(gpu).is_some())
 }
 
-/// Every place in the GPU process where a bitmap of `size` bytes could start: large private writable regions, at the
-/// page boundaries near their start (the allocator puts it one page in).
+/// Every place in the GPU process where a bitmap of `size` bytes could start: at page boundaries of writable regions.
+/// The allocator gives a large one a region of its own, one page in; a small one shares a region with others.
 fn candidates(browser: Pid, size: usize) -> Vec<Place> {
     const PAGE: usize = 4096;
-    const LONGEST_HEADER: usize = 256 << 10;
     const LONGEST_REGION: usize = 16 << 20;
+    const SMALL: usize = 1 << 20;
+    let longest_header = if size < SMALL { LONGEST_REGION } else { 256 << 10 };
     let Some(pid) = memory::gpu_process(browser) else { return Vec::new() };
     let regions = memory::writable_regions(pid).unwrap_or_default();
     let fits = regions.into_iter().filter(|region| (size..size + LONGEST_REGION).contains(&region.len()));
     fits.flat_map(|region| {
-        let last = LONGEST_HEADER.min(region.len() - size);
+        let last = longest_header.min(region.len() - size);
         (0..=last).step_by(PAGE).map(move |offset| Place { pid, address: region.start + offset })
     })
     .collect()

@@ -5,6 +5,9 @@ use crds::line::FrameSourceKind;
 use super::FrameSource;
 use crate::browser::{self, Error, page::Page};
 
+/// While a browser starts on a busy machine its first frames may be answered without a picture.
+const FIRST_PICTURE: u32 = 400;
+
 /// The last screenshot of one page.
 pub(crate) struct Screenshot {
     width: u32,
@@ -20,9 +23,15 @@ impl Screenshot {
 
 impl FrameSource for Screenshot {
     fn draw(&mut self, page: &mut Page) -> browser::Result<bool> {
-        let drawn = page.draw(true)?;
+        let mut png = page.draw(true)?.png;
+        for _ in 0..FIRST_PICTURE {
+            if png.is_some() || !self.png.is_empty() {
+                break;
+            }
+            png = page.draw(true)?.png;
+        }
         // An unchanged frame may come without a picture, and a first picture without a change.
-        let Some(png) = drawn.png else { return Ok(false) };
+        let Some(png) = png else { return Ok(false) };
         let changed = png != self.png;
         self.png = png;
         Ok(changed)
@@ -45,14 +54,27 @@ impl FrameSource for Screenshot {
 
 /// RGBA bytes of a PNG of the expected size.
 fn decode(png: &[u8], width: u32, height: u32) -> Result<Vec<u8>, String> {
-    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
-    decoder.set_transformations(png::Transformations::ALPHA | png::Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
-    let mut pixels = vec![0; reader.output_buffer_size().ok_or("too large")?];
-    let info = reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
+    let (info, pixels) = rgba(png)?;
     let shape = (info.width, info.height, info.color_type);
     if shape != (width, height, png::ColorType::Rgba) {
         return Err(format!("it is {shape:?}, not {width}x{height} in RGBA"));
     }
     Ok(pixels)
+}
+
+/// The first pixel of a PNG as 0xRRGGBB.
+pub(super) fn first_pixel(png: &[u8]) -> Option<u32> {
+    let (_, pixels) = rgba(png).ok()?;
+    let [red, green, blue] = *pixels.first_chunk()?;
+    Some(u32::from_be_bytes([0, red, green, blue]))
+}
+
+/// RGBA bytes of a PNG.
+pub(super) fn rgba(png: &[u8]) -> Result<(png::OutputInfo, Vec<u8>), String> {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::ALPHA | png::Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
+    let mut pixels = vec![0; reader.output_buffer_size().ok_or("too large")?];
+    let info = reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
+    Ok((info, pixels))
 }
