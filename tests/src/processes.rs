@@ -118,6 +118,19 @@ pub fn with_command(pids: &[i32], text: &str) -> Option<i32> {
     })
 }
 
+/// Waits until something can be had.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut get: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = get() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Waits until none of some processes runs; zombies that only wait to be reaped by the system do not.
 #[track_caller]
 pub fn expect_gone(pids: &[i32], within: Duration) {
