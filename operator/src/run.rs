@@ -116,7 +116,7 @@ fn reconcile(args: &ReconcileArgs) -> Result<u8, Error> {
         (Some(folder), _) => (folder.clone(), Vec::new(), true),
         (None, [folder]) if folder.is_dir() => (folder.clone(), Vec::new(), false),
         (None, files @ [first, ..]) => match folder_of(first, files) {
-            Some(root) if !args.prune => (root, files.to_vec(), false),
+            Some(root) if !args.prune && !files.iter().any(|file| file.is_dir()) => (root, files.to_vec(), false),
             _ => return Ok(usage("--once takes one folder, or files of one folder (and then no --prune)")),
         },
         (None, []) => return Ok(usage("say --once DIR, --watch DIR or a command")),
@@ -185,7 +185,7 @@ async fn session(
     };
     terminal.show(&store.all_renders());
     terminal.finish(&store.all_renders());
-    Ok(exit_code(&store, &progress, context.draining.get()))
+    Ok(exit_code(&store, &progress))
 }
 
 /// Rescans whenever something may have changed. Only ends with an error.
@@ -197,13 +197,33 @@ async fn keep_up(
     terminal: &Terminal,
 ) -> Error {
     let Some(mut watcher) = watcher else { return std::future::pending().await };
+    let mut gone = false;
     loop {
         watcher.also(digests.folders());
         match watcher.changed().await {
             Changed::Paths(paths) => digests.forget(&paths),
             Changed::Anything => digests.doubt(),
         }
-        if let Err(error) = store.rescan(&Snapshot::take_stable(layout.root(), &[]).await) {
+        let snapshot = Snapshot::take_stable(layout.root(), &[]).await;
+        let vanished = snapshot.is_empty() && !store.keys().is_empty();
+        match (vanished, std::mem::replace(&mut gone, vanished)) {
+            (true, first) => {
+                if !first {
+                    terminal.say("the folder is gone or empty: nothing is deleted until it is back");
+                }
+                continue;
+            }
+            (false, true) => {
+                terminal.say("the folder is back");
+                // What was watched may have been another folder of that name.
+                match Watch::start(layout) {
+                    Ok(anew) => watcher = anew,
+                    Err(error) => return error,
+                }
+            }
+            _ => {}
+        }
+        if let Err(error) = store.rescan(&snapshot) {
             return error;
         }
         terminal.problems(&store.problems());
@@ -241,12 +261,12 @@ async fn listen(context: &Context, backend: &LocalBackend, store: &DirStore, ter
     }
 }
 
-/// What --once ends with.
-fn exit_code(store: &DirStore, progress: &Progress, interrupted: bool) -> u8 {
+/// How things are at the end.
+fn exit_code(store: &DirStore, progress: &Progress) -> u8 {
     let renders = store.all_renders();
     let outcomes: Vec<_> =
         renders.iter().filter(|(_, orphaned)| !orphaned).map(|(render, _)| outcome(render)).collect();
-    if interrupted || !store.problems().is_empty() || !progress.errors.is_empty() || outcomes.contains(&ERROR) {
+    if !store.problems().is_empty() || !progress.errors.is_empty() || outcomes.contains(&ERROR) {
         ERROR
     } else if outcomes.contains(&RENDER_FAILED) {
         RENDER_FAILED

@@ -7,7 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use crds::{Render, RenderStatus, condition::SUCCEEDED, render::ProgressStatus};
+use crds::{
+    Render, RenderStatus,
+    condition::{COMPLETED, QUEUED, RUNNING, SUCCEEDED},
+    render::ProgressStatus,
+};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -64,27 +68,27 @@ impl Terminal {
     pub(crate) fn show(&self, renders: &[(Arc<Render>, bool)]) {
         for (render, _) in renders {
             let key = ObjectKey::render(render);
-            let Some((status, state)) = state(render) else { continue };
+            let Some((status, state, message)) = state(render) else { continue };
             let mut seen = self.seen.borrow_mut();
             let first = !seen.contains_key(&key);
             let known = seen.entry(key.clone()).or_insert_with(|| Seen {
                 state: String::new(),
                 progress: None,
                 bar: None,
-                nothing_to_do: state == "Completed",
+                nothing_to_do: state == COMPLETED,
             });
             let changed = known.state != state;
             let moved = known.progress != status.progress;
             if !changed && !moved {
                 continue;
             }
-            known.nothing_to_do &= state == "Completed";
+            known.nothing_to_do &= state == COMPLETED;
             if self.json {
                 print_line(&key, status, &state);
             } else if let Some(bars) = &self.bars {
                 show_bar(bars, known, &key, status, &state);
             } else if changed && !(first && known.nothing_to_do) {
-                self.say(&sentence(&key, status, &state));
+                self.say(&sentence(&key, status, &state, message));
             }
             state.clone_into(&mut known.state);
             known.progress.clone_from(&status.progress);
@@ -101,15 +105,15 @@ impl Terminal {
         }
         for (render, _) in renders {
             let key = ObjectKey::render(render);
-            let Some((status, state)) = state(render) else { continue };
+            let Some((status, state, message)) = state(render) else { continue };
             let nothing_to_do = self.seen.borrow().get(&key).is_some_and(|seen| seen.nothing_to_do);
             if nothing_to_do {
                 self.say(&format!("{}/{}: nothing to do", key.namespace, key.name));
             } else if self.bars.is_some() {
-                self.say(&sentence(&key, status, &state));
+                self.say(&sentence(&key, status, &state, message));
             }
             if let Some(path) =
-                status.output.as_ref().filter(|_| state == "Completed").and_then(|output| path(&output.uri))
+                status.output.as_ref().filter(|_| state == COMPLETED).and_then(|output| path(&output.uri))
             {
                 let _ = writeln!(io::stdout().lock(), "{path}");
             }
@@ -132,13 +136,14 @@ fn path(uri: &str) -> Option<String> {
     Some(url::Url::parse(uri).ok()?.to_file_path().ok()?.display().to_string())
 }
 
-/// A render's status and the reason of its `Succeeded` condition.
-fn state(render: &Render) -> Option<(&RenderStatus, String)> {
+/// A render's status, and the reason and message of its `Succeeded` condition.
+fn state(render: &Render) -> Option<(&RenderStatus, String, &str)> {
     let status = render.status.as_ref()?;
-    Some((status, conditions::find(&status.conditions, SUCCEEDED)?.reason.clone()))
+    let succeeded = conditions::find(&status.conditions, SUCCEEDED)?;
+    Some((status, succeeded.reason.clone(), &succeeded.message))
 }
 
-fn sentence(key: &ObjectKey, status: &RenderStatus, state: &str) -> String {
+fn sentence(key: &ObjectKey, status: &RenderStatus, state: &str, message: &str) -> String {
     let name = format!("{}/{}", key.namespace, key.name);
     match (&status.failure, &status.output, state) {
         (Some(failure), ..) => {
@@ -149,11 +154,12 @@ fn sentence(key: &ObjectKey, status: &RenderStatus, state: &str) -> String {
             };
             format!("{name}: {state}: {place}{}", failure.message)
         }
-        (None, Some(output), "Completed") => {
+        (None, Some(output), COMPLETED) => {
             let size = HumanBytes(u64::try_from(output.bytes).unwrap_or(0));
             format!("{name}: {} frames, {}x{}, {size}", output.frames, output.width, output.height)
         }
-        _ => format!("{name}: {}", state.to_lowercase()),
+        (None, _, QUEUED | RUNNING) => format!("{name}: {}", state.to_lowercase()),
+        (None, ..) => format!("{name}: {state}: {message}"),
     }
 }
 
@@ -171,7 +177,7 @@ fn show_bar(bars: &MultiProgress, seen: &mut Seen, key: &ObjectKey, status: &Ren
         bars.add(bar.with_prefix(key.name.clone()))
     });
     bar.set_position(u64::try_from(progress.percent).unwrap_or(0));
-    bar.set_message(if state == "Running" { progress.stage.to_lowercase() } else { state.to_lowercase() });
+    bar.set_message(if state == RUNNING { progress.stage.to_lowercase() } else { state.to_lowercase() });
 }
 
 /// Standard error, with the bars out of the way while something is written.

@@ -48,7 +48,7 @@ impl Folder {
     pub fn project(&self, name: &str, attributes: &str, body: &str) -> PathBuf {
         let html = format!(
             "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body>\n\
-             <div data-composition-id=\"main\" data-width=\"320\" data-height=\"180\" {attributes}>\n{body}\n</div>\n</body></html>\n"
+             <div data-composition-id=\"main\" data-width=\"320\" data-height=\"180\" style=\"font-family: sans-serif\" {attributes}>\n{body}\n</div>\n</body></html>\n"
         );
         self.write(&format!("{name}/index.html"), &html).parent().unwrap().to_owned()
     }

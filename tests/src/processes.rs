@@ -40,11 +40,11 @@ impl Watched {
 
     /// Waits for a line; the ones before it are kept in `said`.
     #[track_caller]
-    pub fn wait_for(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(&mut self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|_| panic!("never saw {what}: {:#?}", self.said));
+            let line = line.unwrap_or_else(|_| panic!("never saw {what}; last: {:#?}", self.said.last()));
             self.said.push(line.clone());
             if is_it(&line) {
                 return line;

@@ -107,7 +107,7 @@ fn refuse_missing_glyphs(page: &mut Page) -> Result<(), Error> {
         format!("{place}: no font of {families} has {characters:?}: declare one that has with a local @font-face")
     } else {
         format!(
-            "{place}: font family {families} is neither Inter nor a generic sans family: declare it with a local @font-face"
+            "{place}: font family {families} is neither Inter nor a generic sans family: declare it with a local @font-face, or write font-family: Inter"
         )
     };
     Err(composition(Code::FontFetchFailed, message))
