@@ -69,7 +69,7 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     let mut warnings = Vec::new();
     let shape = root::shape(&compiled.root, &mut warnings)?;
     variables::check(&request.variables, compiled.variables.as_ref(), &mut warnings)?;
-    warnings.iter().for_each(|warning| reporter.warning(warning));
+    reporter.warnings(&warnings);
     let rate = request.rate.or(shape.rate).unwrap_or_default();
     reporter.progress(Stage::Plan, 1, STEPS);
 
@@ -79,7 +79,7 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     let mut page = Page::open(settings, config)?;
     let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, settings)?;
     drop(page);
-    probe.warnings.iter().for_each(|warning| reporter.warning(warning));
+    reporter.warnings(&probe.warnings);
     let duration = root::in_range(probe.duration, compiled.root.line)?;
     reporter.progress(Stage::Plan, 2, STEPS);
 

@@ -62,12 +62,14 @@ impl Reporter {
         }
     }
 
-    /// Something is not as it should be, and work goes on.
-    pub fn warning(&self, warning: &Failure) {
-        match &self.form {
-            Form::Json => print(&Line::Report(Report::Warning(warning.clone()))),
-            Form::Bar(bar) => bar.suspend(|| say(&format!("warning: {warning}"))),
-            Form::Quiet => say(&format!("warning: {warning}")),
+    /// Some things are not as they should be, and work goes on.
+    pub fn warnings(&self, warnings: &[Failure]) {
+        for warning in warnings {
+            match &self.form {
+                Form::Json => print(&Line::Report(Report::Warning(warning.clone()))),
+                Form::Bar(bar) => bar.suspend(|| say(&format!("warning: {warning}"))),
+                Form::Quiet => say(&format!("warning: {warning}")),
+            }
         }
     }
 

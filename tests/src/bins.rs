@@ -80,8 +80,10 @@ impl Run {
     }
 
     pub fn chunks(&self) -> Vec<&ChunkReport> {
-        let chunk = |report| if let &Report::Chunk(ref chunk) = report { Some(&**chunk) } else { None };
-        self.reports.iter().filter_map(chunk).collect()
+        self.reports
+            .iter()
+            .filter_map(|report| if let Report::Chunk(chunk) = report { Some(&**chunk) } else { None })
+            .collect()
     }
 
     #[track_caller]

@@ -27,7 +27,7 @@ struct World {
     starts: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Happening {
     /// The controller looks.
     Look,
@@ -83,8 +83,8 @@ fn video() -> OutputStatus {
     OutputStatus { uri: "file:///o.mp4".into(), bytes: 1, sha256: "s".into(), frames: 1, width: 2, height: 2 }
 }
 
-fn inputs(version: u8) -> Result<Inputs, Failure> {
-    Ok(Inputs { hash: format!("h{version}"), project: "/p".into(), output: "/o.mp4".into() })
+fn inputs(version: u8) -> Inputs {
+    Inputs { hash: format!("h{version}"), project: "/p".into(), output: "/o.mp4".into() }
 }
 
 impl World {
@@ -114,7 +114,7 @@ impl World {
             }
             Happening::Fail(code) if running => self.truth = AttemptReport::Failed(Failure::new(code, "m")),
             Happening::Progress | Happening::Succeed | Happening::Fail(_) => {}
-            Happening::EditInputs(version) => self.seen.inputs = inputs(version),
+            Happening::EditInputs(version) => self.seen.inputs = Ok(inputs(version)),
             Happening::BreakInputs => self.seen.inputs = Err(Failure::new(Code::ProjectNotFound, "m")),
             Happening::EditSpec => self.edit(|render| render.spec.priority += 1),
             Happening::Suspend(suspend) => self.edit(|render| render.spec.suspend = suspend),

@@ -101,8 +101,11 @@ fn same_pixels(project: &str, allowed_in_plain_browser: usize) {
     let photographs = photographed(&plan, &settings);
     for (place, frame) in KEPT.iter().enumerate() {
         assert_eq!(different(&bitmaps[place], &screenshots[place]), 0, "frame {frame}: bitmap and screenshot");
-        let plain = different(&bitmaps[place], &photographs[place]);
-        assert!(plain <= allowed_in_plain_browser, "frame {frame}: {plain} pixels differ from a plain browser's");
+        let in_plain_browser = different(&bitmaps[place], &photographs[place]);
+        assert!(
+            in_plain_browser <= allowed_in_plain_browser,
+            "frame {frame}: {in_plain_browser} pixels differ from a plain browser's"
+        );
     }
 }
 

@@ -1,0 +1,60 @@
+# `make help` lists what there is to do. Everything needed is installed on the way: Debian packages (as root, or with
+# sudo), and npm packages into the cache folder.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint audit assets build tools
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
+export HF_ASSETS_DIR ?= $(CACHE)/assets
+export HF_UPSTREAM_DIR ?= $(CACHE)/upstream
+# Tests and benchmarks run the programs from here.
+export HF_BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
+
+# What the programs are built with and need to run, and what tests look at videos with.
+BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev pkg-config
+TEST_PACKAGES := ffmpeg util-linux
+
+# Installs those of some Debian packages that are missing.
+define install
+	@command -v dpkg-query >/dev/null || { echo "not a Debian system: make sure of $(1)"; exit 0; }; \
+	missing=$$(for package in $(1); do \
+		[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; done); \
+	[ -z "$$missing" ] || { \
+		[ "$$(id -u)" = 0 ] || sudo=sudo; \
+		echo "installing" $$missing; \
+		$$sudo apt-get -qq update; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; }
+endef
+
+help: ## list what there is to do
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: build ## render examples/hello to a video
+	@$(HF_BIN_DIR)/hf-reconcile --once examples/hello
+
+test: build ## run all tests
+	$(call install,$(TEST_PACKAGES))
+	cargo test --release --workspace -- --include-ignored
+
+bench: build ## measure speed, beside upstream's published CLI if npm is there
+	$(call install,$(TEST_PACKAGES))
+	cargo bench --package tests --bench render
+
+lint: build tools ## check format, lints, and the licences and sources of dependencies
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo deny --locked check bans licenses sources
+
+audit: tools ## check dependencies against known advisories (needs the network)
+	cargo deny --locked check advisories
+
+build: assets ## build the programs
+	$(call install,$(BUILD_PACKAGES))
+	@cargo build --release --package operator --package producer
+
+assets: ## fetch the npm packages that the build embeds
+	@command -v npm >/dev/null || [ -d $(HF_ASSETS_DIR) ] || { echo "npm is needed: apt-get install npm"; exit 1; }
+	@producer/fetch-assets.sh $(HF_ASSETS_DIR)
+
+tools:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
