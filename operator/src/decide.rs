@@ -14,9 +14,10 @@ use jiff::Timestamp;
 
 use crate::{
     error::backoff,
-    observe::{Observed, OutputCheck, StackView},
+    observe::{Observed, StackView},
     ports::{AttemptReport, StackReport},
     queue::Admission,
+    source::OutputCheck,
 };
 
 /// What is so.

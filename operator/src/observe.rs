@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     ports::{AttemptReport, StackReport, StackSpec},
     queue::Admission,
-    source::Inputs,
+    source::{Inputs, OutputCheck},
 };
 
 /// What is known of a Render at one moment.
@@ -39,17 +39,6 @@ pub enum StackView {
     NotFound(String),
     /// The stack and its state.
     Found(StackSpec, StackReport),
-}
-
-/// Whether a video is still as it was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutputCheck {
-    /// None was made yet.
-    NotMade,
-    /// It is there, byte for byte.
-    Intact,
-    /// It is gone, changed, or the spec now wants it elsewhere.
-    Lost(String),
 }
 
 impl Observed {

@@ -113,7 +113,7 @@ async fn observe(render: &Render, context: &Context) -> Result<Observed, Error> 
     let recorded = status.and_then(|status| status.output.as_ref());
     let output = match &inputs {
         Ok(inputs) => source::check_output(recorded, &inputs.output, &context.digests),
-        Err(_) => crate::observe::OutputCheck::NotMade,
+        Err(_) => source::OutputCheck::NotMade,
     };
     Ok(Observed {
         now: (context.now)(),

@@ -76,13 +76,12 @@ pub(crate) struct Protocol {
     hash_schema: String,
 }
 
+/// Name of the plan hash's definition, which is part of it.
+pub(crate) const HASH_SCHEMA: &str = "hyperframes-plan-hash-v1";
+
 impl Default for Protocol {
     fn default() -> Self {
-        Self {
-            schema_version: 1,
-            artifact_layout: "plan-dir-v1".to_owned(),
-            hash_schema: super::plan::hash::SCHEMA.to_owned(),
-        }
+        Self { schema_version: 1, artifact_layout: "plan-dir-v1".to_owned(), hash_schema: HASH_SCHEMA.to_owned() }
     }
 }
 

@@ -7,7 +7,11 @@ use crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
-use crate::{ports::StackSpec, requests, source::Inputs};
+use crate::{
+    ports::StackSpec,
+    requests,
+    source::{Inputs, OutputCheck},
+};
 
 /// What is seen of a Render, told in sentences. Time is counted in seconds; now is 1000.
 pub(crate) struct Scene(pub(crate) Observed);

@@ -13,10 +13,10 @@ use crate::{
         Effect, Next, decide,
         tests::{at, scene},
     },
-    observe::{OutputCheck, StackView},
+    observe::StackView,
     ports::AttemptReport,
     queue::Admission,
-    source::Inputs,
+    source::{Inputs, OutputCheck},
 };
 
 /// A world in which anything may happen between two looks of the controller.

@@ -7,11 +7,8 @@ use walkdir::WalkDir;
 
 use crate::{
     Error, files,
-    layout::{Descriptor, PlanDir},
+    layout::{Descriptor, HASH_SCHEMA, PlanDir},
 };
-
-/// Name of the hash's definition.
-pub(crate) const SCHEMA: &str = "hyperframes-plan-hash-v1";
 
 const DESCRIPTOR: &str = "plan.json";
 const ENCODER: &str = "meta/encoder.json";
@@ -62,7 +59,7 @@ fn hash(mut inputs: Inputs<'_>) -> String {
         hash.update(bytes);
         hash.update(b"\0");
     };
-    part(SCHEMA.as_bytes());
+    part(HASH_SCHEMA.as_bytes());
     part(inputs.entry);
     for (path, digest) in &inputs.files {
         part(path.as_bytes());
