@@ -130,6 +130,8 @@ impl JsonSchema for FrameRate {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
+            // An API server weighs what the rule costs for the longest string.
+            "maxLength": 13,
             "x-kubernetes-validations": [{
                 "rule": "string(self).matches('^[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?$') \
                          && int(string(self).split('/')[0]) >= int((string(self) + '/1').split('/')[1]) \

@@ -60,10 +60,10 @@ pub struct RenderSpec {
     /// While true nothing new is started; what runs is only observed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub suspend: bool,
-    /// `Cancelled` ends the running attempt and starts no other.
+    /// `Cancelled` ends the running attempt and starts no other. Default: `Running`.
     #[serde(default)]
     pub desired_state: DesiredState,
-    /// Renders of higher priority are started first; equal ones by age.
+    /// Renders of higher priority are started first; equal ones by age. Default: 0.
     #[serde(default)]
     #[schemars(range(min = -1_000_000, max = 1_000_000))]
     pub priority: i32,
@@ -96,7 +96,7 @@ pub struct Output {
     /// Frames per second, `30` or `"30000/1001"`. Default: the composition's `data-fps`, else 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<FrameRate>,
-    /// Encoder preset.
+    /// Encoder preset. Default: `standard`.
     #[serde(default)]
     pub quality: Quality,
     /// File mode only: the mp4 to write, relative to the YAML file. Default: `out/<name>.mp4` beside it.
@@ -128,7 +128,7 @@ pub enum DesiredState {
 /// What happens after an attempt failed by the machine's fault.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// Further attempts after the first, with growing pauses. Finished chunks are kept.
+    /// Further attempts after the first, with growing pauses. Finished chunks are kept. Default: 2.
     #[serde(default = "two")]
     #[schemars(range(min = 0, max = 4))]
     pub limit: i32,

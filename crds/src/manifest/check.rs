@@ -77,16 +77,21 @@ fn close(node: &mut Value) {
 
 /// What a user may write under `metadata`, and what an exported object carries and we ignore.
 fn metadata_schema() -> Value {
-    let strings = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+    const KEY: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+    let map =
+        |value: Value| json!({ "type": "object", "propertyNames": { "pattern": KEY }, "additionalProperties": value });
+    let label =
+        json!({ "type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$" });
     let mut schema = json!({
         "type": "object",
         "required": ["name"],
         "additionalProperties": false,
         "properties": {
-            "name": { "type": "string", "maxLength": 253, "pattern": "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$" },
+            "name": { "type": "string", "maxLength": 253, "pattern": NAME },
             "namespace": { "type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" },
-            "labels": strings,
-            "annotations": strings,
+            "labels": map(label),
+            "annotations": map(json!({ "type": "string" })),
         },
     });
     let exported = ["creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generation"];

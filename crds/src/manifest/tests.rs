@@ -62,7 +62,7 @@ fn all_problems_of_all_documents_are_reported_at_once() {
     check(
         text,
         &[
-            "3:18: metadata.name: \"A\" does not match \"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$\"",
+            "3:18: metadata.name: \"A\" does not match \"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$\"",
             "3:21: metadata.nmae: unknown field",
             "6:3: spec.outptu: unknown field",
             "7:18: spec.retry.limit: 99 is greater than the maximum of 4",
@@ -94,12 +94,49 @@ fn what_yaml_1_1_reads_differently_is_refused_everywhere() {
 }
 
 #[test]
+fn every_number_kubectl_would_read_otherwise_is_refused() {
+    for number in ["0X1F", "0B11", "-_1", ".5_0", "1_0", "08", "18446744073709551616", "-9223372036854775809"] {
+        let problems = parse(&HELLO.replace("spec: {", &format!("spec: {{variables: {{a: {number}}}, "))).problems;
+        assert!(problems.len() == 1 && problems[0].to_string().contains("another number"), "{number}: {problems:?}");
+    }
+    for text in ["_1", "1.2.3", "0", "-0.5", "18446744073709551615", "-9223372036854775808"] {
+        let problems = parse(&HELLO.replace("spec: {", &format!("spec: {{variables: {{a: {text}}}, "))).problems;
+        assert_eq!(problems, [], "{text}");
+    }
+}
+
+#[test]
+fn whole_numbers_are_integers_however_they_are_written() {
+    let spec =
+        render(&HELLO.replace("spec: {", "spec: {priority: 1e3, retry: {limit: 2.0}, output: {fps: 30.0}, ")).spec;
+    assert_eq!((spec.priority, spec.retry.limit, spec.output.fps), (1000, 2, "30".parse().ok()));
+}
+
+#[test]
+fn names_and_labels_are_what_a_cluster_takes() {
+    for metadata in [
+        "name: a..b",
+        "name: a-.b",
+        "name: a, labels: {a: 'b c'}",
+        "name: a, labels: {'a b': c}",
+        "name: a, annotations: {'a b': c}",
+    ] {
+        let problems = parse(&HELLO.replace("name: hello", metadata)).problems;
+        assert!(problems.len() == 1 && problems[0].field.starts_with("metadata."), "{metadata}: {problems:?}");
+    }
+    render(&HELLO.replace(
+        "name: hello",
+        "name: a.b-c, labels: {app.kubernetes.io/name: x, empty: ''}, annotations: {note: 'a b'}",
+    ));
+}
+
+#[test]
 fn quoted_words_and_plain_numbers_stay_what_they_are() {
     let text = HELLO.replace(
         "spec: {",
         "spec: {variables: {a: 'no', b: \"014\", c: 0, d: 0.5, e: -7, f: true, g: !!str 5, h: now, i: 1e3, j: }, ",
     );
-    let variables = serde_json::json!({ "a": "no", "b": "014", "c": 0, "d": 0.5, "e": -7, "f": true, "g": "5", "h": "now", "i": 1000.0, "j": null });
+    let variables = serde_json::json!({ "a": "no", "b": "014", "c": 0, "d": 0.5, "e": -7, "f": true, "g": "5", "h": "now", "i": 1000, "j": null });
     assert_eq!(serde_json::Value::Object(render(&text).spec.variables), variables);
 }
 
