@@ -141,10 +141,17 @@ async fn serve(project: &Path, html: String) -> String {
 }
 
 /// A file of one of the packed npm packages.
-fn packed(archive: &str, path: &str) -> Vec<u8> {
+pub fn packed(archive: &str, path: &str) -> Vec<u8> {
     let cache = env::var("HF_ASSETS_DIR").expect("HF_ASSETS_DIR: run `make test`");
     let archive = format!("{cache}/{archive}.tgz");
     crate::bins::tool_output("tar", &["xzOf", &archive, &format!("package/{path}")]).stdout
+}
+
+/// The browser's program.
+pub fn browser() -> PathBuf {
+    let named = env::var_os("HF_BROWSER").map(PathBuf::from);
+    let usual = BROWSERS.iter().map(PathBuf::from).find(|path| path.exists());
+    named.or(usual).expect("a headless-shell: run `make test`, which installs it")
 }
 
 /// The browser process and its profile.
@@ -156,10 +163,7 @@ struct Shell {
 impl Shell {
     fn start() -> Self {
         let profile = tempfile::Builder::new().prefix("hf-truth-").tempdir().unwrap();
-        let named = env::var_os("HF_BROWSER").map(PathBuf::from);
-        let usual = BROWSERS.iter().map(PathBuf::from).find(|path| path.exists());
-        let program = named.or(usual).expect("a headless-shell: run `make test`, which installs it");
-        let child = Command::new(program)
+        let child = Command::new(browser())
             .args(PIXELS)
             .args(["--no-sandbox", "--remote-debugging-port=0", "about:blank"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
