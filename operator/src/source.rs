@@ -54,8 +54,7 @@ pub fn inputs(render: &Render, digests: &Digests) -> Result<Inputs, Failure> {
         path: manifest.as_ref().map(|manifest| manifest.display().to_string()),
         line: None,
     })?;
-    let output = spec.output.path.clone().unwrap_or_else(|| format!("out/{}.mp4", render.name_any()));
-    let output = absolute(&folder.join(output));
+    let output = output(render, folder);
     if output.strip_prefix(&project).is_ok_and(|inside| !inside.starts_with("out") && !inside.starts_with("output")) {
         let message =
             "spec.output.path lies inside the project: the video would become part of its own source".to_owned();
@@ -70,6 +69,13 @@ pub fn inputs(render: &Render, digests: &Digests) -> Result<Inputs, Failure> {
     let canonical = serde_json_canonicalizer::to_vec(&made_from)
         .map_err(|error| Failure::new(Code::VariablesInvalid, error.to_string()))?;
     Ok(Inputs { hash: files::hex(&Sha256::digest(canonical)), project, output })
+}
+
+/// The video of a Render whose YAML file lies in this folder.
+#[must_use]
+pub fn output(render: &Render, folder: &Path) -> PathBuf {
+    let path = render.spec.output.path.clone().unwrap_or_else(|| format!("out/{}.mp4", render.name_any()));
+    absolute(&folder.join(path))
 }
 
 /// Whether the video of the last success is where the spec wants it, byte for byte.

@@ -137,7 +137,7 @@ impl Diagnosis {
         let mark = |check: &Check| match (check.ok, check.required) {
             (true, _) => "ok",
             (false, true) => "MISSING",
-            (false, false) => "slow",
+            (false, false) => "warning",
         };
         self.checks.iter().map(|check| format!("{:<8} {:<13} {}\n", mark(check), check.name, check.detail)).collect()
     }

@@ -232,13 +232,17 @@ fn a_folder_that_is_not_a_plan_is_not_replaced() {
 /// A render into `out` where a file system of this kind is mounted, in a mount namespace of its own; standard error
 /// ends with the names of what is left there.
 fn render_into(folder: &Folder, project: &Path, mount: &str) -> Run {
-    std::fs::create_dir_all(folder.join("out")).unwrap();
+    for name in ["out", "tmp"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+    }
     let script = format!(
         "mount -t tmpfs -o size={mount} none out && \
          {{ \"$0\" --json render \"$1\" -o out/video.mp4 --quality high; code=$?; ls -A out >&2; exit $code; }}"
     );
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", &script]).arg(bin("hf-producer")).arg(project).current_dir(folder.path());
+    // In there everybody is root, to whom the usual folder need not belong.
+    command.env("TMPDIR", folder.join("tmp"));
     run(command)
 }
 

@@ -10,7 +10,7 @@ use std::{
 use crds::manifest::{self, Object, Problem};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{files, ports::ObjectKey};
+use crate::{files, ports::ObjectKey, source};
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Snapshot {
 
 /// What a snapshot holds.
 pub(super) struct Scan {
-    /// Every identity that some file defines; `None` where two do.
+    /// Every identity that some file defines; `None` where two do, or where two have the same video.
     pub(super) objects: BTreeMap<ObjectKey, Option<(Object, PathBuf)>>,
     pub(super) problems: Vec<FileProblem>,
     /// Files in which something is wrong: what they defined before is kept.
@@ -119,6 +119,7 @@ pub(super) fn scan(snapshot: &Snapshot) -> Scan {
             }
         }
     }
+    scan.refuse_shared_outputs(snapshot);
     scan.problems.sort_by(|a, b| (&a.path, &a.problem).cmp(&(&b.path, &b.problem)));
     scan.problems.dedup();
     scan
@@ -128,6 +129,26 @@ impl Scan {
     fn problem(&mut self, snapshot: &Snapshot, path: &Path, problem: Problem) {
         self.problems.push(FileProblem { path: snapshot.relative(path).to_owned(), problem });
         self.unreadable.insert(path.to_owned());
+    }
+
+    /// Two Renders with one video would make it in turns, for ever.
+    fn refuse_shared_outputs(&mut self, snapshot: &Snapshot) {
+        let mut writers: BTreeMap<PathBuf, Vec<(ObjectKey, PathBuf)>> = BTreeMap::new();
+        for (key, found) in &self.objects {
+            if let Some((Object::Render(render), path)) = found {
+                let output = source::output(render, path.parent().unwrap_or(&snapshot.root));
+                writers.entry(output).or_default().push((key.clone(), path.clone()));
+            }
+        }
+        for (output, writers) in writers.into_iter().filter(|(_, writers)| writers.len() > 1) {
+            let names: Vec<_> = writers.iter().map(|(key, _)| key.to_string()).collect();
+            let names = names.join(" and ");
+            let message = format!("{names} have the same video, {}: give each a spec.output.path", output.display());
+            for (key, path) in writers {
+                self.problem(snapshot, &path, whole_file(message.clone()));
+                self.objects.insert(key, None);
+            }
+        }
     }
 }
 
@@ -239,5 +260,17 @@ mod tests {
         );
         let found: Vec<_> = scan.objects.iter().map(|(key, found)| (key.name.as_str(), found.is_some())).collect();
         assert_eq!(found, [("one", false), ("two", true)]);
+    }
+
+    #[test]
+    fn a_video_of_two_renders_is_an_error_in_both() {
+        let other = render("one").replace("name: one", "name: one, namespace: other");
+        let folder = folder(&[("a.yaml", &render("one")), ("b.yaml", &other), ("sub/c.yaml", &render("one2"))]);
+        let scan = scan(&Snapshot::take(folder.path(), &[]));
+        let places: Vec<_> = scan.problems.iter().map(|problem| problem.path.display().to_string()).collect();
+        assert_eq!(places, ["a.yaml", "b.yaml"]);
+        let text = scan.problems[0].to_string();
+        assert!(text.contains("Render default/one and Render other/one have the same video"), "{text}");
+        assert_eq!(scan.objects.values().filter(|found| found.is_some()).count(), 1);
     }
 }
