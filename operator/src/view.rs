@@ -140,7 +140,10 @@ pub(crate) fn describe(store: &DirStore, key: &ObjectKey) -> Result<String, Erro
         renders.find(|render| ObjectKey::render(render) == *key).ok_or_else(|| Error::NotFound(key.to_string()))?;
     let status = render.status.clone().unwrap_or_default();
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| text += &format!("{:<14}{value}\n", format!("{name}:"));
+    let mut line = |name: &str, value: &str| {
+        let label = if name.is_empty() { String::new() } else { format!("{name}:") };
+        text += &format!("{label:<14}{value}\n");
+    };
     line("Name", &render.name_any());
     line("Namespace", &key.namespace);
     line("File", render.annotations().get(source::MANIFEST).map_or("gone", String::as_str));

@@ -168,7 +168,7 @@ fn looking_at_a_folder() {
     let object: Value = serde_yaml::from_str(&run(&["get", "one", "-o", "yaml"])).unwrap();
     assert_eq!(object["status"]["output"]["frames"], 30);
     let described = run(&["describe", "one"]);
-    for word in ["Name:         one", "Conditions:", "Attempts:", "Succeeded", "30 frames, 320x180"] {
+    for word in ["Name:         one", "Conditions:", "Attempts:", "Succeeded", "\n              30 frames, 320x180"] {
         assert!(described.contains(word), "{word:?} is not in {described}");
     }
     let events: Vec<Value> = serde_json::from_str(&run(&["events", "one", "-o", "json"])).unwrap();
