@@ -12,6 +12,7 @@ pub mod condition;
 pub mod event;
 pub mod line;
 pub mod manifest;
+pub mod project;
 pub mod quality;
 pub mod rate;
 pub mod render;

@@ -5,7 +5,7 @@
 //! Positions, duplicates and such scalars come from the parser's events ([`tree`]); ranges, unknown fields, defaults
 //! and CEL come from the custom resource's own schema ([`check`]).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{HyperframesStack, Render};
 
@@ -22,13 +22,13 @@ pub struct Manifest {
     pub problems: Vec<Problem>,
 }
 
-/// An object of one of our kinds.
+/// An object of one of our kinds, cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// A `Render`.
-    Render(Box<Render>),
+    Render(Arc<Render>),
     /// A `HyperframesStack`.
-    Stack(Box<HyperframesStack>),
+    Stack(Arc<HyperframesStack>),
 }
 
 /// Something wrong in a file.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::{
     error::backoff,
     observe::{Observed, StackView},
-    ports::{AttemptReport, StackReport},
+    ports::{AttemptReport, StackReport, planning},
     queue::Admission,
     source::OutputCheck,
 };
@@ -240,18 +240,6 @@ fn failures_in_a_row(seen: &Observed, hash: &str) -> u32 {
         attempt.input_hash == hash && failed && asked.is_none_or(|asked| attempt.start_time.0 >= asked)
     };
     u32::try_from(attempts.iter().rev().take_while(counts).count()).unwrap_or(u32::MAX)
-}
-
-/// An attempt that has just been started.
-fn planning() -> ProgressStatus {
-    ProgressStatus {
-        percent: 0,
-        stage: "Planning".to_owned(),
-        frames_rendered: 0,
-        frames_total: 0,
-        chunks_done: 0,
-        chunks_total: 0,
-    }
 }
 
 fn from_status(failure: &crds::render::FailureStatus) -> Failure {

@@ -91,14 +91,16 @@ impl DirStore {
     /// Makes the objects those of a snapshot. Every object that differs is told to [`changes`](Store::changes).
     ///
     /// A file that cannot be read keeps its last good objects; an object that two files define is left as it was; an
-    /// object whose file is gone is left alone, or deleted when the store prunes. Nothing is ever deleted because the
-    /// whole folder is gone or empty.
+    /// object whose file is gone is left alone, or deleted when the store prunes. When the whole folder is gone or empty
+    /// everything is left as it is, and the answer is false.
     ///
     /// # Errors
     /// When the state folder cannot be read or written.
-    pub fn rescan(&self, snapshot: &Snapshot) -> Result<(), Error> {
+    pub fn rescan(&self, snapshot: &Snapshot) -> Result<bool, Error> {
+        if snapshot.is_empty() && !self.state.borrow().objects.is_empty() {
+            return Ok(false);
+        }
         let scan::Scan { objects, problems, unreadable } = scan::scan(snapshot);
-        let vanished = snapshot.is_empty() && !self.state.borrow().objects.is_empty();
         self.state.borrow_mut().problems = problems;
         let mut present: BTreeSet<ObjectKey> = BTreeSet::new();
         for (key, found) in objects {
@@ -111,11 +113,11 @@ impl DirStore {
         for key in missing {
             let file = self.state.borrow().objects.get(&key).map(|kept| kept.file.clone());
             let kept_by_its_file = file.is_some_and(|file| unreadable.contains(&file));
-            if !kept_by_its_file && !vanished {
+            if !kept_by_its_file {
                 self.file_gone(&key)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Objects in memory, and those only a state file remembers.
@@ -217,13 +219,17 @@ impl Store for DirStore {
     async fn render(&self, key: &ObjectKey) -> Result<Option<Arc<Render>>, Error> {
         let state = self.state.borrow();
         Ok(state.objects.get(key).and_then(|kept| match &kept.object {
-            Object::Render(render) => Some(Arc::new(Render::clone(render))),
+            Object::Render(render) => Some(Arc::clone(render)),
             Object::Stack(_) => None,
         }))
     }
 
     async fn stack(&self, key: &ObjectKey) -> Result<Option<Arc<HyperframesStack>>, Error> {
-        Ok(self.all_stacks().into_iter().find(|stack| ObjectKey::stack(stack) == *key))
+        let state = self.state.borrow();
+        Ok(state.objects.get(key).and_then(|kept| match &kept.object {
+            Object::Stack(stack) => Some(Arc::clone(stack)),
+            Object::Render(_) => None,
+        }))
     }
 
     async fn stacks(&self, namespace: &str) -> Result<Vec<Arc<HyperframesStack>>, Error> {
@@ -241,7 +247,7 @@ impl Store for DirStore {
         let mut kept = self.current(&key, &render.metadata)?;
         if let Object::Render(render) = &mut kept.object {
             requests::taken(&self.layout, &key, status.request.as_ref())?;
-            render.status = Some(status);
+            Arc::make_mut(render).status = Some(status);
             layout::write_sidecar(&self.layout.sidecar(&key), &**render)?;
         }
         self.keep(&key, kept);
@@ -252,7 +258,7 @@ impl Store for DirStore {
         let key = ObjectKey::stack(stack);
         let mut kept = self.current(&key, &stack.metadata)?;
         if let Object::Stack(stack) = &mut kept.object {
-            stack.status = Some(status);
+            Arc::make_mut(stack).status = Some(status);
             layout::write_sidecar(&self.layout.sidecar(&key), &**stack)?;
         }
         self.keep(&key, kept);

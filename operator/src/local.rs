@@ -10,7 +10,7 @@ use crds::{Code, Failure};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{AttemptReport, AttemptSpec, Backend, StackReport, StackSpec};
+use crate::ports::{AttemptReport, AttemptSpec, Backend, StackReport, StackSpec, planning};
 
 mod attempt;
 mod process;
@@ -129,7 +129,7 @@ impl Backend for LocalBackend {
         }
         let pool = self.pool(&spec.stack);
         let work = spec.stack.local.work_dir.as_ref().map_or_else(|| self.work.clone(), PathBuf::from);
-        let report = Rc::new(RefCell::new(AttemptReport::Running(attempt::planning())));
+        let report = Rc::new(RefCell::new(AttemptReport::Running(planning())));
         let stop = CancellationToken::new();
         let attempt = Attempt {
             producer: self.producer.clone(),

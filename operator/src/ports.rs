@@ -178,6 +178,18 @@ pub enum AttemptReport {
     Stopped,
 }
 
+/// How far an attempt is that has just begun.
+pub(crate) fn planning() -> ProgressStatus {
+    ProgressStatus {
+        percent: 0,
+        stage: "Planning".to_owned(),
+        frames_rendered: 0,
+        frames_total: 0,
+        chunks_done: 0,
+        chunks_total: 0,
+    }
+}
+
 /// What renders. Every call returns at once: progress comes from observing, never from a call that waits.
 pub trait Backend {
     /// Looks at a stack, making it if need be.

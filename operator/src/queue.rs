@@ -2,8 +2,14 @@
 
 use std::cmp::Reverse;
 
-use crds::{Render, condition, render::DesiredState};
+use crds::{
+    Render,
+    condition::{FINISHED, RETRYING, SUCCEEDED},
+    render::DesiredState,
+};
 use kube::ResourceExt as _;
+
+use crate::conditions;
 
 /// Whether a Render may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +51,9 @@ fn is_active(render: &Render) -> bool {
 /// Would start if it could, as far as its spec and its own status say. One that waits out a pause after a failure, or
 /// has finished, takes nobody's place.
 fn wants_to_start(render: &Render) -> bool {
-    let conditions = render.status.iter().flat_map(|status| &status.conditions);
-    let out = conditions.into_iter().any(|condition| {
-        condition.type_ == condition::FINISHED && condition.status == "True"
-            || condition.type_ == condition::SUCCEEDED && condition.reason == condition::RETRYING
-    });
+    let known = render.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let retrying = conditions::find(known, SUCCEEDED).is_some_and(|succeeded| succeeded.reason == RETRYING);
+    let out = retrying || conditions::is_true(known, FINISHED);
     let wanted = render.spec.desired_state == DesiredState::Running && !render.spec.suspend;
     wanted && !out && !is_active(render) && render.metadata.deletion_timestamp.is_none()
 }
@@ -75,14 +79,7 @@ mod tests {
                     result: None,
                     failure_code: None,
                 }),
-                'F' => status.conditions.push(crate::conditions::new(
-                    condition::FINISHED,
-                    "True",
-                    "Completed",
-                    "",
-                    1,
-                    created,
-                )),
+                'F' => status.conditions.push(conditions::new(FINISHED, "True", "Completed", "", 1, created)),
                 _ => {}
             }
             render.status = Some(status);

@@ -4,7 +4,7 @@
 //! observe (IO) → decide (pure) → act (IO) → status (pure) → write (IO)
 //! ```
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use crds::{HyperframesStack, Render, RenderStatus, condition::SUCCEEDED, stack::LocalStack};
 use jiff::Timestamp;
@@ -64,7 +64,7 @@ pub async fn reconcile(key: &ObjectKey, context: &Context) -> Result<Outcome, Er
     }
 }
 
-async fn reconcile_render(key: &ObjectKey, render: &Render, context: &Context) -> Result<Outcome, Error> {
+async fn reconcile_render(key: &ObjectKey, render: &Arc<Render>, context: &Context) -> Result<Outcome, Error> {
     let seen = observe(render, context).await?; // IO
     let decision = decide(&seen); // pure
     if decision.verdict == Verdict::Gone {
@@ -83,7 +83,7 @@ async fn reconcile_render(key: &ObjectKey, render: &Render, context: &Context) -
 }
 
 /// Gathers everything a decision is made from.
-async fn observe(render: &Render, context: &Context) -> Result<Observed, Error> {
+async fn observe(render: &Arc<Render>, context: &Context) -> Result<Observed, Error> {
     let namespace = ObjectKey::render(render).namespace;
     let stacks = context.store.stacks(&namespace).await?;
     let stack = match which_stack(render, &stacks) {
@@ -117,7 +117,7 @@ async fn observe(render: &Render, context: &Context) -> Result<Observed, Error> 
     };
     Ok(Observed {
         now: (context.now)(),
-        render: std::sync::Arc::new(render.clone()),
+        render: Arc::clone(render),
         inputs,
         stack,
         admission: queue::admission(render, &same_stack, slots),
@@ -128,7 +128,7 @@ async fn observe(render: &Render, context: &Context) -> Result<Observed, Error> 
 }
 
 /// The stack a Render runs on: the one it names, else the only one of its namespace, else the built-in one.
-fn which_stack(render: &Render, stacks: &[std::sync::Arc<HyperframesStack>]) -> Result<StackSpec, String> {
+fn which_stack(render: &Render, stacks: &[Arc<HyperframesStack>]) -> Result<StackSpec, String> {
     let found = match (&render.spec.stack_ref, stacks) {
         (Some(reference), _) => {
             let named = stacks.iter().find(|stack| stack.name_any() == reference.name);

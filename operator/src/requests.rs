@@ -6,6 +6,9 @@ use crds::render::RequestVerb;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+/// Everything that can be asked for.
+pub const VERBS: [RequestVerb; 2] = [RequestVerb::Cancel, RequestVerb::Retry];
+
 /// When a cancel was asked for.
 pub const CANCEL: &str = "hyperframes.io/cancel-requested-at";
 /// When a retry was asked for.
@@ -27,5 +30,5 @@ pub fn asked(metadata: &ObjectMeta) -> Option<(RequestVerb, Timestamp)> {
         let text = metadata.annotations.as_ref()?.get(annotation(verb))?;
         Some((verb, text.parse().ok()?))
     };
-    [RequestVerb::Cancel, RequestVerb::Retry].into_iter().filter_map(time).max_by_key(|(_, at)| *at)
+    VERBS.into_iter().filter_map(time).max_by_key(|(_, at)| *at)
 }

@@ -204,16 +204,13 @@ async fn keep_up(
             Changed::Paths(paths) => digests.forget(&paths),
             Changed::Anything => digests.doubt(),
         }
-        let snapshot = Snapshot::take_stable(layout.root(), &[]).await;
-        let vanished = snapshot.is_empty() && !store.keys().is_empty();
-        match (vanished, std::mem::replace(&mut gone, vanished)) {
-            (true, first) => {
-                if !first {
-                    terminal.say("the folder is gone or empty: nothing is deleted until it is back");
-                }
-                continue;
-            }
-            (false, true) => {
+        let there = match store.rescan(&Snapshot::take_stable(layout.root(), &[]).await) {
+            Ok(there) => there,
+            Err(error) => return error,
+        };
+        match (std::mem::replace(&mut gone, !there), there) {
+            (false, false) => terminal.say("the folder is gone or empty: nothing is deleted until it is back"),
+            (true, true) => {
                 terminal.say("the folder is back");
                 // What was watched may have been another folder of that name.
                 match Watch::start(layout) {
@@ -223,8 +220,8 @@ async fn keep_up(
             }
             _ => {}
         }
-        if let Err(error) = store.rescan(&snapshot) {
-            return error;
+        if !there {
+            continue;
         }
         terminal.problems(&store.problems());
         store.touch_renders();

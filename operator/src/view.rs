@@ -1,5 +1,7 @@
 //! A folder's objects in words: `get`, `describe`, `events`.
 
+use std::sync::Arc;
+
 use crds::{
     Render,
     condition::{READY, SUCCEEDED},
@@ -19,8 +21,8 @@ use crate::{
     source,
 };
 
-/// `hf-reconcile get`.
-pub(crate) fn get(store: &DirStore, only: Option<&ObjectKey>, format: Option<Format>) -> Result<String, Error> {
+/// All Renders, or a certain one, with whether their file is gone.
+fn renders(store: &DirStore, only: Option<&ObjectKey>) -> Result<Vec<(Arc<Render>, bool)>, Error> {
     let mut renders = store.all_renders();
     renders.extend(store.orphans().into_iter().map(|orphan| (orphan, true)));
     if let Some(key) = only {
@@ -29,6 +31,12 @@ pub(crate) fn get(store: &DirStore, only: Option<&ObjectKey>, format: Option<For
             return Err(Error::NotFound(key.to_string()));
         }
     }
+    Ok(renders)
+}
+
+/// `hf-reconcile get`.
+pub(crate) fn get(store: &DirStore, only: Option<&ObjectKey>, format: Option<Format>) -> Result<String, Error> {
+    let renders = renders(store, only)?;
     match format {
         None | Some(Format::Wide) => Ok(table(&renders, store, format.is_some(), only.is_none())),
         Some(format) => {
@@ -54,7 +62,7 @@ fn data(value: &impl Serialize, format: Format) -> String {
     text.unwrap_or_else(|error| unreachable!("plain data: {error}"))
 }
 
-type Renders = [(std::sync::Arc<Render>, bool)];
+type Renders = [(Arc<Render>, bool)];
 
 fn table(renders: &Renders, store: &DirStore, wide: bool, with_stacks: bool) -> String {
     let mut rows =
@@ -135,9 +143,7 @@ fn age(since: Timestamp) -> String {
 
 /// `hf-reconcile describe`.
 pub(crate) fn describe(store: &DirStore, key: &ObjectKey) -> Result<String, Error> {
-    let mut renders = store.all_renders().into_iter().map(|(render, _)| render).chain(store.orphans());
-    let render =
-        renders.find(|render| ObjectKey::render(render) == *key).ok_or_else(|| Error::NotFound(key.to_string()))?;
+    let (render, _) = &renders(store, Some(key))?[0];
     let status = render.status.clone().unwrap_or_default();
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {

@@ -47,11 +47,14 @@ pub(crate) fn wait_for_document(
     let mut blank = true;
     while blank && Instant::now() < give_up {
         source.draw(page)?;
-        source.take(&mut |_, pixels| {
-            blank &= pixels.chunks_exact(4).all(|pixel| pixel[..3] == BLANK.to_le_bytes()[..3]);
-        })?;
+        source.take(&mut |_, pixels| blank &= is_colour(pixels, BLANK))?;
     }
     Ok(())
+}
+
+/// Whether every pixel of a strip has a colour, given as 0xRRGGBB.
+fn is_colour(pixels: &[u8], colour: u32) -> bool {
+    pixels.chunks_exact(4).all(|pixel| pixel[..3] == colour.to_le_bytes()[..3])
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crds::Code;
+use crds::{Code, project::is_skipped};
 use percent_encoding::percent_decode_str;
 use walkdir::WalkDir;
 
@@ -62,11 +62,6 @@ pub(crate) const ENTRY: &str = "index.html";
 /// The folder of a compiled project that holds the renderer's own files.
 pub(crate) const RESERVED: &str = "__hf";
 
-/// Top-level folders that are tools' business, not the composition's: upstream's list, and where the reconciler keeps
-/// its state and puts videos when the project is the folder it watches.
-const SKIPPED: [&str; 10] =
-    ["node_modules", ".git", ".cache", "output", "failures", "dist", ".next", ".turbo", ".status", "out"];
-
 /// The files of a project, sorted by path.
 #[derive(Debug)]
 pub(crate) struct Project {
@@ -93,9 +88,8 @@ impl Project {
             return Err(Error::Reserved);
         }
         let mut files = Vec::new();
-        let skipped = |name: &std::ffi::OsStr| SKIPPED.iter().any(|skipped| name == *skipped);
         let walk = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
-        for entry in walk.filter_entry(|entry| entry.depth() != 1 || !skipped(entry.file_name())) {
+        for entry in walk.filter_entry(|entry| entry.depth() != 1 || !is_skipped(entry.file_name())) {
             let entry = entry.map_err(|error| Error::Unreadable(error.to_string()))?;
             let relative = entry.path().strip_prefix(&root).unwrap_or(entry.path());
             let path =

@@ -1,6 +1,9 @@
 //! A document against the schema of its kind.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 use kube::CustomResourceExt;
@@ -21,11 +24,11 @@ pub(super) fn document(root: &Node, manifest: &mut Manifest) {
     }
     match kind_of(root, &value, &mut problems) {
         Some("Render") => {
-            check::<Render>(&RENDER, root, value, &mut problems, manifest, |render| Object::Render(Box::new(render)));
+            check::<Render>(&RENDER, root, value, &mut problems, manifest, |render| Object::Render(Arc::new(render)));
         }
         Some("HyperframesStack") => {
             check::<HyperframesStack>(&STACK, root, value, &mut problems, manifest, |stack| {
-                Object::Stack(Box::new(stack))
+                Object::Stack(Arc::new(stack))
             });
         }
         _ => {}
@@ -77,10 +80,11 @@ fn close(node: &mut Value) {
 
 /// What a user may write under `metadata`, and what an exported object carries and we ignore.
 fn metadata_schema() -> Value {
-    const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-    const KEY: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+    const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+    let subdomain = format!(r"{LABEL}(\.{LABEL})*");
+    let key = format!("^({subdomain}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$");
     let map =
-        |value: Value| json!({ "type": "object", "propertyNames": { "pattern": KEY }, "additionalProperties": value });
+        |value: Value| json!({ "type": "object", "propertyNames": { "pattern": key }, "additionalProperties": value });
     let label =
         json!({ "type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$" });
     let mut schema = json!({
@@ -88,8 +92,8 @@ fn metadata_schema() -> Value {
         "required": ["name"],
         "additionalProperties": false,
         "properties": {
-            "name": { "type": "string", "maxLength": 253, "pattern": NAME },
-            "namespace": { "type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" },
+            "name": { "type": "string", "maxLength": 253, "pattern": format!("^{subdomain}$") },
+            "namespace": { "type": "string", "maxLength": 63, "pattern": format!("^{LABEL}$") },
             "labels": map(label),
             "annotations": map(json!({ "type": "string" })),
         },

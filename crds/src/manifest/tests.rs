@@ -21,7 +21,7 @@ fn render(text: &str) -> Render {
     let manifest = parse(text);
     assert_eq!(manifest.problems, []);
     match manifest.objects.into_iter().next() {
-        Some(Object::Render(render)) => *render,
+        Some(Object::Render(render)) => Arc::unwrap_or_clone(render),
         other => unreachable!("{other:?}"),
     }
 }

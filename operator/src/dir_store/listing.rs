@@ -25,7 +25,7 @@ impl DirStore {
     pub fn all_renders(&self) -> Vec<(Arc<Render>, bool)> {
         let state = self.state.borrow();
         let render = |kept: &Kept| match &kept.object {
-            Object::Render(render) => Some((Arc::new(Render::clone(render)), kept.orphaned)),
+            Object::Render(render) => Some((Arc::clone(render), kept.orphaned)),
             Object::Stack(_) => None,
         };
         state.objects.values().filter_map(render).collect()
@@ -50,7 +50,7 @@ impl DirStore {
     pub fn all_stacks(&self) -> Vec<Arc<HyperframesStack>> {
         let state = self.state.borrow();
         let stack = |kept: &Kept| match &kept.object {
-            Object::Stack(stack) => Some(Arc::new(HyperframesStack::clone(stack))),
+            Object::Stack(stack) => Some(Arc::clone(stack)),
             Object::Render(_) => None,
         };
         state.objects.values().filter_map(stack).collect()

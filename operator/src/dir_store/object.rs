@@ -1,6 +1,6 @@
 //! One object as it is kept.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use crds::manifest::Object;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -26,8 +26,8 @@ pub(super) fn metadata(object: &Object) -> &ObjectMeta {
 
 pub(super) fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
     match object {
-        Object::Render(render) => &mut render.metadata,
-        Object::Stack(stack) => &mut stack.metadata,
+        Object::Render(render) => &mut Arc::make_mut(render).metadata,
+        Object::Stack(stack) => &mut Arc::make_mut(stack).metadata,
     }
 }
 
@@ -44,10 +44,10 @@ pub(super) fn spec_hash(object: &Object) -> String {
 /// The status an object had: in memory, else in its sidecar.
 pub(super) fn set_status(object: &mut Object, key: &ObjectKey, layout: &Layout, old: Option<&Object>) {
     match (object, old) {
-        (Object::Render(new), Some(Object::Render(old))) => new.status.clone_from(&old.status),
-        (Object::Stack(new), Some(Object::Stack(old))) => new.status.clone_from(&old.status),
-        (Object::Render(new), _) => new.status = layout::read_sidecar(&layout.sidecar(key)),
-        (Object::Stack(new), _) => new.status = layout::read_sidecar(&layout.sidecar(key)),
+        (Object::Render(new), Some(Object::Render(old))) => Arc::make_mut(new).status.clone_from(&old.status),
+        (Object::Stack(new), Some(Object::Stack(old))) => Arc::make_mut(new).status.clone_from(&old.status),
+        (Object::Render(new), _) => Arc::make_mut(new).status = layout::read_sidecar(&layout.sidecar(key)),
+        (Object::Stack(new), _) => Arc::make_mut(new).status = layout::read_sidecar(&layout.sidecar(key)),
     }
 }
 

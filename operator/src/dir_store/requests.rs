@@ -6,9 +6,12 @@ use crds::render::{RequestStatus, RequestVerb};
 use jiff::Timestamp;
 
 use super::layout::Layout;
-use crate::{error::Error, files, ports::ObjectKey, requests::annotation};
-
-const VERBS: [(RequestVerb, &str); 2] = [(RequestVerb::Cancel, "cancel"), (RequestVerb::Retry, "retry")];
+use crate::{
+    error::Error,
+    files,
+    ports::ObjectKey,
+    requests::{VERBS, annotation},
+};
 
 /// Asks for something.
 ///
@@ -21,7 +24,7 @@ pub fn ask(layout: &Layout, key: &ObjectKey, verb: RequestVerb, now: Timestamp) 
 /// What was asked for and not yet taken, as annotations.
 pub(super) fn pending(layout: &Layout, key: &ObjectKey) -> Result<Vec<(String, String)>, Error> {
     let mut pending = Vec::new();
-    for (verb, _) in VERBS {
+    for verb in VERBS {
         if let Some(text) = files::read_text_if_any(&path(layout, key, verb))? {
             pending.push((annotation(verb).to_owned(), text.trim().to_owned()));
         }
@@ -32,7 +35,7 @@ pub(super) fn pending(layout: &Layout, key: &ObjectKey) -> Result<Vec<(String, S
 /// Removes the requests a status now speaks of, and older ones.
 pub(super) fn taken(layout: &Layout, key: &ObjectKey, status: Option<&RequestStatus>) -> Result<(), Error> {
     let Some(status) = status else { return Ok(()) };
-    for (verb, _) in VERBS {
+    for verb in VERBS {
         let path = path(layout, key, verb);
         let asked = files::read_text_if_any(&path)?.and_then(|text| text.trim().parse::<Timestamp>().ok());
         if asked.is_some_and(|asked| asked <= status.requested_time.0) {
@@ -43,6 +46,9 @@ pub(super) fn taken(layout: &Layout, key: &ObjectKey, status: Option<&RequestSta
 }
 
 fn path(layout: &Layout, key: &ObjectKey, verb: RequestVerb) -> PathBuf {
-    let name = VERBS.iter().find(|(known, _)| *known == verb).map_or("", |(_, name)| name);
+    let name = match verb {
+        RequestVerb::Cancel => "cancel",
+        RequestVerb::Retry => "retry",
+    };
     layout.requests().join(format!("{}.{name}", Layout::stem(key)))
 }

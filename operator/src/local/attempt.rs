@@ -50,12 +50,6 @@ impl From<Error> for Ended {
     }
 }
 
-/// An attempt that has just begun.
-pub(super) fn planning() -> ProgressStatus {
-    let stage = "Planning".to_owned();
-    ProgressStatus { percent: 0, stage, frames_rendered: 0, frames_total: 0, chunks_done: 0, chunks_total: 0 }
-}
-
 impl Attempt {
     /// Runs it to its end; the report says which.
     pub(super) async fn run(self, spec: AttemptSpec) {
@@ -115,12 +109,12 @@ impl Attempt {
             chunks.iter().partition(|chunk| claim.chunk(chunk.index).is_file());
         let tally = Tally {
             report: &self.report,
-            frames: there.iter().map(|chunk| Cell::new(chunk.frames())).collect(),
+            there: there.iter().map(|chunk| chunk.frames()).sum(),
             in_work: missing.iter().map(|_| Cell::new(0)).collect(),
             done: Cell::new(there.len()),
             plan,
         };
-        tally.tell("Rendering");
+        tally.tell();
         let abort = self.stop.child_token();
         let mut running: FuturesUnordered<_> =
             (0..).zip(&missing).map(|(place, chunk)| self.chunk(claim, *chunk, place, &tally, &abort)).collect();
@@ -156,7 +150,7 @@ impl Attempt {
             .producer
             .run(&step, abort, |progress| {
                 tally.in_work[place].set(progress.done);
-                tally.tell("Rendering");
+                tally.tell();
             })
             .await;
         drop(permit);
@@ -165,7 +159,7 @@ impl Attempt {
                 debug!(index = report.index, source = ?report.frame_source, timings = ?report.timings, "chunk");
                 tally.in_work[place].set(chunk.frames());
                 tally.done.set(tally.done.get() + 1);
-                tally.tell("Rendering");
+                tally.tell();
                 Ok(())
             }
             _ => Err(Ended::Failed(unexpected(&step))),
@@ -204,21 +198,21 @@ impl Attempt {
 /// Counts frames over all chunks of an attempt.
 struct Tally<'a> {
     report: &'a RefCell<AttemptReport>,
-    /// Of chunks that were there already.
-    frames: Vec<Cell<u32>>,
+    /// Frames of chunks that were there already.
+    there: u32,
     in_work: Vec<Cell<u32>>,
     done: Cell<usize>,
     plan: &'a PlanReport,
 }
 
 impl Tally<'_> {
-    fn tell(&self, stage: &str) {
-        let frames: u32 = self.frames.iter().chain(&self.in_work).map(Cell::get).sum();
+    fn tell(&self) {
+        let frames = self.there + self.in_work.iter().map(Cell::get).sum::<u32>();
         let total = self.plan.total_frames.max(1);
         let percent = 10 + 80 * u64::from(frames) / u64::from(total);
         let progress = ProgressStatus {
             percent: i32::try_from(percent).unwrap_or(90),
-            stage: stage.to_owned(),
+            stage: "Rendering".to_owned(),
             frames_rendered: i32::try_from(frames).unwrap_or(i32::MAX),
             chunks_done: i32::try_from(self.done.get()).unwrap_or(i32::MAX),
             ..whole(self.plan, 0)

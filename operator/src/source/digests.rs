@@ -3,12 +3,12 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    ffi::OsStr,
     fs::Metadata,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
+use crds::project::is_skipped;
 use sha2::{Digest as _, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
@@ -73,16 +73,19 @@ impl Digests {
 
     /// SHA-256 of a project.
     pub(super) fn site(&self, folder: &Path) -> Result<String, Error> {
-        if let Some(site) = self.sites.borrow_mut().get_mut(folder)
-            && (!site.doubted || site.stamps == stamps(folder)?)
-        {
-            site.doubted = false;
+        let mut sites = self.sites.borrow_mut();
+        let known = sites.get_mut(folder);
+        if let Some(site) = known.as_ref().filter(|site| !site.doubted) {
             return Ok(site.digest.clone());
         }
         // Taken before the files are read: what is written meanwhile differs from it.
         let stamps = stamps(folder)?;
+        if let Some(site) = known.filter(|site| site.stamps == stamps) {
+            site.doubted = false;
+            return Ok(site.digest.clone());
+        }
         let digest = site_digest(folder)?;
-        self.sites.borrow_mut().insert(folder.to_owned(), Site { digest: digest.clone(), stamps, doubted: false });
+        sites.insert(folder.to_owned(), Site { digest: digest.clone(), stamps, doubted: false });
         Ok(digest)
     }
 
@@ -98,15 +101,6 @@ impl Digests {
         self.files.borrow_mut().insert(path.to_owned(), (stamp, digest.clone()));
         Some(digest)
     }
-}
-
-/// Top-level folders that are tools' business, not the composition's: upstream's list, and where state and videos go when
-/// the project is the watched folder. The producer skips the same.
-const SKIPPED: [&str; 10] =
-    ["node_modules", ".git", ".cache", "output", "failures", "dist", ".next", ".turbo", ".status", "out"];
-
-fn is_skipped(name: &OsStr) -> bool {
-    SKIPPED.iter().any(|skipped| name == *skipped)
 }
 
 /// Everything in a project, sorted by name.

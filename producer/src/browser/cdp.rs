@@ -80,9 +80,9 @@ impl Cdp {
         Self { requests, answers, received: Vec::new(), last_id: 0, session: None, patience, stop, events }
     }
 
-    /// How long an answer may take from now on before the browser counts as stuck.
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    /// How long an answer may take from now on before the browser counts as stuck; returns how long it was.
+    pub(crate) fn replace_patience(&mut self, patience: Duration) -> Duration {
+        std::mem::replace(&mut self.patience, patience)
     }
 
     /// From here on commands go to this page instead of the browser itself.

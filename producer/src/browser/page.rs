@@ -40,7 +40,6 @@ pub(crate) struct Page {
     _server: Server,
     script: String,
     product: String,
-    patience: Duration,
     ticks: u32,
 }
 
@@ -66,8 +65,7 @@ impl Page {
         let server = Server::start(folder).map_err(|source| files::error("serve", folder, source))?;
         let window = Window { width, height, proxy_port: server.port(), begin_frame_control };
         let (browser, cdp) = Browser::launch(settings, &window)?;
-        let patience = settings.progress_timeout;
-        let mut page = Self { cdp, browser, _server: server, script, product: String::new(), patience, ticks: 0 };
+        let mut page = Self { cdp, browser, _server: server, script, product: String::new(), ticks: 0 };
         page.explained(|page| page.attach(i64::from(width), i64::from(height), begin_frame_control))?;
         Ok(page)
     }
@@ -187,9 +185,9 @@ impl Page {
 
     /// Like [`evaluate`](Self::evaluate), with another patience than the usual.
     pub(crate) fn evaluate_within<T: DeserializeOwned>(&mut self, patience: Duration, expression: &str) -> Result<T> {
-        self.cdp.set_patience(patience);
+        let usual = self.cdp.replace_patience(patience);
         let value = self.evaluate(expression);
-        self.cdp.set_patience(self.patience);
+        self.cdp.replace_patience(usual);
         value
     }
 

@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{BLANK, FrameSource, screenshot};
+use super::{BLANK, FrameSource, is_colour, screenshot};
 use crate::browser::{self, Error, memory, page::Page};
 
 /// Rows copied at once: few enough that they are still in the cache when they are converted.
@@ -50,16 +50,17 @@ impl CompositorBitmap {
         let strip = vec![0; width as usize * 4 * STRIP_ROWS as usize];
         let mut bitmap = Self { place: Place { pid: page.pid(), address: 0 }, width, height, strip };
         let mut places: Option<Vec<Place>> = None;
+        let mut forbidden = false;
         for colour in PROBES {
             page.evaluate::<serde_json::Value>(&format!(
                 "document.documentElement.style.background = '#{colour:06x}'"
             ))?;
             let mut found = Vec::new();
             for frame in 1..=PROBE_FRAMES * SCREENSHOTS {
-                let forbidden = readable(page.pid()) == Some(false);
                 let drawn = page.draw(forbidden || frame % PROBE_FRAMES == 0)?;
-                let candidates = places.clone().unwrap_or_else(|| candidates(page.pid(), size));
-                found = candidates.into_iter().filter(|place| bitmap.shows(*place, colour)).collect();
+                let candidates = places.clone().or_else(|| candidates(page.pid(), size));
+                forbidden |= candidates.is_none();
+                found = candidates.into_iter().flatten().filter(|place| bitmap.shows(*place, colour)).collect();
                 let shown = drawn.png.is_some_and(|png| screenshot::first_pixel(&png) == Some(colour));
                 if shown || !found.is_empty() {
                     break;
@@ -81,14 +82,13 @@ impl CompositorBitmap {
     fn shows(&mut self, place: Place, colour: u32) -> bool {
         let row = self.width as usize * 4;
         let size = row * self.height as usize;
-        let is_colour = |bytes: &[u8]| bytes.chunks_exact(4).all(|pixel| pixel[..3] == colour.to_le_bytes()[..3]);
         let mut sample = [0; 4];
-        let sampled = [0, size / 8 * 4, size - 4]
-            .into_iter()
-            .all(|offset| read(Place { address: place.address + offset, ..place }, &mut sample) && is_colour(&sample));
+        let sampled = [0, size / 8 * 4, size - 4].into_iter().all(|offset| {
+            read(Place { address: place.address + offset, ..place }, &mut sample) && is_colour(&sample, colour)
+        });
         self.place = place;
         let mut all = true;
-        sampled && self.strips(&mut |_, bytes| all &= is_colour(bytes)) && all
+        sampled && self.strips(&mut |_, bytes| all &= is_colour(bytes, colour)) && all
     }
 
     fn strips(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> bool {
@@ -127,25 +127,20 @@ fn read(place: Place, bytes: &mut [u8]) -> bool {
     process_vm_readv(place.pid, &mut [IoSliceMut::new(bytes)], &remote) == Ok(wanted)
 }
 
-/// Whether a process's memory map may be read; `None` while it is not there yet.
-fn readable(browser: Pid) -> Option<bool> {
-    let gpu = memory::gpu_process(browser)?;
-    Some(memory::writable_regions(gpu).is_some())
-}
-
 /// Every place in the GPU process where a bitmap of `size` bytes could start: at page boundaries of writable regions.
 /// The allocator gives a large one a region of its own, one page in; a small one shares a region with others.
-fn candidates(browser: Pid, size: usize) -> Vec<Place> {
+/// `None` when its memory may not be seen.
+fn candidates(browser: Pid, size: usize) -> Option<Vec<Place>> {
     const PAGE: usize = 4096;
     const LONGEST_REGION: usize = 16 << 20;
     const SMALL: usize = 1 << 20;
     let longest_header = if size < SMALL { LONGEST_REGION } else { 256 << 10 };
-    let Some(pid) = memory::gpu_process(browser) else { return Vec::new() };
-    let regions = memory::writable_regions(pid).unwrap_or_default();
+    let Some(pid) = memory::gpu_process(browser) else { return Some(Vec::new()) };
+    let regions = memory::writable_regions(pid)?;
     let fits = regions.into_iter().filter(|region| (size..size + LONGEST_REGION).contains(&region.len()));
-    fits.flat_map(|region| {
+    let places = fits.flat_map(|region| {
         let last = longest_header.min(region.len() - size);
         (0..=last).step_by(PAGE).map(move |offset| Place { pid, address: region.start + offset })
-    })
-    .collect()
+    });
+    Some(places.collect())
 }
