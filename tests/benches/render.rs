@@ -14,9 +14,7 @@ mod targets;
 mod upstream;
 
 use std::{
-    env,
-    ffi::OsStr,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -24,7 +22,7 @@ use std::{
 use crds::line::{ChunkReport, FrameSourceKind, Timings};
 use serde_json::{Value, json};
 use tests::{
-    bins::producer,
+    bins::{producer, render},
     fixture::{Folder, example, fixture},
     truth::Truth,
     video::{frame_count, ssim_y},
@@ -90,7 +88,7 @@ impl Measured {
         let (ours, theirs) = (folder.join("ours.mp4"), folder.join("upstream.mp4"));
         let upstream = upstream.map(|upstream| (upstream, with_local_gsap(project, &folder)));
         let turns = |round: &str| {
-            let (chunks, seconds) = timed(&format!("{name}, {round}, ours"), || render(project, &ours));
+            let (chunks, seconds) = timed(&format!("{name}, {round}, ours"), || rendered(project, &ours));
             let upstream_seconds = upstream.as_ref().map(|(upstream, project)| {
                 timed(&format!("{name}, {round}, upstream's"), || upstream.render(project, &theirs)).1
             });
@@ -233,11 +231,9 @@ fn print_table(measured: &[Measured]) {
 }
 
 /// Renders a project as a user would.
-fn render(project: &Path, video: &Path) -> Vec<ChunkReport> {
-    let rate = RATE.to_string();
-    let mut arguments = ["render", "--fps", &rate, "--quality", "standard", "--out"].map(OsStr::new).to_vec();
-    arguments.extend([video.as_os_str(), project.as_os_str()]);
-    producer(arguments).ok().chunks().into_iter().cloned().collect()
+fn rendered(project: &Path, video: &Path) -> Vec<ChunkReport> {
+    let run = render(project, video, &["--fps", &RATE.to_string(), "--quality", "standard"]);
+    run.chunks().into_iter().cloned().collect()
 }
 
 /// Median time of a chunk process to its first frame.

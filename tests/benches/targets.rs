@@ -26,8 +26,8 @@ pub fn targets(measured: &[Measured]) -> Vec<Target> {
     }
     let cards = &measured[0];
     target(cards.name, "draw and take, CPU ms/frame", cards.cpu[1] + cards.cpu[2], Wanted::AtMost(20.0));
-    if let Some(upstream) = &cards.upstream {
-        target(cards.name, "upstream's time / ours", upstream.seconds() / cards.ours.seconds(), Wanted::AtLeast(2.0));
+    if let (Some(upstream), Some(ratio)) = (&cards.upstream, cards.ratio()) {
+        target(cards.name, "upstream's time / ours", ratio, Wanted::AtLeast(2.0));
         target(cards.name, "SSIM-Y, mean", cards.ours.mean_ssim(), Wanted::AtLeast(upstream.mean_ssim()));
     }
     targets

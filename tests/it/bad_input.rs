@@ -3,7 +3,7 @@ use std::{path::Path, process::Command, time::Duration};
 use crds::Code;
 use tests::{
     bins::{Run, bin, run},
-    fixture::{Folder, fixture},
+    fixture::{Folder, SECOND, fixture},
 };
 
 /// `hf-producer --json` whose temporary files lie in the test's own folder.
@@ -41,8 +41,6 @@ fn failed(folder: &Folder, run: &Run, code: Code, exit: i32, words: &[&str]) {
     }
     nothing_left(folder);
 }
-
-const SECOND: &str = "data-no-timeline data-duration=\"1\"";
 
 #[test]
 fn a_project_without_an_entry() {

@@ -1,19 +1,21 @@
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crds::line::FrameSourceKind;
 use serde_json::json;
 use tests::{
-    bins::{bin, producer, run, tool},
+    bins::{bin, producer, render, run, tool},
     fixture::{Folder, fixture},
     video::{boxes, frame_hashes, probe},
 };
 
-/// Renders a fixture and returns the folder and the video in it.
-fn render(folder: &Folder, project: &std::path::Path, options: &[&str]) -> std::path::PathBuf {
+/// Renders a project and returns the video, which lies in the folder.
+fn rendered(folder: &Folder, project: &Path, options: &[&str]) -> PathBuf {
     let out = folder.join("out.mp4");
-    let mut arguments = vec!["render", project.to_str().unwrap(), "-o", out.to_str().unwrap()];
-    arguments.extend(options);
-    producer(arguments).ok();
+    render(project, &out, options);
     out
 }
 
@@ -21,7 +23,7 @@ fn render(folder: &Folder, project: &std::path::Path, options: &[&str]) -> std::
 #[ignore = "needs Chromium"]
 fn a_video_is_tagged_timed_and_ordered_as_players_expect() {
     let folder = Folder::new();
-    let video = render(&folder, &fixture("bars"), &[]);
+    let video = rendered(&folder, &fixture("bars"), &[]);
     let stream = probe(&video);
     let expected = json!({
         "codec_name": "h264", "profile": "High", "width": 320, "height": 180, "pix_fmt": "yuv420p", "has_b_frames": 0,
@@ -48,7 +50,7 @@ fn the_encoders_settings_are_the_ones_asked_for() {
         ("standard", "medium", ["crf=18.0", "subme=7", "ref=3", "aq=3:0.80"]),
         ("high", "slow", ["crf=15.0", "subme=8", "ref=5", "aq=3:0.80"]),
     ] {
-        let video = render(&folder, &fixture("bars"), &["--quality", quality]);
+        let video = rendered(&folder, &fixture("bars"), &["--quality", quality]);
         let bytes = fs::read(&video).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         let settings = text.split("options: ").nth(1).unwrap_or_else(|| panic!("no settings in {quality}"));
@@ -67,7 +69,7 @@ fn frame_rates_are_exact() {
     let folder = Folder::new();
     for (rate, frames) in [("24", 48), ("25", 50), ("30000/1001", 60), ("60000/1001", 120), ("60", 120)] {
         let project = folder.project("site", "data-no-timeline data-duration=\"2\"", "<i></i>");
-        let stream = probe(&render(&folder, &project, &["--fps", rate, "--quality", "draft"]));
+        let stream = probe(&rendered(&folder, &project, &["--fps", rate, "--quality", "draft"]));
         let fraction = if rate.contains('/') { rate.to_owned() } else { format!("{rate}/1") };
         assert_eq!((&stream["r_frame_rate"], &stream["avg_frame_rate"]), (&json!(fraction), &json!(fraction)));
         assert_eq!(stream["nb_read_packets"], json!(frames.to_string()), "{rate}");
@@ -82,7 +84,7 @@ fn the_composition_decides_what_the_command_line_leaves_open() {
     let body = "<i></i><script>window.__timelines = { main: { duration: () => 1.5, totalDuration: () => 1.5, totalTime() { return this; }, \
                 time: () => 0, pause() { return this; }, paused: () => true, seek() {}, getChildren: () => [] } };</script>";
     let project = folder.project("site", "data-fps=\"20\"", body);
-    let stream = probe(&render(&folder, &project, &["--quality", "draft"]));
+    let stream = probe(&rendered(&folder, &project, &["--quality", "draft"]));
     assert_eq!((&stream["r_frame_rate"], &stream["nb_read_packets"]), (&json!("20/1"), &json!("30")));
 }
 
@@ -97,7 +99,7 @@ fn odd_and_tiny_sizes_are_padded_to_even() {
         );
         folder.write("odd/index.html", &html);
         let (project, out) = (folder.join("odd"), folder.join("odd.mp4"));
-        let run = producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap()]).ok();
+        let run = render(&project, &out, &[]);
         assert_eq!((run.output().width, run.output().height), padded);
         assert_eq!(run.chunks()[0].frame_source, FrameSourceKind::CompositorBitmap);
         let pixels = tests::video::rgb_frame(&out, 0);
@@ -112,7 +114,7 @@ fn odd_and_tiny_sizes_are_padded_to_even() {
 #[ignore = "needs Chromium"]
 fn what_is_used_late_is_drawn_in_its_first_frame() {
     let folder = Folder::new();
-    let out = render(&folder, &fixture("late"), &["--quality", "high"]);
+    let out = rendered(&folder, &fixture("late"), &["--quality", "high"]);
     let shown = |frame: u32, x: usize, y: usize| {
         let pixels = tests::video::rgb_frame(&out, frame);
         let at = (y * 320 + x) * 3;
@@ -131,7 +133,7 @@ fn what_is_used_late_is_drawn_in_its_first_frame() {
 #[ignore = "needs Chromium"]
 fn the_three_verbs_make_what_render_makes() {
     let folder = Folder::new();
-    let whole = render(&folder, &fixture("motion"), &["--quality", "draft", "--chunks", "2"]);
+    let whole = rendered(&folder, &fixture("motion"), &["--quality", "draft", "--chunks", "2"]);
     let (plan, project) = (folder.join("plan"), fixture("motion"));
     let plan = plan.to_str().unwrap();
     let planned = producer(["plan", project.to_str().unwrap(), "-o", plan, "--quality", "draft", "--chunks", "2"]).ok();
@@ -217,7 +219,7 @@ fn doctor_knows_this_machine() {
 #[ignore = "needs Chromium"]
 fn one_core_makes_the_same_bytes() {
     let folder = Folder::new();
-    let many = fs::read(render(&folder, &fixture("motion"), &["--quality", "draft"])).unwrap();
+    let many = fs::read(rendered(&folder, &fixture("motion"), &["--quality", "draft"])).unwrap();
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(bin("hf-producer")).args(["--json", "render"]).arg(fixture("motion"));
     command.args(["--quality", "draft", "-o"]).arg(folder.join("one.mp4"));

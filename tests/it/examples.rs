@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use palette::{IntoColor as _, Lab, Srgb, color_difference::Ciede2000 as _};
 use serde_json::{Value, json};
 use tests::{
-    bins::{hf_reconcile, producer},
+    bins::{hf_reconcile, render},
     fixture::{Folder, copy, fixture, list, root},
     truth::Truth,
     video::{frame_count, rgb_frame, ssim_y},
@@ -90,7 +90,7 @@ fn every_example_is_tested() {
 fn colours_survive_encoding() {
     let folder = Folder::new();
     let video = folder.join("bars.mp4");
-    producer([Path::new("render"), &fixture("bars"), Path::new("-o"), &video]).ok();
+    render(&fixture("bars"), &video, &[]);
     let pixels = rgb_frame(&video, 15);
     let bars =
         [0x00ff_ffff, 0x00c0_c000, 0x0000_c0c0, 0x0000_c000, 0x00c0_00c0, 0x00c0_0000, 0x0020_60c0, 0x0010_1010_u32];

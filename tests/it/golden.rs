@@ -2,8 +2,9 @@ use std::{env, fs, path::Path, process::Command};
 
 use serde_json::Value;
 use tests::{
-    bins::{bin, tool, tool_output},
+    bins::{bin, tool_output},
     fixture::root,
+    truth::packed,
 };
 
 /// Compares a committed file with what it is generated from; with `UPDATE_GOLDEN=1` writes it instead.
@@ -88,7 +89,6 @@ fn commands_in_the_documentation_exist() {
 #[test]
 fn asset_licences_are_as_listed() {
     let list = fs::read_to_string(root().join("producer/assets.toml")).unwrap();
-    let cache = env::var("HF_ASSETS_DIR").expect("HF_ASSETS_DIR: run `make test`");
     let field = |package: &str, name: &str| {
         let line = package.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
         line.split('"').nth(1).unwrap().to_owned()
@@ -97,13 +97,12 @@ fn asset_licences_are_as_listed() {
     assert_eq!(packages.len(), 4);
     for package in packages {
         let (name, version) = (field(package, "name"), field(package, "version"));
-        let archive = format!("{cache}/{}-{version}.tgz", name.trim_start_matches('@').replace('/', "-"));
-        let description: Value =
-            serde_json::from_str(&tool("tar", &["xzOf", &archive, "package/package.json"])).unwrap();
+        let archive = format!("{}-{version}", name.trim_start_matches('@').replace('/', "-"));
+        let description: Value = serde_json::from_slice(&packed(&archive, "package.json")).unwrap();
         let licence = field(package, "license");
         // The core package names its licence in a file of its own.
         let stated = description["license"].as_str().map(str::to_owned);
-        let stated = stated.unwrap_or_else(|| tool("tar", &["xzOf", &archive, "package/LICENSE"]));
+        let stated = stated.unwrap_or_else(|| String::from_utf8(packed(&archive, "LICENSE")).unwrap());
         let apache = licence == "Apache-2.0" && stated.contains("Apache License");
         assert!(apache || stated.starts_with(&licence), "{name}: {stated} is not {licence}");
     }

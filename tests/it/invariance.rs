@@ -1,7 +1,7 @@
 use std::fs;
 
 use tests::{
-    bins::producer,
+    bins::{producer, render},
     fixture::{Folder, fixture},
     video::frame_hashes,
 };
@@ -11,14 +11,11 @@ use tests::{
 #[ignore = "needs Chromium"]
 fn chunks_do_not_change_frames() {
     let folder = Folder::new();
-    let render = |name: &str, options: &[&str]| {
-        let (project, out) = (fixture("motion"), folder.join(name));
-        let mut arguments = vec!["render", project.to_str().unwrap(), "-o", out.to_str().unwrap()];
-        arguments.extend(options);
-        let chunks = producer(arguments).ok().chunks().len();
-        (chunks, out)
+    let rendered = |name: &str, options: &[&str]| {
+        let out = folder.join(name);
+        (render(&fixture("motion"), &out, options).chunks().len(), out)
     };
-    let (_, whole) = render("1.mp4", &["--chunks", "1"]);
+    let (_, whole) = rendered("1.mp4", &["--chunks", "1"]);
     let hashes = frame_hashes(&whole);
     assert_eq!(hashes.len(), 600);
     let mut distinct = hashes.clone();
@@ -29,7 +26,7 @@ fn chunks_do_not_change_frames() {
     for (count, options) in
         [(2, &["--chunks", "2"] as &[_]), (3, &["--chunks", "3"]), (8, &["--chunks", "8", "--jobs", "1"])]
     {
-        let (chunks, video) = render(&format!("{count}.mp4"), options);
+        let (chunks, video) = rendered(&format!("{count}.mp4"), options);
         assert_eq!(chunks, count);
         assert!(frame_hashes(&video) == hashes, "frames differ with {count} chunks");
         assert!(fs::read(&video).unwrap() == fs::read(&whole).unwrap(), "bytes differ with {count} chunks");

@@ -11,13 +11,10 @@ use nix::{
 use serde_json::Value;
 use tests::{
     bins::{Outcome, bin, hf_reconcile},
-    fixture::{Folder, copy, fixture},
+    fixture::{DRAFT, Folder, SECOND, copy, fixture},
     processes::{Watched, descendants, eventually, with_command},
     video::frame_count,
 };
-
-const SECOND: &str = "data-no-timeline data-duration=\"1\"";
-const DRAFT: &str = "  output: {quality: draft}\n";
 
 fn once(folder: &Folder) -> Outcome {
     hf_reconcile(&["--once", folder.path().to_str().unwrap()])

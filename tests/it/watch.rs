@@ -4,12 +4,10 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{
     bins::{bin, hf_reconcile},
-    fixture::{Folder, copy, fixture},
+    fixture::{DRAFT, Folder, SECOND, copy, fixture},
     processes::{Watched, descendants, eventually, expect_gone},
 };
 
-const SECOND: &str = "data-no-timeline data-duration=\"1\"";
-const DRAFT: &str = "  output: {quality: draft}\n";
 /// Longer than a change takes to be noticed, and shorter than the periodic look at everything.
 const A_WHILE: Duration = Duration::from_secs(3);
 
@@ -34,6 +32,15 @@ fn render(folder: &Folder, file: &str, name: &str, spec: &str) {
 fn completed(watching: &mut Watched, name: &str) -> Value {
     let object = format!("Render default/{name}");
     watching.wait_for(&format!("{name} completed"), |line| line["object"] == object && line["state"] == "Completed")
+}
+
+/// A folder with one Render, watched with `--prune` until its video is there.
+fn watching_one() -> (Folder, Watched) {
+    let folder = site();
+    render(&folder, "a.yaml", "one", DRAFT);
+    let mut watching = watch(&folder, &["--prune"]);
+    completed(&mut watching, "one");
+    (folder, watching)
 }
 
 fn get(folder: &Folder) -> Vec<Value> {
@@ -136,10 +143,7 @@ fn a_file_is_deleted() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_file_breaks() {
-    let folder = site();
-    render(&folder, "a.yaml", "one", DRAFT);
-    let mut watching = watch(&folder, &["--prune"]);
-    completed(&mut watching, "one");
+    let (folder, mut watching) = watching_one();
     render(&folder, "a.yaml", "one", "  output: {quality: best}\n");
     told(&folder, "a.yaml:7:21: spec.output.quality: \"best\" is not one of");
     watching.expect_silence(A_WHILE, |line| line["state"] != "Completed");
@@ -155,10 +159,7 @@ fn a_file_breaks() {
 #[test]
 #[ignore = "needs Chromium"]
 fn two_files_define_the_same() {
-    let folder = site();
-    render(&folder, "a.yaml", "one", DRAFT);
-    let mut watching = watch(&folder, &["--prune"]);
-    completed(&mut watching, "one");
+    let (folder, mut watching) = watching_one();
     render(&folder, "b.yaml", "one", "  output: {quality: high}\n");
     told(&folder, "b.yaml:1:1: Render default/one is also defined in a.yaml: rename one");
     told(&folder, "a.yaml:1:1: Render default/one is also defined in b.yaml: rename one");
@@ -174,10 +175,7 @@ fn two_files_define_the_same() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_folder_vanishes() {
-    let folder = site();
-    render(&folder, "a.yaml", "one", DRAFT);
-    let mut watching = watch(&folder, &["--prune"]);
-    completed(&mut watching, "one");
+    let (folder, mut watching) = watching_one();
     fs::rename(folder.join("renders"), folder.join("elsewhere")).unwrap();
     told(&folder, "the folder is gone or empty: nothing is deleted");
     watching.expect_silence(A_WHILE, |line| line["state"] != "Completed");

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
@@ -32,6 +32,13 @@ pub fn producer<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run 
     let mut command = Command::new(bin("hf-producer"));
     command.arg("--json").args(arguments);
     run(command)
+}
+
+/// Renders a project, which must succeed.
+#[track_caller]
+pub fn render(project: &Path, video: &Path, options: &[&str]) -> Run {
+    let fixed = [OsStr::new("render"), project.as_os_str(), OsStr::new("-o"), video.as_os_str()];
+    producer(fixed.into_iter().chain(options.iter().map(OsStr::new))).ok()
 }
 
 /// Runs a producer to its end. A line that is not of the documented form, or progress that goes back, is a failure.

@@ -5,6 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Attributes of a composition of one second without a timeline.
+pub const SECOND: &str = "data-no-timeline data-duration=\"1\"";
+/// A Render's spec that asks for the fastest encoding.
+pub const DRAFT: &str = "  output: {quality: draft}\n";
+
 /// The checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

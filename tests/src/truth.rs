@@ -144,7 +144,9 @@ async fn serve(project: &Path, html: String) -> String {
 pub fn packed(archive: &str, path: &str) -> Vec<u8> {
     let cache = env::var("HF_ASSETS_DIR").expect("HF_ASSETS_DIR: run `make test`");
     let archive = format!("{cache}/{archive}.tgz");
-    crate::bins::tool_output("tar", &["xzOf", &archive, &format!("package/{path}")]).stdout
+    let output = crate::bins::tool_output("tar", &["xzOf", &archive, &format!("package/{path}")]);
+    assert!(output.status.success(), "{archive}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// The browser's program.

@@ -107,6 +107,7 @@ impl Attempt {
     async fn chunks(&self, claim: &Claim, chunks: &[Chunk], plan: &PlanReport) -> Result<(), Ended> {
         let (there, missing): (Vec<Chunk>, Vec<Chunk>) =
             chunks.iter().partition(|chunk| claim.chunk(chunk.index).is_file());
+        debug!(there = there.len(), missing = missing.len(), "chunks");
         let tally = Tally {
             report: &self.report,
             there: there.iter().map(|chunk| chunk.frames()).sum(),
