@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tests::{
     bins::{producer, render},
     fixture::{Folder, example, fixture},
-    truth::Truth,
+    truth::{SAMPLES, Truth, sampled},
     video::{frame_count, ssim_y},
 };
 
@@ -35,8 +35,6 @@ use upstream::{Upstream, with_local_gsap};
 const ROUNDS: usize = 3;
 /// Chunk processes whose time to the first frame is measured.
 const STARTS: usize = 5;
-/// Frames compared with the truth, spread over a video.
-const FRAMES: u32 = 8;
 /// Frames per second.
 const RATE: u32 = 30;
 
@@ -202,7 +200,7 @@ impl Video {
     }
 
     fn mean_ssim(&self) -> f64 {
-        self.ssim.iter().sum::<f64>() / f64::from(FRAMES)
+        self.ssim.iter().sum::<f64>() / f64::from(SAMPLES)
     }
 
     fn least_ssim(&self) -> f64 {
@@ -252,9 +250,8 @@ fn first_frame_ms(name: &str, project: &Path, folder: &Folder) -> f64 {
 /// What some frames of a video of so many should look like.
 fn truth(project: &Path, frames: u32, folder: &Folder) -> Vec<(u32, PathBuf)> {
     let truth = Truth::open(project, f64::from(RATE), &json!({}));
-    (0..FRAMES)
-        .map(|place| {
-            let frame = place * (frames - 1) / (FRAMES - 1);
+    sampled(frames)
+        .map(|frame| {
             let png = folder.join(&format!("{frame}.png"));
             truth.png(frame, &png);
             (frame, png)

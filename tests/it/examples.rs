@@ -5,12 +5,10 @@ use serde_json::{Value, json};
 use tests::{
     bins::{hf_reconcile, render},
     fixture::{Folder, copy, fixture, list, root},
-    truth::Truth,
+    truth::{Truth, sampled},
     video::{frame_count, rgb_frame, ssim_y},
 };
 
-/// Frames compared with the truth, spread over a video.
-const FRAMES: u32 = 8;
 const LEAST_SSIM: f64 = 0.98;
 
 /// Reconciles an example as its README says, and compares every video with a plain browser.
@@ -34,8 +32,7 @@ fn renders_rightly(name: &str, videos: &[(&str, Value)]) {
 fn looks_like(project: &Path, variables: &Value, video: &Path) {
     let truth = Truth::open(project, 30.0, variables);
     let folder = Folder::new();
-    let last = frame_count(video) - 1;
-    for frame in (0..FRAMES).map(|place| place * last / (FRAMES - 1)) {
+    for frame in sampled(frame_count(video)) {
         let png = folder.join("truth.png");
         truth.png(frame, &png);
         let ssim = ssim_y(video, frame, &png);

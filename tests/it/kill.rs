@@ -7,14 +7,14 @@ use nix::{
 use serde_json::Value;
 use tests::{
     bins::{bin, render},
-    fixture::{Folder, copy, fixture, list},
-    processes::{Watched, descendants, expect_gone, with_command},
+    fixture::{Folder, copy, draft_in_chunks, fixture, list},
+    processes::{Watched, descendants, eventually, expect_gone, with_command},
 };
 
 /// Frames rendered when the blow falls, of 600: planned and nothing rendered, a third, two thirds. With two chunks at
 /// the same time, a third and two thirds fall into the middle of chunks of 150 frames.
 const MOMENTS: [u64; 3] = [0, 200, 400];
-const CHUNK_SIZE: &str = "150";
+const CHUNK_SIZE: u32 = 150;
 const CHUNKS: usize = 4;
 const CHILDREN_END: Duration = Duration::from_secs(2);
 
@@ -22,11 +22,7 @@ const CHILDREN_END: Duration = Duration::from_secs(2);
 fn prepared() -> Folder {
     let folder = Folder::new();
     copy(&fixture("motion"), &folder.join("site"));
-    folder.render(
-        "render.yaml",
-        "motion",
-        &format!("  output: {{quality: draft}}\n  chunking: {{chunkSize: {CHUNK_SIZE}}}\n"),
-    );
+    folder.render("render.yaml", "motion", &draft_in_chunks(CHUNK_SIZE));
     fs::create_dir(folder.join("tmp")).unwrap();
     folder
 }
@@ -79,7 +75,7 @@ fn all_is_well(folder: &Folder, reference: &Path) {
 /// The same video, never interrupted.
 fn reference(folder: &Folder) -> std::path::PathBuf {
     let video = folder.join("reference.mp4");
-    render(&fixture("motion"), &video, &["--quality", "draft", "--chunk-size", CHUNK_SIZE]);
+    render(&fixture("motion"), &video, &["--quality", "draft", "--chunk-size", &CHUNK_SIZE.to_string()]);
     video
 }
 
@@ -114,7 +110,7 @@ fn a_child_is_killed(text: &str, failure: &str) {
     for frames in MOMENTS {
         let (folder, mut run) = running(frames);
         // At the very start the process may be about to be started.
-        let victim = tests::processes::eventually("the victim", || with_command(&descendants(run.pid()), text));
+        let victim = eventually("the victim", || with_command(&descendants(run.pid()), text));
         let children = descendants(victim);
         let before = finished_chunks(&folder);
         kill(Pid::from_raw(victim), Signal::SIGKILL).unwrap();

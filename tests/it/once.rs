@@ -11,7 +11,7 @@ use nix::{
 use serde_json::Value;
 use tests::{
     bins::{Outcome, bin, hf_reconcile},
-    fixture::{DRAFT, Folder, SECOND, copy, fixture},
+    fixture::{DRAFT, Folder, SECOND, copy, draft_in_chunks, fixture},
     processes::{Watched, descendants, eventually, with_command},
     video::frame_count,
 };
@@ -261,7 +261,7 @@ fn a_stack_bounds_what_runs_at_the_same_time() {
         "stack.yaml",
         "apiVersion: hyperframes.io/v1alpha1\nkind: HyperframesStack\nmetadata: {name: here}\nspec:\n  local: {maxParallelChunks: 1}\n",
     );
-    folder.render("render.yaml", "one", "  output: {quality: draft}\n  chunking: {chunkSize: 120}\n");
+    folder.render("render.yaml", "one", &draft_in_chunks(120));
     let mut command = Command::new(bin("hf-reconcile"));
     command.args(["-o", "json", "--once"]).arg(folder.path());
     let mut run = Watched::start(command);

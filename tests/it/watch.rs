@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{
     bins::{bin, hf_reconcile},
-    fixture::{DRAFT, Folder, SECOND, copy, fixture},
+    fixture::{DRAFT, Folder, SECOND, copy, draft_in_chunks, fixture},
     processes::{Watched, descendants, eventually, expect_gone},
 };
 
@@ -197,7 +197,7 @@ fn ctrl_c() {
     for signals in 1..=2 {
         let folder = Folder::new();
         copy(&fixture("motion"), &folder.join("renders/site"));
-        render(&folder, "a.yaml", "one", "  output: {quality: draft}\n  chunking: {chunkSize: 120}\n");
+        render(&folder, "a.yaml", "one", &draft_in_chunks(120));
         let mut watching = watch(&folder, &[]);
         watching.wait_for("a chunk", |line| line["progress"]["chunksDone"].as_u64() >= Some(1));
         let children = descendants(watching.pid());

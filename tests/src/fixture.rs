@@ -10,6 +10,11 @@ pub const SECOND: &str = "data-no-timeline data-duration=\"1\"";
 /// A Render's spec that asks for the fastest encoding.
 pub const DRAFT: &str = "  output: {quality: draft}\n";
 
+/// Like [`DRAFT`], in chunks of so many frames.
+pub fn draft_in_chunks(frames: u32) -> String {
+    format!("{DRAFT}  chunking: {{chunkSize: {frames}}}\n")
+}
+
 /// The checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -149,6 +149,14 @@ pub fn packed(archive: &str, path: &str) -> Vec<u8> {
     output.stdout
 }
 
+/// Frames of a video that are compared with the truth.
+pub const SAMPLES: u32 = 8;
+
+/// Which frames of a video of so many: the first, the last and some between.
+pub fn sampled(frames: u32) -> impl Iterator<Item = u32> {
+    (0..SAMPLES).map(move |place| place * (frames - 1) / (SAMPLES - 1))
+}
+
 /// The browser's program.
 pub fn browser() -> PathBuf {
     let named = env::var_os("HF_BROWSER").map(PathBuf::from);
