@@ -95,6 +95,9 @@ codes! {
     DiskFull = "DISK_FULL", Transient;
     /// A file or folder may not be written.
     NotWritable = "NOT_WRITABLE", Permanent;
+    /// The output names something that must not be replaced: a folder or file of somebody else, a device, or a part of the
+    /// input.
+    OutputNotReplaceable = "OUTPUT_NOT_REPLACEABLE", Permanent;
     /// The user or the system asked the process to stop.
     Interrupted = "INTERRUPTED", Transient;
     /// Any other failure of a file operation.
@@ -105,9 +108,17 @@ codes! {
     ProducerCrashed = "PRODUCER_CRASHED", Transient;
     /// The spec of the object cannot be acted on.
     SpecInvalid = "SPEC_INVALID", Composition;
+    /// A code of another version of these programs; the message begins with it.
+    Unrecognized = "UNRECOGNIZED", Permanent;
 }
 
 impl Code {
+    /// The code that is spelled so, if this version knows it.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+
     /// True when another attempt with the same input may succeed by itself.
     #[must_use]
     pub const fn retryable(self) -> bool {

@@ -1,7 +1,9 @@
-//! The events of the Lambda function, as upstream's state machine sends them (plan protocol v2).
+//! The events of the Lambda function, as upstream's state machine sends them (`packages/aws-lambda/src/events.ts`, plan
+//! protocol v2).
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+
+use crate::config::RenderConfig;
 
 /// What one invocation is asked to do; `Action` says which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +28,7 @@ pub struct PlanEvent {
     #[serde(rename = "PlanOutputS3Prefix")]
     pub plan_output_s3_prefix: String,
     /// The render configuration.
-    pub config: Map<String, Value>,
+    pub config: RenderConfig,
 }
 
 /// `Action: renderChunk`.

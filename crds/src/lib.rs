@@ -1,17 +1,22 @@
 //! Every type that crosses a process boundary as text: the custom resources, the lines `hf-producer` prints,
 //! the plan's descriptor, the Lambda events and the registry of error codes.
 //!
-//! Reading order: [`render`] and [`stack`] (what a user writes), [`condition`] (what the controller answers),
-//! [`manifest`] (a YAML file becomes checked objects), [`line`] (what the producer tells), [`event`] (Lambda).
+//! Reading order: [`render`] and [`stack`] (what a user writes), [`config`] (what of it a renderer needs), [`condition`]
+//! (what the controller answers), [`manifest`] (a YAML file becomes checked objects), [`line`] and [`diagnosis`] (what the
+//! producer tells), [`event`] (Lambda).
 //!
 //! This crate never reads a file, a clock, the environment or the network, and never decides anything:
 //! everybody depends on it, so it stays inert.
 
 pub mod code;
 pub mod condition;
+pub mod config;
+pub mod diagnosis;
 pub mod event;
+pub mod format;
 pub mod line;
 pub mod manifest;
+pub mod printable;
 pub mod project;
 pub mod quality;
 pub mod rate;
@@ -20,7 +25,11 @@ pub mod schema;
 pub mod stack;
 
 pub use code::{Code, Fault};
+pub use config::{RenderConfig, Strictness};
+pub use diagnosis::Diagnosis;
+pub use format::Format;
 pub use line::{Failure, Line, Stage};
+pub use printable::printable;
 pub use quality::Quality;
 pub use rate::FrameRate;
 pub use render::{Render, RenderSpec, RenderStatus};

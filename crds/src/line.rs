@@ -54,18 +54,40 @@ pub enum Report {
 }
 
 /// A failure in one stable code and one human sentence that says what to do next.
+///
+/// A code that this version does not know is read as [`Code::Unrecognized`] with its name in front of the message: a line
+/// of another version never gets lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenFailure")]
 pub struct Failure {
     /// The stable code.
     pub code: Code,
     /// What happened and what to do.
     pub message: String,
     /// The file it is about, as the user knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The line in that file, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+}
+
+/// A failure as it stands in a line or a status.
+#[derive(Deserialize)]
+struct WrittenFailure {
+    code: String,
+    message: String,
+    path: Option<String>,
+    line: Option<u32>,
+}
+
+impl From<WrittenFailure> for Failure {
+    fn from(WrittenFailure { code, message, path, line }: WrittenFailure) -> Self {
+        match Code::of(&code) {
+            Some(code) => Self { code, message, path, line },
+            None => Self { code: Code::Unrecognized, message: format!("{code}: {message}"), path, line },
+        }
+    }
 }
 
 impl Failure {
@@ -93,10 +115,30 @@ impl std::fmt::Display for Failure {
 pub struct PlanReport {
     /// 64 hexadecimal digits over everything the pixels depend on.
     pub plan_hash: String,
-    /// Number of chunks.
-    pub chunk_count: u32,
     /// Number of frames.
     pub total_frames: u32,
+    /// The chunks, in order of index.
+    pub chunks: Vec<ChunkRange>,
+}
+
+/// Which frames a chunk has: from `start_frame` up to but not including `end_frame`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChunkRange {
+    /// Index in the plan, from 0.
+    pub index: u32,
+    /// First frame, from 0.
+    pub start_frame: u32,
+    /// The frame after its last.
+    pub end_frame: u32,
+}
+
+impl ChunkRange {
+    /// Number of frames.
+    #[must_use]
+    pub const fn frames(self) -> u32 {
+        self.end_frame.saturating_sub(self.start_frame)
+    }
 }
 
 /// What a chunk came to.
@@ -187,5 +229,8 @@ mod tests {
             Line::Report(Report::Error(failure)),
             r#"{"error":{"code":"SCRIPT_ERROR","message":"boom","path":"index.html","line":7}}"#,
         );
+        let newer = r#"{"error":{"code":"NOT_YET_INVENTED","message":"boom"}}"#;
+        let failure = Failure::new(Code::Unrecognized, "NOT_YET_INVENTED: boom");
+        assert_eq!(serde_json::from_str::<Line>(newer).unwrap(), Line::Report(Report::Error(failure)));
     }
 }

@@ -10,9 +10,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{quality::Quality, rate::FrameRate};
+use crate::{
+    config::{RenderConfig, Strictness},
+    format::Format,
+    quality::Quality,
+    rate::FrameRate,
+};
 pub use status::{
-    AttemptStatus, FailureStatus, OutputStatus, ProgressStatus, RenderStatus, RequestStatus, RequestVerb,
+    AttemptResult, AttemptStatus, FailureStatus, OutputStatus, ProgressStage, ProgressStatus, RenderStatus,
+    RequestStatus, RequestVerb, WarningStatus,
 };
 
 mod status;
@@ -57,19 +63,52 @@ pub struct RenderSpec {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "any_object")]
     pub variables: Map<String, Value>,
+    /// `strict` makes every defect of the composition that a browser would pass over an error, `best-effort` a warning.
+    /// Default: what shows in the picture (a missing image, an undeclared variable, a font that does not load) is an
+    /// error, anything else a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strictness: Option<Strictness>,
     /// While true nothing new is started; what runs is only observed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub suspend: bool,
     /// `Cancelled` ends the running attempt and starts no other. Default: `Running`.
     #[serde(default)]
     pub desired_state: DesiredState,
-    /// Renders of higher priority are started first; equal ones by age. Default: 0.
+    /// Renders of higher priority are started first; equal ones by age. -1,000,000 to 1,000,000. Default: 0.
     #[serde(default)]
     #[schemars(range(min = -1_000_000, max = 1_000_000))]
     pub priority: i32,
     /// What happens after an attempt failed by the machine's fault. A composition's fault is never retried.
     #[serde(default)]
     pub retry: Retry,
+}
+
+impl RenderSpec {
+    /// What a renderer needs to know of it. Every field of the spec is either in the configuration or named here.
+    #[must_use]
+    pub fn config(&self) -> RenderConfig {
+        let Self {
+            stack_ref: _,
+            source: _,
+            output: Output { fps, quality, path: _ },
+            chunking: Chunking { chunk_size },
+            variables,
+            strictness,
+            suspend: _,
+            desired_state: _,
+            priority: _,
+            retry: _,
+        } = self;
+        RenderConfig {
+            fps: *fps,
+            format: Format::Mp4,
+            quality: *quality,
+            chunk_size: chunk_size.and_then(|size| u32::try_from(size).ok()),
+            max_parallel_chunks: None,
+            strictness: *strictness,
+            variables: variables.clone(),
+        }
+    }
 }
 
 /// A stack in the Render's namespace.
@@ -109,7 +148,7 @@ pub struct Output {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Chunking {
-    /// Frames per chunk, rounded up to whole GOPs. Default: 240.
+    /// Frames per chunk, rounded up to whole GOPs of 2 s. Default: 240, and fewer where cores would be idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub chunk_size: Option<i32>,
@@ -128,7 +167,8 @@ pub enum DesiredState {
 /// What happens after an attempt failed by the machine's fault.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// Further attempts after the first, with growing pauses. Finished chunks are kept. Default: 2.
+    /// Further attempts after the first, after pauses of 1 s, 2 s, 4 s and so on up to 5 minutes. Finished chunks are
+    /// kept. 0 to 4, so that all attempts of a series fit into the status. Default: 2.
     #[serde(default = "two")]
     #[schemars(range(min = 0, max = 4))]
     pub limit: i32,

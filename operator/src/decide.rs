@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crds::{
     Code, Failure,
-    render::{AttemptStatus, DesiredState, OutputStatus, ProgressStatus, RequestVerb},
+    render::{AttemptResult, AttemptStatus, DesiredState, OutputStatus, ProgressStatus, RequestVerb},
 };
 use jiff::Timestamp;
 
@@ -149,12 +149,12 @@ fn finished(seen: &Observed, attempt: &AttemptStatus, hash: &str) -> Decision {
         verb == RequestVerb::Retry && attempt.stop_time.as_ref().is_some_and(|stop| at > stop.0)
     });
     let status = seen.status();
-    match (attempt.result.as_deref(), &seen.output, status.output, status.failure) {
+    match (attempt.result, &seen.output, status.output, status.failure) {
         _ if retry_asked => start(seen, hash),
-        (Some("Succeeded"), OutputCheck::Intact, Some(output), _) => {
+        (Some(AttemptResult::Succeeded), OutputCheck::Intact, Some(output), _) => {
             decision(Verdict::Completed(output), None, Next::AwaitChange)
         }
-        (Some("Failed"), _, _, Some(failure)) => failed(seen, attempt, from_status(&failure)),
+        (Some(AttemptResult::Failed), _, _, Some(failure)) => failed(seen, attempt, from_status(&failure)),
         // The video is gone, or a cancelled Render is wanted again.
         _ => start(seen, hash),
     }
@@ -236,7 +236,7 @@ fn failures_in_a_row(seen: &Observed, hash: &str) -> u32 {
     let attempts = seen.render.status.as_ref().map(|status| status.attempts.as_slice()).unwrap_or_default();
     let asked = request(seen, hash).filter(|(verb, _)| *verb == RequestVerb::Retry).map(|(_, at)| at);
     let counts = |attempt: &&AttemptStatus| {
-        let failed = attempt.stop_time.is_none() || attempt.result.as_deref() == Some("Failed");
+        let failed = attempt.stop_time.is_none() || attempt.result == Some(AttemptResult::Failed);
         attempt.input_hash == hash && failed && asked.is_none_or(|asked| attempt.start_time.0 >= asked)
     };
     u32::try_from(attempts.iter().rev().take_while(counts).count()).unwrap_or(u32::MAX)

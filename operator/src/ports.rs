@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use crds::{
     Failure, FrameRate, HyperframesStack, HyperframesStackStatus, Quality, Render, RenderStatus,
-    render::{OutputStatus, ProgressStatus},
+    render::{OutputStatus, ProgressStage, ProgressStatus},
     stack::LocalStack,
 };
 use futures::stream::BoxStream;
@@ -182,7 +182,7 @@ pub enum AttemptReport {
 pub(crate) fn planning() -> ProgressStatus {
     ProgressStatus {
         percent: 0,
-        stage: "Planning".to_owned(),
+        stage: ProgressStage::Planning,
         frames_rendered: 0,
         frames_total: 0,
         chunks_done: 0,

@@ -13,7 +13,7 @@ use clap::Parser as _;
 use crds::{
     Render,
     condition::{CANCELLED, FINISHED, SUCCEEDED},
-    render::RequestVerb,
+    render::{AttemptResult, RequestVerb},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -275,7 +275,7 @@ fn exit_code(store: &DirStore, progress: &Progress) -> u8 {
 fn outcome(render: &Render) -> u8 {
     let Some(status) = &render.status else { return ERROR };
     let succeeded = conditions::find(&status.conditions, SUCCEEDED);
-    let attempted = status.attempts.last().and_then(|attempt| attempt.result.as_deref()) == Some("Failed");
+    let attempted = status.attempts.last().and_then(|attempt| attempt.result) == Some(AttemptResult::Failed);
     match succeeded.map(|condition| (condition.status.as_str(), condition.reason.as_str())) {
         Some(("True", _) | ("False", CANCELLED)) => 0,
         Some(("Unknown", crds::condition::SUSPENDED)) => 0,

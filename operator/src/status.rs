@@ -6,7 +6,7 @@ use crds::{
         AVAILABLE, CANCELLED, COMPLETED, Condition, FINISHED, PROGRESSING, QUEUED, READY, RECONCILING, RETRYING,
         RUNNING, STACK_NOT_FOUND, STACK_NOT_READY, STALLED, SUCCEEDED, SUSPENDED,
     },
-    render::{AttemptStatus, FailureStatus, RequestStatus},
+    render::{AttemptResult, AttemptStatus, FailureStatus, RequestStatus},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -63,9 +63,11 @@ pub fn status(seen: &Observed, decision: &Decision) -> RenderStatus {
 /// Writes down how attempts ended that do not run any more.
 fn close_attempts(status: &mut RenderStatus, verdict: &Verdict, now: Timestamp) {
     let (result, code) = match verdict {
-        Verdict::Completed(_) => ("Succeeded", None),
-        Verdict::Failed(failure) | Verdict::Retrying(failure, _) => ("Failed", Some(failure.code.to_string())),
-        Verdict::Named(_) | Verdict::Cancelled | Verdict::Suspended => ("Cancelled", None),
+        Verdict::Completed(_) => (AttemptResult::Succeeded, None),
+        Verdict::Failed(failure) | Verdict::Retrying(failure, _) => {
+            (AttemptResult::Failed, Some(failure.code.to_string()))
+        }
+        Verdict::Named(_) | Verdict::Cancelled | Verdict::Suspended => (AttemptResult::Cancelled, None),
         Verdict::Gone
         | Verdict::Leaving
         | Verdict::Invalid(_)
@@ -78,7 +80,7 @@ fn close_attempts(status: &mut RenderStatus, verdict: &Verdict, now: Timestamp) 
     };
     for attempt in status.attempts.iter_mut().filter(|attempt| attempt.stop_time.is_none()) {
         attempt.stop_time = Some(Time(now));
-        attempt.result = Some(result.to_owned());
+        attempt.result = Some(result);
         attempt.failure_code.clone_from(&code);
     }
 }
@@ -93,6 +95,9 @@ fn name_attempt(status: &mut RenderStatus, number: i32, seen: &Observed, hash: &
         start_time: Time(seen.now),
         stop_time: None,
         result: None,
+        generation: None,
+        stack: None,
+        handle: None,
         failure_code: None,
     });
     let surplus = status.attempts.len().saturating_sub(ATTEMPTS);
@@ -145,7 +150,7 @@ fn say(verdict: &Verdict) -> Said {
             (IN_PROGRESS, RETRYING.to_owned(), format!("next attempt at {at:.0} after {failure}"))
         }
         Verdict::Named(number) => (IN_PROGRESS, RUNNING.to_owned(), format!("attempt {number} is starting")),
-        Verdict::Running(progress) => (IN_PROGRESS, RUNNING.to_owned(), progress.stage.to_lowercase()),
+        Verdict::Running(progress) => (IN_PROGRESS, RUNNING.to_owned(), progress.stage.as_str().to_lowercase()),
         Verdict::Stopping => (IN_PROGRESS, RUNNING.to_owned(), "the running attempt is being ended".to_owned()),
         Verdict::Completed(output) => (("True", "True", true, None), COMPLETED.to_owned(), output.uri.clone()),
     };

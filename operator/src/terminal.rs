@@ -177,7 +177,7 @@ fn show_bar(bars: &MultiProgress, seen: &mut Seen, key: &ObjectKey, status: &Ren
         bars.add(bar.with_prefix(key.name.clone()))
     });
     bar.set_position(u64::try_from(progress.percent).unwrap_or(0));
-    bar.set_message(if state == RUNNING { progress.stage.to_lowercase() } else { state.to_lowercase() });
+    bar.set_message(if state == RUNNING { progress.stage.as_str().to_lowercase() } else { state.to_lowercase() });
 }
 
 /// Standard error, with the bars out of the way while something is written.

@@ -172,7 +172,12 @@ pub(crate) fn describe(store: &DirStore, key: &ObjectKey) -> Result<String, Erro
             "Progress",
             &format!(
                 "{} %, {}, {}/{} frames, {}/{} chunks",
-                progress.percent, progress.stage, frames.0, frames.1, chunks.0, chunks.1
+                progress.percent,
+                progress.stage.as_str(),
+                frames.0,
+                frames.1,
+                chunks.0,
+                chunks.1
             ),
         );
     }
@@ -191,9 +196,9 @@ pub(crate) fn describe(store: &DirStore, key: &ObjectKey) -> Result<String, Erro
     section("Conditions", rows);
     let mut rows = vec![row(["NUMBER", "STARTED", "RESULT", "CODE"], none)];
     rows.extend(status.attempts.iter().map(|attempt| {
-        let result = attempt.result.as_deref().unwrap_or("-");
+        let result = attempt.result.map_or_else(|| "-".to_owned(), |result| format!("{result:?}"));
         let code = attempt.failure_code.as_deref().unwrap_or("-");
-        row([&*attempt.number.to_string(), &*format!("{:.0}", attempt.start_time.0), result, code], none)
+        row([&*attempt.number.to_string(), &*format!("{:.0}", attempt.start_time.0), &*result, code], none)
     }));
     section("Attempts", rows);
     section("Events", event_rows(&of(store.layout(), Some(key))?));

@@ -46,7 +46,7 @@ pub(crate) fn assemble(
             writer.write(packet)?;
             frames += 1;
         }
-        let (found, planned) = (frames - before, planned.end_frame - planned.start_frame);
+        let (found, planned) = (frames - before, planned.frames());
         if found != planned {
             return Err(wrong(format!("it has {found} frames instead of {planned}")));
         }

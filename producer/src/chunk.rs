@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crds::{Code, line::ChunkReport};
+use crds::{
+    Code,
+    line::{ChunkRange, ChunkReport},
+};
 
 use crate::{
     Error,
@@ -23,7 +26,6 @@ use crate::{
     encoders::{EncodedGop, Encoders, GopQueue},
     files::{self, Scratch},
     frames::{self, FrameSource},
-    layout::Chunk,
     libav::{Mp4Writer, TAG_CHUNK, TAG_PLAN},
     plan::Plan,
     ready::{self, Expected},
@@ -105,7 +107,7 @@ struct Drawing {
 
 impl Drawing {
     /// Draws the frames before a chunk's first without keeping them.
-    fn prelude(&mut self, page: &mut Page, plan: &Plan, chunk: Chunk) -> Result<(), Error> {
+    fn prelude(&mut self, page: &mut Page, plan: &Plan, chunk: ChunkRange) -> Result<(), Error> {
         for frame in chunk.start_frame.saturating_sub(plan.encoder.prelude_frames)..chunk.start_frame {
             let requests = page.events().started;
             let seek = page.seek_later(plan.rate.time_of(frame))?;
@@ -119,7 +121,7 @@ impl Drawing {
         &mut self,
         page: &mut Page,
         plan: &Plan,
-        chunk: Chunk,
+        chunk: ChunkRange,
         gops: &mut Gops<'_>,
         file: &ChunkFile<'_>,
         watch: &mut Stopwatch,

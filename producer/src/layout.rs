@@ -161,15 +161,6 @@ pub(crate) struct Encoder {
     pub(crate) variables: Map<String, Value>,
 }
 
-/// One entry of `meta/chunks.json`: frames from `start_frame` up to but not including `end_frame`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Chunk {
-    pub(crate) index: u32,
-    pub(crate) start_frame: u32,
-    pub(crate) end_frame: u32,
-}
-
 impl Descriptor {
     pub(crate) fn rate(&self) -> Result<FrameRate, Error> {
         let Dimensions { fps_num, fps_den, .. } = self.dimensions;

@@ -4,14 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crds::{Code, FrameRate, Quality, Stage, line::PlanReport};
+use crds::{
+    Code, FrameRate, Quality, Stage,
+    line::{ChunkRange, PlanReport},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     Error,
     browser::page::{Page, PageConfig},
     files::{self, Scratch},
-    layout::{self, Chunk, Descriptor, Dimensions, PlanDir, canonical, pretty},
+    layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
     libav,
     project::Project,
     ready::Expected,
@@ -110,8 +113,8 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     files::write(&dir.descriptor(), pretty(&descriptor))?;
     scratch.publish(dir.path(), out)?;
     reporter.progress(Stage::Plan, STEPS, STEPS);
-    let Descriptor { plan_hash, chunk_count, total_frames, .. } = descriptor;
-    Ok(PlanReport { plan_hash, chunk_count, total_frames })
+    let Descriptor { plan_hash, total_frames, .. } = descriptor;
+    Ok(PlanReport { plan_hash, total_frames, chunks })
 }
 
 /// A folder with anything else in it is somebody's.
@@ -128,7 +131,7 @@ struct Facts<'a> {
     probe: &'a Probe,
     expected: Expected,
     gop: u32,
-    chunks: &'a [Chunk],
+    chunks: &'a [ChunkRange],
 }
 
 fn write_meta(dir: &PlanDir, request: &Request, facts: &Facts<'_>) -> Result<(), Error> {
@@ -144,7 +147,7 @@ fn write_meta(dir: &PlanDir, request: &Request, facts: &Facts<'_>) -> Result<(),
         declares_timelines: expected.timelines,
     };
     let (preset, crf) = libav::preset(request.quality);
-    let longest = chunks.iter().map(|chunk| chunk.end_frame - chunk.start_frame).max().unwrap_or(0);
+    let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);
     let encoder = layout::Encoder {
         encoder: "libx264-software".to_owned(),
         quality: request.quality,
@@ -176,7 +179,7 @@ pub(crate) struct Plan {
     pub(crate) descriptor: Descriptor,
     pub(crate) composition: layout::Composition,
     pub(crate) encoder: layout::Encoder,
-    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) chunks: Vec<ChunkRange>,
     pub(crate) rate: FrameRate,
 }
 
@@ -204,7 +207,7 @@ impl Plan {
     }
 
     /// The chunk of an index.
-    pub(crate) fn chunk(&self, index: u32) -> Result<Chunk, Error> {
+    pub(crate) fn chunk(&self, index: u32) -> Result<ChunkRange, Error> {
         let count = self.descriptor.chunk_count;
         self.chunks.get(index as usize).copied().ok_or(Error::ChunkIndex { index, count })
     }

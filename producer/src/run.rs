@@ -73,13 +73,13 @@ fn execute(cli: Cli, settings: &Settings, reporter: &Arc<Reporter>, started: Ins
         Command::Doctor => return Ok(doctor(settings, cli.json)),
         Command::Plan { request, out } => {
             let report = plan::plan(&request.read(1)?, &out, settings, reporter)?;
-            let human = format!("{} frames in {} chunks: {}", report.total_frames, report.chunk_count, out.display());
+            let human = format!("{} frames in {} chunks: {}", report.total_frames, report.chunks.len(), out.display());
             reporter.result(Report::Plan(report), &human);
         }
         Command::Chunk { plan, index, out } => {
             let plan = Plan::open(&plan)?;
             let planned = plan.chunk(index)?;
-            let total = planned.end_frame - planned.start_frame;
+            let total = planned.frames();
             let encoders = Encoders::start(capacity.cores);
             reporter.progress(Stage::Render, 0, total);
             let report = {

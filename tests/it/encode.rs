@@ -137,7 +137,7 @@ fn the_three_verbs_make_what_render_makes() {
     let (plan, project) = (folder.join("plan"), fixture("motion"));
     let plan = plan.to_str().unwrap();
     let planned = producer(["plan", project.to_str().unwrap(), "-o", plan, "--quality", "draft", "--chunks", "2"]).ok();
-    assert_eq!((planned.plan().chunk_count, planned.plan().total_frames), (2, 600));
+    assert_eq!((planned.plan().chunks.len(), planned.plan().total_frames), (2, 600));
     let again = producer(["plan", project.to_str().unwrap(), "-o", plan, "--quality", "draft", "--chunks", "2"]).ok();
     assert_eq!(planned.plan(), again.plan(), "same input, same hash");
     let chunks: Vec<_> =

@@ -1,4 +1,5 @@
-//! `Render.status`: everything the controller knows, and nothing it could not observe again.
+//! `Render.status`: everything the controller knows. Attempt numbers, attempts and the request are known nowhere else;
+//! all other fields can be observed again.
 #![allow(unreachable_pub, reason = "KubeSchema repeats every struct inside a private block")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -23,13 +24,13 @@ pub struct RenderStatus {
     /// SHA-256 over site digest, configuration and variables: what an attempt is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_hash: Option<String>,
-    /// Place in the stack's queue, from 1, while waiting.
+    /// Place in the stack's queue, from 1, when it was last looked at; 100 stands for any place behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<i32>,
     /// Number of the current or last attempt, from 1, never reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
-    /// `hf-<uid>-<attempt>`, written before the attempt starts.
+    /// `hf-<uid>-<attempt>-<8 digits of the input hash>`, at most 80 characters, written before the attempt starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_name: Option<String>,
     /// The last five attempts, oldest first.
@@ -42,6 +43,13 @@ pub struct RenderStatus {
     /// The video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputStatus>,
+    /// What is not as it should be although the video was made: the first five.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub warnings: Vec<WarningStatus>,
+    /// Further warnings that were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted_warnings: Option<i32>,
     /// Why the last attempt, or the spec itself, failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureStatus>,
@@ -63,12 +71,55 @@ pub struct AttemptStatus {
     /// When its end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_time: Option<Time>,
-    /// `Succeeded`, `Failed` or `Cancelled`; absent while it runs.
+    /// How it ended; absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<String>,
+    pub result: Option<AttemptResult>,
+    /// Generation of the spec it was named for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// Name of the stack it was started on; absent for the built-in one of file mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// What the backend calls it, such as the ARN of an execution; absent where its name is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
     /// The failure's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptResult {
+    /// The video was made.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was ended because its inputs were no longer asked for, or by a user.
+    Cancelled,
+}
+
+/// What an attempt is doing.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProgressStage {
+    /// The project is read, compiled and probed.
+    Planning,
+    /// Chunks are rendered.
+    Rendering,
+    /// Chunks are joined.
+    Assembling,
+}
+
+impl ProgressStage {
+    /// The stage's name in YAML and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Planning => "Planning",
+            Self::Rendering => "Rendering",
+            Self::Assembling => "Assembling",
+        }
+    }
 }
 
 /// How far an attempt is.
@@ -77,8 +128,8 @@ pub struct AttemptStatus {
 pub struct ProgressStatus {
     /// 0 to 100: 10 for the plan, 80 for the frames, 10 for assembling.
     pub percent: i32,
-    /// `Planning`, `Rendering` or `Assembling`.
-    pub stage: String,
+    /// What is being done.
+    pub stage: ProgressStage,
     /// Frames encoded so far.
     pub frames_rendered: i32,
     /// Frames in all; 0 while planning.
@@ -95,7 +146,7 @@ pub struct ProgressStatus {
 pub struct OutputStatus {
     /// Where it is; `file://` in file mode.
     pub uri: String,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: i64,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
@@ -120,6 +171,24 @@ pub struct FailureStatus {
     pub retryable: bool,
     /// The file it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub path: Option<String>,
+    /// The line in that file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<i32>,
+}
+
+/// Something that is not as it should be.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarningStatus {
+    /// The stable code.
+    pub code: String,
+    /// What is wrong and what to do, at most 256 characters.
+    #[schemars(length(max = 256))]
+    pub message: String,
+    /// The file it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub path: Option<String>,
     /// The line in that file, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -61,7 +61,10 @@ impl Scene {
                 input_hash: hash.into(),
                 start_time: Time(at(NOW - 100 + i64::from(number))),
                 stop_time: end.map(|(_, second)| Time(at(second))),
-                result: end.map(|(result, _)| result.into()),
+                result: end.map(|(result, _)| serde_json::from_value(result.into()).unwrap()),
+                generation: None,
+                stack: None,
+                handle: None,
                 failure_code: None,
             });
         })

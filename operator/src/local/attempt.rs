@@ -10,7 +10,7 @@ use std::{
 use crds::{
     Code, Failure,
     line::{OutputReport, PlanReport, Report},
-    render::{OutputStatus, ProgressStatus},
+    render::{OutputStatus, ProgressStage, ProgressStatus},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
@@ -177,7 +177,7 @@ impl Attempt {
         if self.draining.is_cancelled() {
             return Err(Ended::Stopped);
         }
-        let all = ProgressStatus { percent: 90, stage: "Assembling".to_owned(), ..whole(plan, chunks.len()) };
+        let all = ProgressStatus { percent: 90, stage: ProgressStage::Assembling, ..whole(plan, chunks.len()) };
         self.report.replace(AttemptReport::Running(all));
         let files: Vec<PathBuf> = chunks.iter().map(|chunk| claim.chunk(chunk.index)).collect();
         let step = Step::Assemble { plan: claim.plan(), chunks: files.clone(), out: spec.output.clone() };
@@ -213,7 +213,7 @@ impl Tally<'_> {
         let percent = 10 + 80 * u64::from(frames) / u64::from(total);
         let progress = ProgressStatus {
             percent: i32::try_from(percent).unwrap_or(90),
-            stage: "Rendering".to_owned(),
+            stage: ProgressStage::Rendering,
             frames_rendered: i32::try_from(frames).unwrap_or(i32::MAX),
             chunks_done: i32::try_from(self.done.get()).unwrap_or(i32::MAX),
             ..whole(self.plan, 0)
@@ -227,11 +227,11 @@ fn whole(plan: &PlanReport, chunks: usize) -> ProgressStatus {
     let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     ProgressStatus {
         percent: 100,
-        stage: String::new(),
+        stage: ProgressStage::Assembling,
         frames_rendered: number(plan.total_frames),
         frames_total: number(plan.total_frames),
         chunks_done: i32::try_from(chunks).unwrap_or(i32::MAX),
-        chunks_total: number(plan.chunk_count),
+        chunks_total: i32::try_from(plan.chunks.len()).unwrap_or(i32::MAX),
     }
 }
 

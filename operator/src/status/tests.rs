@@ -71,7 +71,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 fn progress() -> ProgressStatus {
     ProgressStatus {
         percent: 50,
-        stage: "Rendering".into(),
+        stage: crds::render::ProgressStage::Rendering,
         frames_rendered: 1,
         frames_total: 2,
         chunks_done: 0,

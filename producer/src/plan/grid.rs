@@ -1,6 +1,6 @@
 //! Cutting a video into chunks: upstream's arithmetic, then whole GOPs.
 
-use crate::layout::Chunk;
+use crds::line::ChunkRange;
 
 /// GOPs last this many seconds, so that a chunk boundary is never far and a GOP is enough work for one encoder.
 const GOP_SECONDS: f64 = 2.0;
@@ -42,7 +42,7 @@ fn requested(total: u32, chunk_size: Option<u32>, max_parallel: u32, target: Opt
 
 /// The chunks of a video of `total` frames (at least 1): never empty, disjoint, complete, each starting on the GOP
 /// grid, and as even as whole GOPs allow.
-pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking) -> Vec<Chunk> {
+pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking) -> Vec<ChunkRange> {
     let gops = total.div_ceil(gop);
     let by_size = |size: u32| requested(total, Some(size.next_multiple_of(gop)), u32::MAX, None).0;
     let count = match chunking {
@@ -55,7 +55,7 @@ pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking) -> Vec<Chunk> {
         let gops_before = u64::from(index) * u64::from(gops) / u64::from(count);
         u32::try_from(gops_before * u64::from(gop)).map_or(total, |frame| frame.min(total))
     };
-    (0..count).map(|index| Chunk { index, start_frame: boundary(index), end_frame: boundary(index + 1) }).collect()
+    (0..count).map(|index| ChunkRange { index, start_frame: boundary(index), end_frame: boundary(index + 1) }).collect()
 }
 
 #[cfg(test)]
@@ -111,9 +111,8 @@ mod tests {
 
     #[test]
     fn a_count_is_kept_up_to_the_number_of_gops_and_a_size_is_a_limit() {
-        let sizes = |total, chunking| -> Vec<u32> {
-            chunks(total, 60, chunking).iter().map(|chunk| chunk.end_frame - chunk.start_frame).collect()
-        };
+        let sizes =
+            |total, chunking| -> Vec<u32> { chunks(total, 60, chunking).iter().map(|chunk| chunk.frames()).collect() };
         assert_eq!(sizes(600, Chunking::Count(8)), [60, 60, 60, 120, 60, 60, 60, 120]);
         assert_eq!(sizes(150, Chunking::Count(16)), [60, 60, 30]);
         assert_eq!(sizes(600, Chunking::Size(240)), [180, 180, 240]);

@@ -1,0 +1,84 @@
+//! The render configuration: one value from a Render's spec through its input hash, `hf-producer --config FILE` and the
+//! plan folder to the Lambda event. Names and values are upstream's.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{format::Format, quality::Quality, rate::FrameRate};
+
+/// How a composition is made into a video. Fields of upstream's configuration that are not here are ignored when read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderConfig {
+    /// Frames per second; else the composition's `data-fps`, else 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<FrameRate>,
+    /// Container and codec.
+    #[serde(default)]
+    pub format: Format,
+    /// Encoder preset.
+    #[serde(default)]
+    pub quality: Quality,
+    /// Most frames in a chunk, 1 to 3600, rounded up to whole GOPs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_size: Option<u32>,
+    /// Most chunks, 1 to 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel_chunks: Option<u32>,
+    /// Which defects of a composition are errors; else each defect's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strictness: Option<Strictness>,
+    /// Values for the composition's declared variables, by id.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub variables: Map<String, Value>,
+}
+
+impl RenderConfig {
+    /// What of it decides whether two renders of a composition come to the same, as canonical JSON hashes it. How the work
+    /// is cut does not: chunked output is identical.
+    #[must_use]
+    pub fn identity(&self) -> Value {
+        let Self { fps, format, quality, chunk_size: _, max_parallel_chunks: _, strictness, variables } = self;
+        json!({
+            "fps": fps, "format": format, "quality": quality, "strictness": strictness, "variables": variables,
+        })
+    }
+}
+
+/// What a defect of a composition means that a browser would pass over, such as a missing image (upstream's names).
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strictness {
+    /// A warning; the video is made without what is missing.
+    BestEffort,
+    /// An error; no video is made.
+    Strict,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstreams_configuration_is_read_and_unknown_fields_are_ignored() {
+        let text = r#"{"fps":30,"width":1920,"height":1080,"format":"mp4","quality":"high","chunkSize":240,
+            "maxParallelChunks":16,"strictness":"best-effort","hdrMode":"force-sdr","variables":{"a":1}}"#;
+        let config: RenderConfig = serde_json::from_str(text).unwrap();
+        assert_eq!((config.fps, config.quality), ("30".parse().ok(), Quality::High));
+        assert_eq!((config.chunk_size, config.max_parallel_chunks), (Some(240), Some(16)));
+        assert_eq!(config.strictness, Some(Strictness::BestEffort));
+        assert_eq!(config.variables["a"], 1);
+        let written: Value = serde_json::to_value(&config).unwrap();
+        assert_eq!(serde_json::from_value::<RenderConfig>(written).unwrap(), config);
+    }
+
+    #[test]
+    fn how_the_work_is_cut_is_no_part_of_the_identity() {
+        let plain = RenderConfig::default();
+        let cut = RenderConfig { chunk_size: Some(60), max_parallel_chunks: Some(3), ..plain.clone() };
+        assert_eq!(cut.identity(), plain.identity());
+        let other = RenderConfig { strictness: Some(Strictness::Strict), ..plain.clone() };
+        assert_ne!(other.identity(), plain.identity());
+    }
+}
