@@ -83,14 +83,20 @@ struct WrittenFailure {
 
 impl From<WrittenFailure> for Failure {
     fn from(WrittenFailure { code, message, path, line }: WrittenFailure) -> Self {
-        match Code::of(&code) {
-            Some(code) => Self { code, message, path, line },
-            None => Self { code: Code::Unrecognized, message: format!("{code}: {message}"), path, line },
-        }
+        Self::read(&code, message, path, line)
     }
 }
 
 impl Failure {
+    /// A failure as it was written by this version or another.
+    #[must_use]
+    pub fn read(code: &str, message: String, path: Option<String>, line: Option<u32>) -> Self {
+        match Code::of(code) {
+            Some(code) => Self { code, message, path, line },
+            None => Self { code: Code::Unrecognized, message: format!("{code}: {message}"), path, line },
+        }
+    }
+
     /// A failure that no file is to blame for.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), path: None, line: None }

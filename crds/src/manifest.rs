@@ -20,6 +20,8 @@ pub struct Manifest {
     pub objects: Vec<Object>,
     /// Everything that is wrong, in order of position.
     pub problems: Vec<Problem>,
+    /// Documents that are somebody else's: of another API group, or not of the form of an object.
+    pub foreign: usize,
 }
 
 /// An object of one of our kinds, cheap to clone.
@@ -54,14 +56,16 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Reads all documents of a file. Empty documents are allowed and skipped.
+/// Reads all documents of a file. Empty documents are allowed and skipped; documents of others are counted.
 #[must_use]
 pub fn parse(text: &str) -> Manifest {
     let mut manifest = Manifest::default();
     for document in tree::documents(text) {
         match document {
             Ok(root) => check::document(&root, &mut manifest),
-            Err(problem) => manifest.problems.push(problem),
+            // What cannot be read is ours if it speaks of us.
+            Err(problem) if text.contains(crate::GROUP) => manifest.problems.push(problem),
+            Err(_) => manifest.foreign += 1,
         }
     }
     manifest.problems.sort();

@@ -16,8 +16,24 @@ pub struct FrameRate {
 
 /// Why a frame rate was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a frame rate: write a whole number (30) or a fraction (30000/1001) from 1 to 240")]
+#[error("{}", advice(.0))]
 pub struct RateError(String);
+
+/// What to write instead of a text that is no frame rate.
+pub(crate) fn advice(text: &str) -> String {
+    let exact = match text.trim_matches(['"', '\'']) {
+        "23.976" | "23.98" => "24000/1001",
+        "29.97" => "30000/1001",
+        "59.94" => "60000/1001",
+        "119.88" => "120000/1001",
+        _ => {
+            return format!(
+                "{text:?} is not a frame rate: write a whole number (30) or a fraction (\"30000/1001\") from 1 to 240"
+            );
+        }
+    };
+    format!("{text} is not a frame rate: write \"{exact}\", which is what it stands for")
+}
 
 impl FrameRate {
     /// `num / den` frames per second, reduced.

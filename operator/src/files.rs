@@ -1,105 +1,129 @@
-//! File operations that name the path in their error, and writing that is either whole or absent.
-
-#![expect(clippy::disallowed_methods, reason = "this module is the one that touches the file system")]
+//! File operations that have rules of their own: reading what anybody may have put there, and writing that is either whole
+//! or absent. Everything else is `fs-err`, whose errors name the path.
 
 use std::{
-    fs::{self, File},
     io::{self, Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use sha2::{Digest as _, Sha256};
+use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
+use nix::libc::{O_CLOEXEC, O_NONBLOCK};
 
-use crate::error::Error;
+/// The largest YAML file that is read: some thousand objects.
+pub(crate) const LARGEST_TEXT: u64 = 4 << 20;
 
-/// Names the path in a failed file operation.
-pub(crate) trait Named<T> {
-    fn named(self, action: &'static str, path: &Path) -> Result<T, Error>;
-}
-
-impl<T> Named<T> for io::Result<T> {
-    fn named(self, action: &'static str, path: &Path) -> Result<T, Error> {
-        self.map_err(|source| Error::File { action, path: path.to_owned(), source })
+/// Opens a regular file. A folder, a pipe or a device is an error at once and is never waited for.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK opening a pipe waits for its writer.
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_CLOEXEC).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
     }
+    let message = format!("{} is not a regular file", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).named("read", path)
+/// The text of a regular file of at most [`LARGEST_TEXT`] bytes.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    read_text_up_to(path, LARGEST_TEXT)
 }
 
-/// The text of a file that may not be there.
-pub(crate) fn read_text_if_any(path: &Path) -> Result<Option<String>, Error> {
-    match fs::read_to_string(path) {
+/// The text of a regular file of at most so many bytes.
+pub(crate) fn read_text_up_to(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    open_regular(path)?.take(most + 1).read_to_string(&mut text).map_err(|error| {
+        let message = format!("cannot read {}: {error}", path.display());
+        io::Error::new(error.kind(), message)
+    })?;
+    if text.len() as u64 > most {
+        let message = format!("{} is larger than {} MiB", path.display(), most >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
+}
+
+/// As [`read_text`], of a file that may not be there.
+pub(crate) fn read_text_if_any(path: &Path) -> io::Result<Option<String>> {
+    match read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        result => result.named("read", path).map(Some),
+        result => result.map(Some),
     }
 }
 
-pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).named("create folder", path)
+/// Whether a write must outlive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It must: something relies on it.
+    Durable,
+    /// It need not: the old content is as good.
+    Fast,
 }
 
-/// Writes a file: whoever reads it sees the old content or the new, also after a power cut.
-pub(crate) fn write_atomic(path: &Path, content: &str) -> Result<(), Error> {
+/// Writes a file: whoever reads it sees the old content or the new.
+pub(crate) fn write_atomic(path: &Path, content: &str, durability: Durability) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    create_dir(folder)?;
-    let readable = fs::Permissions::from_mode(0o666); // less the umask, as for any file
-    let temporary = tempfile::Builder::new().prefix(".tmp-").permissions(readable).tempfile_in(folder);
-    let mut file = temporary.named("write", path)?;
-    file.write_all(content.as_bytes()).named("write", path)?;
-    file.as_file().sync_all().named("write", path)?;
-    file.persist(path).map_err(|error| error.error).named("write", path)?;
+    fs::create_dir_all(folder)?;
+    let readable = std::fs::Permissions::from_mode(0o666); // less the umask, as for any file
+    let mut file = tempfile::Builder::new().prefix(".tmp-").permissions(readable).tempfile_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    if durability == Durability::Durable {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map_err(|error| {
+        let message = format!("cannot write {}: {}", path.display(), error.error);
+        io::Error::new(error.error.kind(), message)
+    })?;
     Ok(())
 }
 
-/// Adds a line to a file.
-pub(crate) fn append_line(path: &Path, line: &str) -> Result<(), Error> {
-    let mut file = File::options().create(true).append(true).open(path).named("write", path)?;
-    file.write_all(format!("{line}\n").as_bytes()).named("write", path)
-}
-
-/// Removes a file or folder, which may be gone already.
-pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
+/// Removes a file, which may be gone already.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.named("remove", path),
+        result => result,
     }
 }
 
-/// Moves a file or folder within a file system.
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::rename(from, to).named("rename", from)
+/// Removes a folder and everything in it, which may be gone already.
+pub(crate) fn remove_dir_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
-/// The entries of a folder, sorted; none if it is not there.
-pub(crate) fn list(folder: &Path) -> Vec<PathBuf> {
-    let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    entries
+/// Runs work that waits for a disk where it holds nobody up.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-/// SHA-256 of a file's content in hexadecimal.
-pub(crate) fn sha256(path: &Path) -> Result<String, Error> {
-    let mut hash = Sha256::new();
-    feed(&mut hash, path)?;
-    Ok(hex(&hash.finalize()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Adds a file's content to a hash.
-pub(crate) fn feed(hash: &mut Sha256, path: &Path) -> Result<(), Error> {
-    let mut file = File::open(path).named("read", path)?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer).named("read", path)? {
-            0 => return Ok(()),
-            count => hash.update(&buffer[..count]),
+    #[test]
+    fn only_regular_files_of_a_sane_size_are_read_and_none_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            let error = read_text(path).unwrap_err();
+            assert!(error.to_string().contains("not a regular file"), "{error}");
         }
+        let large = folder.path().join("large");
+        File::create(&large).unwrap().set_len(LARGEST_TEXT + 1).unwrap();
+        assert_eq!(read_text(&large).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_text_if_any(&folder.path().join("absent")).unwrap(), None);
     }
-}
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    #[test]
+    fn a_folder_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        let error = write_atomic(&folder.path().join("a"), "x", Durability::Fast).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left");
+    }
 }

@@ -7,30 +7,20 @@
 //!            └───────────────── status (pure) → Store
 //! ```
 //!
-//! Reading order: [`ports`] (what the reconciler needs of the world), [`reconcile`] (the line), [`observe`], [`decide`],
-//! [`status`], [`queue`]; then [`drive`], which runs it; then the edges: [`dir_store`] (objects in files), [`local`]
-//! (rendering on this machine), [`source`] (projects and videos on disk); then the command line.
+//! Reading order: [`ports`] (what the reconciler needs of the world), [`reconcile`] (the line, its steps, and the driver
+//! that runs it), [`source`] (compositions and videos on disk); then the edges: [`store`] (where objects live),
+//! [`backend`] (what renders), `cli` (what a person types and sees).
 //!
 //! This crate never knows Chromium or libav: it reaches rendering only by running `hf-producer`.
 
-mod args;
-pub mod conditions;
-pub mod decide;
-pub mod dir_store;
-pub mod drive;
+pub mod backend;
+mod cli;
 pub mod error;
+mod feed;
 mod files;
-pub mod local;
-pub mod observe;
 pub mod ports;
-pub mod queue;
 pub mod reconcile;
-pub mod requests;
-mod run;
-mod settings;
 pub mod source;
-pub mod status;
-mod terminal;
-mod view;
+pub mod store;
 
-pub use run::run;
+pub use cli::run;

@@ -1,21 +1,19 @@
-//! The two ports of the reconciler: where objects live, and what renders.
+//! The two ports of the reconciler, where objects live and what renders, and the values they speak in.
 //!
-//! [`Store`] has one home in files (`DirStore`) and will have one in an API server; [`Backend`] renders on this machine
-//! (`LocalBackend`) or elsewhere. Both are declared here, by their user, and implemented at the edges.
+//! Both are declared here, by their user, and implemented at the edges: [`Store`] by a folder of YAML files, [`Backend`] by
+//! this machine. Each has a twin in memory that tests drive through failures, restarts and stale reads.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use crds::{
-    Failure, FrameRate, HyperframesStack, HyperframesStackStatus, Quality, Render, RenderStatus,
+    Failure, HyperframesStack, HyperframesStackStatus, Render, RenderConfig, RenderStatus,
     render::{OutputStatus, ProgressStage, ProgressStatus},
-    stack::LocalStack,
 };
 use futures::stream::BoxStream;
-use kube::ResourceExt as _;
-use serde_json::{Map, Value};
+use kube::{Resource, ResourceExt as _};
 
-use crate::error::Error;
+use crate::{error::Error, reconcile::queue::QueueView};
 
 /// Which object. Never a path: a file may be renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +36,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Stack, Self::Render];
+
     /// The kind's name in YAML.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -55,17 +56,18 @@ impl ObjectKey {
     /// The key of a Render.
     #[must_use]
     pub fn render(render: &Render) -> Self {
-        Self::new(Kind::Render, render.namespace(), render.name_any())
+        Self::of(Kind::Render, render)
     }
 
     /// The key of a stack.
     #[must_use]
     pub fn stack(stack: &HyperframesStack) -> Self {
-        Self::new(Kind::Stack, stack.namespace(), stack.name_any())
+        Self::of(Kind::Stack, stack)
     }
 
-    fn new(kind: Kind, namespace: Option<String>, name: String) -> Self {
-        Self { kind, namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()), name }
+    fn of<K: Resource>(kind: Kind, object: &K) -> Self {
+        let namespace = object.namespace().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        Self { kind, namespace, name: object.name_any() }
     }
 }
 
@@ -75,132 +77,366 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// Something worth telling a user about an object. Reasons are those of its conditions.
+/// Where an object comes from. It decides what the paths in a spec are relative to, and is never read from what a user may
+/// write on the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A YAML file.
+    File {
+        /// The file, absolute.
+        path: Arc<Path>,
+        /// The file is gone and the object was not pruned: it is left alone.
+        orphaned: bool,
+    },
+    /// The stack of a namespace without any, in file mode.
+    BuiltIn,
+    /// An API server.
+    Cluster,
+}
+
+impl Origin {
+    /// Whether the object is to be left alone because its file is gone.
+    #[must_use]
+    pub const fn is_orphaned(&self) -> bool {
+        matches!(self, Self::File { orphaned: true, .. })
+    }
+
+    /// The folder that the paths of a spec are relative to.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => path.parent(),
+            Self::BuiltIn | Self::Cluster => None,
+        }
+    }
+}
+
+/// An object as it was read, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Sourced<K> {
+    /// The object.
+    pub object: Arc<K>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// One version of an object: what a write is guarded by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Its uid: an object that was deleted and made anew is another.
+    pub uid: String,
+    /// The version that was read.
+    pub resource_version: String,
+}
+
+impl Version {
+    /// The version of an object as it was read.
+    #[must_use]
+    pub fn of<K: Resource>(key: ObjectKey, object: &K) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        Self { key, uid, resource_version: object.resource_version().unwrap_or_default() }
+    }
+}
+
+/// Something worth telling a user about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Whether it is bad news.
     pub warning: bool,
-    /// CamelCase reason, or an error code.
+    /// The reason of a condition, or an error code.
     pub reason: String,
     /// One sentence.
     pub message: String,
 }
 
 /// Where objects live.
-#[async_trait(?Send)]
-pub trait Store {
-    /// References of objects that were added, changed or removed. Ends when the store is closed.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keys of objects that were added, changed or removed: at first every object, then each that changes, at least once
+    /// after the change can be read; several changes of one object may come as one. One object that cannot be read never
+    /// ends it. Only the first call gets them.
     fn changes(&self) -> BoxStream<'static, ObjectKey>;
 
-    /// A Render as it is now.
-    async fn render(&self, key: &ObjectKey) -> Result<Option<Arc<Render>>, Error>;
+    /// A Render, `None` when there is none. It may be older than the last write; a write that relies on it is then refused.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or read.
+    async fn get_render(&self, key: &ObjectKey) -> Result<Option<Sourced<Render>>, Error>;
 
-    /// A stack as it is now.
-    async fn stack(&self, key: &ObjectKey) -> Result<Option<Arc<HyperframesStack>>, Error>;
+    /// A stack, as [`get_render`](Self::get_render).
+    ///
+    /// # Errors
+    /// When the store cannot be reached or read.
+    async fn get_stack(&self, key: &ObjectKey) -> Result<Option<Sourced<HyperframesStack>>, Error>;
 
-    /// All stacks of a namespace.
-    async fn stacks(&self, namespace: &str) -> Result<Vec<Arc<HyperframesStack>>, Error>;
+    /// Makes sure that an object was not read too late: what cannot be taken back is only done for its last version. One read
+    /// of the store itself, past any cache.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not the version any more that was read.
+    async fn confirm(&self, object: &Version) -> Result<(), Error>;
 
-    /// All Renders of a namespace; the queue needs them.
-    async fn renders(&self, namespace: &str) -> Result<Vec<Arc<Render>>, Error>;
+    /// The stack a Render runs on: the one it names, else the only one of its namespace, else the built-in one where there
+    /// is one. `Err` says, for the user, why there is none.
+    fn stack_of(&self, render: &Render) -> Result<ObjectKey, String>;
 
-    /// Replaces a Render's status, if the Render is still the version that was read.
+    /// The Renders of a stack that run or want to, as of the last change or own write that this store knows of. Kept up to
+    /// date on change: a look costs nothing.
+    fn queue(&self, stack: &ObjectKey) -> QueueView;
+
+    /// Replaces a Render's status.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the Render is not the version any more that `render` is; nothing was written then.
     async fn write_render_status(&self, render: &Render, status: RenderStatus) -> Result<(), Error>;
 
-    /// Replaces a stack's status, if the stack is still the version that was read.
+    /// Replaces a stack's status.
+    ///
+    /// # Errors
+    /// As [`write_render_status`](Self::write_render_status).
     async fn write_stack_status(&self, stack: &HyperframesStack, status: HyperframesStackStatus) -> Result<(), Error>;
 
-    /// Replaces an object's finalizers. A deleted object without any is gone.
-    async fn set_finalizers(&self, render: &Render, finalizers: &[&str]) -> Result<(), Error>;
+    /// Adds a finalizer of ours; those of others stay.
+    ///
+    /// # Errors
+    /// As [`write_render_status`](Self::write_render_status).
+    async fn add_finalizer(&self, object: &Version, finalizer: &str) -> Result<(), Error>;
 
-    /// Tells users.
-    async fn event(&self, key: &ObjectKey, event: Event) -> Result<(), Error>;
+    /// Removes a finalizer of ours; those of others stay. An object that is being deleted and has none left is gone.
+    ///
+    /// # Errors
+    /// As [`write_render_status`](Self::write_render_status).
+    async fn remove_finalizer(&self, object: &Version, finalizer: &str) -> Result<(), Error>;
+
+    /// Tells users. Called on transitions only.
+    ///
+    /// # Errors
+    /// When it cannot be told; nothing depends on it.
+    async fn publish(&self, object: &Version, event: Event) -> Result<(), Error>;
 }
 
-/// Which stack a Render runs on, and how that stack is configured.
+/// A stack as backends know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackSpec {
-    /// The object, or `None` for the built-in one of file mode.
-    pub key: Option<ObjectKey>,
-    /// Its worker pool; paths are absolute.
-    pub local: LocalStack,
+    /// The object.
+    pub key: ObjectKey,
+    /// Where it renders.
+    pub place: Place,
+}
+
+/// Where a stack renders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine.
+    Local {
+        /// Chunks at the same time; `None` leaves it to cores and memory.
+        max_parallel_chunks: Option<usize>,
+        /// Folder for plans and chunks in the making, absolute; `None` is the usual one.
+        work_dir: Option<PathBuf>,
+    },
 }
 
 /// What a backend knows of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StackReport {
-    /// It is being looked at.
-    Pending,
+    /// Nothing of it is there.
+    Absent,
+    /// Something is going on, as one sentence says; it ends by itself.
+    Pending(String),
     /// It can render.
     Ready {
-        /// Chunks at the same time.
+        /// Chunks at the same time, at least 1; also how many Renders may be under way.
         parallel_chunks: i32,
-        /// SHA-256 over the versions pixels depend on.
+        /// SHA-256 over the versions that pixels depend on.
         renderer_digest: Option<String>,
     },
     /// It cannot render.
     NotReady(Failure),
 }
 
-/// Everything an attempt needs to know.
+/// What is to be brought about for a stack. Each may be repeated without harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackEffect {
+    /// Make it, or make it as its spec says; where it cannot render, find out anew why.
+    Ensure,
+    /// Take it down.
+    Delete,
+}
+
+/// What a video is made from, on disk or elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A project folder.
+    Folder {
+        /// The folder, absolute and without links.
+        path: PathBuf,
+        /// SHA-256 over its files.
+        digest: String,
+    },
+}
+
+/// What is to be rendered, and where to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    /// SHA-256 over the source's digest and the configuration's identity. The same hash gives the same video.
+    pub hash: String,
+    /// The composition.
+    pub source: Source,
+    /// How it is made into a video.
+    pub config: RenderConfig,
+    /// The file to write, absolute.
+    pub target: PathBuf,
+}
+
+/// Which attempt of which Render.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRef {
+    /// The stack it was started on.
+    pub stack: StackSpec,
+    /// `hf-<uid>-<attempt>-<8 digits of the input hash>`.
+    pub name: String,
+    /// What the backend called it when it was started; `None` where the name is enough, or nobody could write it down.
+    pub handle: Option<String>,
+}
+
+/// Everything an attempt needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptSpec {
-    /// `hf-<uid>-<attempt>`: starting it twice is starting it once.
-    pub name: String,
-    /// Where it runs.
-    pub stack: StackSpec,
-    /// The project folder.
-    pub project: PathBuf,
-    /// The video to write.
-    pub output: PathBuf,
-    /// Frame rate, if the spec says one.
-    pub fps: Option<FrameRate>,
-    /// Encoder preset.
-    pub quality: Quality,
-    /// Frames per chunk, if the spec says so.
-    pub chunk_size: Option<i32>,
-    /// Values for the composition's variables.
-    pub variables: Map<String, Value>,
+    /// Which one: starting it twice is starting it once.
+    pub attempt: AttemptRef,
+    /// The Render it is for; it is looked at again when the attempt moves.
+    pub owner: ObjectKey,
+    /// What is rendered.
+    pub inputs: Inputs,
+}
+
+/// An attempt that was started, or ran already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Started {
+    /// What the backend calls it, such as the ARN of an execution.
+    pub handle: Option<String>,
 }
 
 /// What a backend knows of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AttemptReport {
-    /// Nothing: it was never started, or by a process that has ended since.
+    /// It has not found out yet.
+    NotYetKnown,
+    /// Nothing: it was never started, or by a process that has ended since and took it along.
     Unknown,
     /// It runs.
-    Running(ProgressStatus),
+    Running {
+        /// How far it is.
+        progress: ProgressStatus,
+        /// When to ask again; `None` where the backend says by itself when it moves.
+        ask_again: Option<Duration>,
+    },
     /// The video is there.
-    Succeeded(OutputStatus),
+    Succeeded {
+        /// The video.
+        output: OutputStatus,
+        /// What is not as it should be, all the same.
+        warnings: Vec<Failure>,
+    },
     /// It failed.
-    Failed(Failure),
-    /// It was cancelled, or stopped before it was done.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// What else was not as it should be.
+        warnings: Vec<Failure>,
+    },
+    /// It was cancelled, or stopped before it was done. What it had finished is kept.
     Stopped,
 }
 
+impl AttemptReport {
+    /// Whether something of it may still be going on.
+    #[must_use]
+    pub const fn may_run(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::NotYetKnown)
+    }
+
+    /// Whether it has come to an end by itself.
+    #[must_use]
+    pub const fn has_result(&self) -> bool {
+        matches!(self, Self::Succeeded { .. } | Self::Failed { .. })
+    }
+}
+
 /// How far an attempt is that has just begun.
-pub(crate) fn planning() -> ProgressStatus {
+#[must_use]
+pub const fn planning() -> ProgressStatus {
     ProgressStatus {
         percent: 0,
         stage: ProgressStage::Planning,
         frames_rendered: 0,
         frames_total: 0,
         chunks_done: 0,
+        chunks_running: 0,
         chunks_total: 0,
     }
 }
 
-/// What renders. Every call returns at once: progress comes from observing, never from a call that waits.
-pub trait Backend {
-    /// Looks at a stack, making it if need be.
-    fn stack(&self, stack: &StackSpec) -> StackReport;
+/// Whether a video is still as it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputCheck {
+    /// None was made yet.
+    NotMade,
+    /// It is there, byte for byte.
+    Intact,
+    /// It is gone, changed, or wanted elsewhere, as one clause says.
+    Lost(String),
+}
 
-    /// Starts an attempt, unless it runs already.
-    fn start(&self, attempt: AttemptSpec);
+/// What renders. No call waits for the work it asks for: progress comes from observing.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Keys of Renders and stacks of which something moved, so that an attempt need not be polled. Only the first call gets
+    /// them. A backend that cannot tell says in its reports when to ask again.
+    fn changes(&self) -> BoxStream<'static, ObjectKey>;
 
-    /// What an attempt has come to.
-    fn observe(&self, name: &str) -> AttemptReport;
+    /// What is known of a stack. Makes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    async fn observe_stack(&self, stack: &StackSpec) -> Result<StackReport, Error>;
 
-    /// Ends an attempt, if it runs.
-    fn cancel(&self, name: &str);
+    /// Begins to bring something about for a stack.
+    ///
+    /// # Errors
+    /// When it cannot be begun.
+    async fn apply_stack(&self, stack: &StackSpec, effect: StackEffect) -> Result<(), Error>;
+
+    /// Starts an attempt, unless one of this name runs or has finished.
+    ///
+    /// # Errors
+    /// When it cannot be started; [`Class::Terminal`](crate::error::Class) fails the attempt.
+    async fn start(&self, attempt: AttemptSpec) -> Result<Started, Error>;
+
+    /// What an attempt has come to. A report is kept until the attempt is released.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    async fn observe(&self, attempt: &AttemptRef) -> Result<AttemptReport, Error>;
+
+    /// Begins to end an attempt, if it runs.
+    ///
+    /// # Errors
+    /// When it cannot be begun.
+    async fn cancel(&self, attempt: &AttemptRef) -> Result<(), Error>;
+
+    /// Whether the video of the last success is at `target`, as it was recorded.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    async fn check_output(&self, recorded: &OutputStatus, target: &Path) -> Result<OutputCheck, Error>;
+
+    /// Lets go of everything that was kept for an attempt: its report, its plan, its chunks. Only called once the status
+    /// that carries its result is durable. Without effect for an attempt nothing is kept of.
+    ///
+    /// # Errors
+    /// When it cannot be done now; it is called again.
+    async fn release(&self, attempt: &AttemptRef) -> Result<(), Error>;
 }

@@ -1,213 +1,363 @@
-//! The reconciler: one straight line for each kind, the same in both homes.
+//! The reconciler: one straight line for each kind, the same in a cluster and in a folder.
 //!
 //! ```text
-//! observe (IO) → decide (pure) → act (IO) → status (pure) → write (IO)
+//! observe (IO) → decide (pure) → act (IO) → status (pure) → write (IO) → release (IO, once the status is durable)
 //! ```
 
-use std::{cell::Cell, rc::Rc, sync::Arc};
-
-use crds::{HyperframesStack, Render, RenderStatus, condition::SUCCEEDED, stack::LocalStack};
-use jiff::Timestamp;
-use kube::ResourceExt as _;
-
-use crate::{
-    conditions,
-    decide::{Decision, Effect, Next, RECHECK, Verdict, decide},
-    error::Error,
-    observe::{Observed, StackView},
-    ports::{AttemptReport, AttemptSpec, Backend, Event, Kind, ObjectKey, StackReport, StackSpec, Store},
-    queue, source,
-    source::Digests,
-    status::{stack_status, status},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-/// Keeps a Render in sight until what runs for it has ended.
-pub const FINALIZER: &str = "hyperframes.io/render";
+use crds::{HyperframesStack, Render, RenderStatus};
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt as _};
+use tokio::sync::Notify;
+use tracing::debug;
+
+use crate::{
+    error::Error,
+    ports::{AttemptRef, Backend, Kind, ObjectKey, Sourced, StackReport, Store, Version},
+    source::{self, Sources},
+};
+
+pub mod act;
+pub mod conditions;
+pub mod decide;
+pub mod driver;
+pub mod observe;
+pub mod queue;
+pub mod requests;
+pub mod stack;
+pub mod status;
+mod tell;
+mod throttle;
+#[cfg(test)]
+mod world;
+
+use act::act;
+use decide::{Decision, Effect, Next, State, decide};
+use observe::{Observed, Place, StackSeen, attempt_ref, observe};
+use queue::{Admission, QueueView, Slots};
+use stack::StackState;
+use status::{stack_status, status};
+use throttle::Throttle;
+
+/// Keeps a Render in sight until what runs for it has ended. Should the controller be gone for good, remove it by hand:
+/// `kubectl patch render NAME --type merge -p '{"metadata":{"finalizers":null}}'`.
+pub const RENDER_FINALIZER: &str = "hyperframes.io/render";
+/// Keeps a stack in sight until it is taken down.
+pub const STACK_FINALIZER: &str = "hyperframes.io/stack";
 
 /// What the reconciler works with.
 pub struct Context {
     /// Where objects live.
-    pub store: Rc<dyn Store>,
+    pub store: Arc<dyn Store>,
     /// What renders.
-    pub backend: Rc<dyn Backend>,
-    /// Digests of projects and videos.
-    pub digests: Rc<Digests>,
+    pub backend: Arc<dyn Backend>,
+    /// Compositions and their digests.
+    pub sources: Arc<Sources>,
     /// Tells the time.
     pub now: fn() -> Timestamp,
-    /// Set when nothing new may be started.
-    pub draining: Cell<bool>,
+    slots: Slots,
+    throttle: Mutex<Throttle>,
+    /// The last attempt of each Render that this process has let go of.
+    released: Mutex<HashMap<ObjectKey, String>>,
+    /// What each stack was when it was looked at last; none where a Render has seen something else since.
+    stacks: Mutex<HashMap<ObjectKey, StackSeen>>,
+    /// Counts changes of stacks: a look at a Render that began before one of them is repeated.
+    stack_changes: AtomicU64,
+    draining: AtomicBool,
+    nudge: Notify,
+}
+
+impl Context {
+    /// A reconciler's context.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        backend: Arc<dyn Backend>,
+        sources: Arc<Sources>,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            store,
+            backend,
+            sources,
+            now,
+            slots: Slots::default(),
+            throttle: Mutex::default(),
+            released: Mutex::default(),
+            stacks: Mutex::default(),
+            stack_changes: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            nudge: Notify::new(),
+        }
+    }
+
+    /// From now on nothing new is started.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.nudge();
+    }
+
+    /// Whether nothing new may be started.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Has the driver ask whether it is done.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Notes that a Render has seen something else of a stack than the last look at it has: the next one tells everybody.
+    fn forget_stack_unless(&self, key: &ObjectKey, seen: &StackSeen) {
+        let mut stacks = lock(&self.stacks);
+        if stacks.get(key).is_some_and(|known| known != seen) {
+            stacks.remove(key);
+        }
+    }
+
+    async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
 }
 
 /// What a look at an object came to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Outcome {
-    /// When to look again.
-    pub next: Next,
-    /// A Render has left its place in the queue, or a stack has changed: others may go on.
-    pub wake_others: bool,
+    /// When to look again; or what the store or the backend could not do.
+    pub next: Result<Next, Error>,
+    /// Objects for which something has changed by it, also where it failed.
+    pub wake: Vec<ObjectKey>,
 }
 
 /// Looks at one object and does what follows.
-///
-/// # Errors
-/// What the store could not do; the object is looked at again.
-pub async fn reconcile(key: &ObjectKey, context: &Context) -> Result<Outcome, Error> {
+pub async fn reconcile(key: &ObjectKey, context: &Context) -> Outcome {
+    let mut wake = Vec::new();
+    let next = look(key, context, &mut wake).await;
+    Outcome { next, wake }
+}
+
+async fn look(key: &ObjectKey, context: &Context, wake: &mut Vec<ObjectKey>) -> Result<Next, Error> {
     match key.kind {
-        Kind::Render => match context.store.render(key).await? {
-            Some(render) => reconcile_render(key, &render, context).await,
-            None => Ok(Outcome { next: Next::AwaitChange, wake_others: true }),
+        Kind::Render => match context.store.get_render(key).await? {
+            Some(render) => reconcile_render(key, &render, context, wake).await,
+            None => {
+                context.sources.forget(key);
+                Ok(Next::Gone)
+            }
         },
-        Kind::Stack => match context.store.stack(key).await? {
-            Some(stack) => reconcile_stack(key, &stack, context).await,
-            None => Ok(Outcome { next: Next::AwaitChange, wake_others: true }),
+        Kind::Stack => match context.store.get_stack(key).await? {
+            Some(stack) => reconcile_stack(key, &stack, context, wake).await,
+            None => Ok(Next::Gone),
         },
     }
 }
 
-async fn reconcile_render(key: &ObjectKey, render: &Arc<Render>, context: &Context) -> Result<Outcome, Error> {
-    let seen = observe(render, context).await?; // IO
-    let decision = decide(&seen); // pure
-    if decision.verdict == Verdict::Gone {
-        context.store.set_finalizers(render, &[]).await?; // IO
-        return Ok(Outcome { next: Next::AwaitChange, wake_others: true });
-    }
-    if !render.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        context.store.set_finalizers(render, &[FINALIZER]).await?; // IO
-        return Ok(Outcome { next: Next::After(std::time::Duration::ZERO), wake_others: false });
-    }
-    act(&seen, &decision, context); // IO
-    let status = status(&seen, &decision); // pure
-    write(key, render, status, context).await?; // IO
-    let wake_others = matches!(decision.next, Next::AwaitChange);
-    Ok(Outcome { next: decision.next, wake_others })
+/// True for an object that has to get a finalizer of ours before anything is done for it.
+fn lacks<K: Resource>(object: &K, finalizer: &str) -> bool {
+    object.meta().deletion_timestamp.is_none() && !object.finalizers().iter().any(|own| own == finalizer)
 }
 
-/// Gathers everything a decision is made from.
-async fn observe(render: &Arc<Render>, context: &Context) -> Result<Observed, Error> {
-    let namespace = ObjectKey::render(render).namespace;
-    let stacks = context.store.stacks(&namespace).await?;
-    let stack = match which_stack(render, &stacks) {
-        Ok(spec) => {
-            let report = context.backend.stack(&spec);
-            StackView::Found(spec, report)
-        }
-        Err(message) => StackView::NotFound(message),
-    };
-    let slots = match &stack {
-        StackView::Found(_, StackReport::Ready { parallel_chunks, .. }) => {
-            usize::try_from(*parallel_chunks).unwrap_or(1)
-        }
-        _ => 1,
-    };
-    let all = context.store.renders(&namespace).await?;
-    let same_stack: Vec<_> = match &stack {
-        StackView::Found(spec, _) => {
-            let runs_here = |other: &&Render| which_stack(other, &stacks).is_ok_and(|other| other == *spec);
-            all.iter().map(|other| &**other).filter(runs_here).collect()
-        }
-        StackView::NotFound(_) => Vec::new(),
-    };
-    let status = render.status.as_ref();
-    let name = status.and_then(|status| status.execution_name.as_deref());
-    let inputs = source::inputs(render, &context.digests);
-    let recorded = status.and_then(|status| status.output.as_ref());
-    let output = match &inputs {
-        Ok(inputs) => source::check_output(recorded, &inputs.output, &context.digests),
-        Err(_) => source::OutputCheck::NotMade,
-    };
-    Ok(Observed {
-        now: (context.now)(),
-        render: Arc::clone(render),
-        inputs,
-        stack,
-        admission: queue::admission(render, &same_stack, slots),
-        attempt: name.map_or(AttemptReport::Unknown, |name| context.backend.observe(name)),
-        output,
-        draining: context.draining.get(),
+async fn reconcile_render(
+    key: &ObjectKey,
+    render: &Sourced<Render>,
+    context: &Context,
+    wake: &mut Vec<ObjectKey>,
+) -> Result<Next, Error> {
+    let version = Version::of(key.clone(), &*render.object);
+    if lacks(&*render.object, RENDER_FINALIZER) && !render.origin.is_orphaned() {
+        context.store.add_finalizer(&version, RENDER_FINALIZER).await?; // IO
+        return Ok(Next::AT_ONCE);
+    }
+    let stack_changes = context.stack_changes.load(Ordering::Relaxed);
+    let (mut seen, place) = observe(render, context).await?; // IO
+    let before = place.views(context);
+    let decision = admit(&mut seen, &place, context); // pure
+    let turn = Turn { version, render, seen: &seen, decision: &decision, place: &place, context };
+    let result = turn.carry_out().await; // IO
+    wake.extend(turn.who_may_start(&before, result.is_ok()));
+    let waits_for_stack = matches!(decision.state, State::StackPending(_) | State::StackNotReady(_));
+    let stack_moved = context.stack_changes.load(Ordering::Relaxed) != stack_changes;
+    result.map(|next| match next {
+        // It was told before there was anybody to tell.
+        Next::AwaitChange | Next::AwaitProgress if waits_for_stack && stack_moved => Next::AT_ONCE,
+        _ => next,
     })
 }
 
-/// The stack a Render runs on: the one it names, else the only one of its namespace, else the built-in one.
-fn which_stack(render: &Render, stacks: &[Arc<HyperframesStack>]) -> Result<StackSpec, String> {
-    let found = match (&render.spec.stack_ref, stacks) {
-        (Some(reference), _) => {
-            let named = stacks.iter().find(|stack| stack.name_any() == reference.name);
-            Some(named.ok_or_else(|| format!("there is no HyperframesStack {:?} in this namespace", reference.name))?)
+/// Decides, and keeps a slot where an attempt is to begin. Since the look somebody else may have got it.
+fn admit(seen: &mut Observed, place: &Place, context: &Context) -> Decision {
+    let decision = decide(seen);
+    let starts = matches!(decision.state, State::Starting(..)) || decision.effect == Some(Effect::Start);
+    let (true, Some(queue)) = (starts, place.wanted()) else { return decision };
+    let view = context.store.queue(queue);
+    match context.slots.reserve(queue, &seen.render, seen.resumes, &view, seen.stack.slots()) {
+        Admission::Admitted => decision,
+        waiting @ Admission::Waiting(_) => {
+            seen.admission = waiting;
+            decide(seen)
         }
-        (None, []) => None,
-        (None, [only]) => Some(only),
-        (None, _) => return Err(format!("this namespace has {} stacks: name one in spec.stackRef", stacks.len())),
-    };
-    let local = found.and_then(|stack| local_spec(stack)).unwrap_or_default();
-    Ok(StackSpec { key: found.map(|stack| ObjectKey::stack(stack)), local })
-}
-
-/// A stack's worker pool, with its folder made absolute.
-fn local_spec(stack: &HyperframesStack) -> Option<LocalStack> {
-    let mut local = stack.spec.local.clone()?;
-    let folder = stack.annotations().get(source::MANIFEST).map(std::path::Path::new).and_then(std::path::Path::parent);
-    if let (Some(work), Some(folder)) = (&mut local.work_dir, folder) {
-        *work = folder.join(&*work).display().to_string();
     }
-    Some(local)
 }
 
-/// Brings the decision's effect about.
-fn act(seen: &Observed, decision: &Decision, context: &Context) {
-    let name = seen.render.status.as_ref().and_then(|status| status.execution_name.clone());
-    match (decision.effect, name, &seen.inputs, &seen.stack) {
-        (Some(Effect::Start), Some(name), Ok(inputs), StackView::Found(stack, _)) => {
-            let spec = &seen.render.spec;
-            context.backend.start(AttemptSpec {
-                name,
-                stack: stack.clone(),
-                project: inputs.project.clone(),
-                output: inputs.output.clone(),
-                fps: spec.output.fps,
-                quality: spec.output.quality,
-                chunk_size: spec.chunking.chunk_size,
-                variables: spec.variables.clone(),
-            });
+/// One look at a Render, and what it came to.
+struct Turn<'a> {
+    version: Version,
+    render: &'a Sourced<Render>,
+    seen: &'a Observed,
+    decision: &'a Decision,
+    place: &'a Place,
+    context: &'a Context,
+}
+
+impl Turn<'_> {
+    async fn carry_out(&self) -> Result<Next, Error> {
+        let Self { seen, decision, context, .. } = self;
+        debug!(object = %self.version.key, state = ?decision.state, effect = ?decision.effect, attempt = ?seen.attempt, stack = ?seen.stack, "decided");
+        let attempt = attempt_ref(&self.render.object, self.place, context).await?; // IO
+        if decision.state == State::Deleted {
+            if let Some(attempt) = &attempt {
+                context.backend.release(attempt).await?; // IO
+            }
+            context.store.remove_finalizer(&self.version, RENDER_FINALIZER).await?; // IO
+            lock(&context.released).remove(&self.version.key);
+            context.sources.forget(&self.version.key);
+            return Ok(Next::Gone);
         }
-        (Some(Effect::Cancel), Some(name), _, _) => context.backend.cancel(&name),
-        _ => {}
+        if decision.state == State::Orphaned && !seen.has_open_attempt() {
+            return Ok(decision.next);
+        }
+        let done = act(seen, decision, attempt.clone(), context).await?; // IO
+        let status = status(seen, decision, &done); // pure
+        let held_back = self.write(&status).await?; // IO
+        self.release(attempt.as_ref(), &status).await?; // IO
+        done.started?;
+        Ok(held_back.map_or(decision.next, Next::RequeueAfter))
+    }
+
+    /// Writes the status if it differs, and tells users of a new state. Mere progress is only written now and then; the answer
+    /// is when it may be, if it was not.
+    async fn write(&self, new: &RenderStatus) -> Result<Option<Duration>, Error> {
+        let old = self.render.object.status.as_ref();
+        if old == Some(new) {
+            return Ok(None);
+        }
+        let (key, now) = (&self.version.key, self.seen.now);
+        if let Some(pause) = lock(&self.context.throttle).pause(key, old, new, now) {
+            return Ok(Some(pause));
+        }
+        self.context.store.write_render_status(&self.render.object, new.clone()).await?;
+        lock(&self.context.throttle).written(key, new, now);
+        tell::render(&self.version, old, new, &*self.context.store).await;
+        Ok(None)
+    }
+
+    /// Lets go of what an attempt leaves behind, once the written status says that it is not needed any more: its video is
+    /// there, or an attempt for other inputs has its place. What a failed or cancelled attempt has finished serves the next.
+    async fn release(&self, attempt: Option<&AttemptRef>, written: &RenderStatus) -> Result<(), Error> {
+        let Some(attempt) = attempt else { return Ok(()) };
+        let other_inputs =
+            self.seen.last_attempt().is_some_and(|last| Some(&*last.input_hash) != self.seen.input_hash());
+        let superseded = other_inputs && written.execution_name.as_ref() != Some(&attempt.name);
+        let completed = matches!(self.decision.state, State::Completed(_));
+        let known = lock(&self.context.released).get(&self.version.key) == Some(&attempt.name);
+        if !superseded && !completed || known {
+            return Ok(());
+        }
+        self.context.backend.release(attempt).await?;
+        lock(&self.context.released).insert(self.version.key.clone(), attempt.name.clone());
+        Ok(())
+    }
+
+    /// Notes whether the Render still has its slot. Names who may start now that something has changed in its queues, and a
+    /// stack that nobody uses any more. Itself only where it was told to wait, for a slot that has become free since.
+    fn who_may_start(&self, before: &[(ObjectKey, QueueView)], done: bool) -> Vec<ObjectKey> {
+        let under_way = matches!(
+            self.decision.state,
+            State::Starting(..) | State::Running(_) | State::Cancelling | State::Deleting
+        );
+        let runs = self.seen.attempt.may_run() || under_way && done;
+        let mut wake = Vec::new();
+        for (queue, before) in before {
+            let now = self.context.store.queue(queue);
+            let moved = self.context.slots.settle(queue, &self.version.key, &now, runs);
+            if moved || now.version() != before.version() {
+                wake.extend(self.context.slots.startable(queue, &now, self.seen.stack.slots()));
+                wake.extend((now.active() == 0).then(|| queue.clone()));
+            }
+        }
+        let told_to_wait = matches!(self.decision.state, State::Queued(_));
+        wake.retain(|key| told_to_wait || *key != self.version.key);
+        wake
     }
 }
 
-/// Writes the status if it differs, and tells users of a new state.
-async fn write(key: &ObjectKey, render: &Render, new: RenderStatus, context: &Context) -> Result<(), Error> {
-    if render.status.as_ref() == Some(&new) {
-        return Ok(());
+async fn reconcile_stack(
+    key: &ObjectKey,
+    stack: &Sourced<HyperframesStack>,
+    context: &Context,
+    wake: &mut Vec<ObjectKey>,
+) -> Result<Next, Error> {
+    let version = Version::of(key.clone(), &*stack.object);
+    if lacks(&*stack.object, STACK_FINALIZER) {
+        context.store.add_finalizer(&version, STACK_FINALIZER).await?; // IO
+        return Ok(Next::AT_ONCE);
     }
-    let state = |status: Option<&RenderStatus>| {
-        let succeeded = conditions::find(&status?.conditions, SUCCEEDED)?;
-        Some((succeeded.reason.clone(), succeeded.status.clone(), succeeded.message.clone()))
+    let spec = source::stack_spec(&stack.object, &stack.origin);
+    let seen = StackSeen::look(stack, spec.as_ref(), context).await?; // IO
+    let users = context.store.queue(key).active();
+    let decision = stack::decide(&seen, users, context.is_draining()); // pure
+    debug!(object = %key, state = ?decision.state, effect = ?decision.effect, "decided");
+    if decision.state == StackState::Deleted {
+        context.store.remove_finalizer(&version, STACK_FINALIZER).await?; // IO
+        lock(&context.stacks).remove(key);
+        return Ok(Next::Gone);
+    }
+    let before = lock(&context.stacks).insert(key.clone(), seen.clone());
+    if before.as_ref() != Some(&seen) {
+        context.stack_changes.fetch_add(1, Ordering::Relaxed);
+        wake.extend(renders_that_wait(key, before.as_ref(), &seen, context));
+    }
+    if let (Some(effect), Ok(spec)) = (decision.effect, &spec) {
+        context.backend.apply_stack(spec, effect).await?; // IO
+    }
+    let old = stack.object.status.as_ref();
+    let new = stack_status(&stack.object, &decision, (context.now)()); // pure
+    if old != Some(&new) {
+        context.store.write_stack_status(&stack.object, new.clone()).await?; // IO
+        tell::stack(&version, old, &new, &*context.store).await; // IO
+    }
+    Ok(decision.next)
+}
+
+/// Who has to know that a stack has changed: all that wait for it where it could not render, or cannot any more, or nobody
+/// knew; else those that have an attempt on it, of which nothing need run, and those that may start.
+fn renders_that_wait(
+    key: &ObjectKey,
+    before: Option<&StackSeen>,
+    now: &StackSeen,
+    context: &Context,
+) -> Vec<ObjectKey> {
+    let queue = context.store.queue(key);
+    let cannot_render = |seen: &StackSeen| matches!(seen.report, Ok(StackReport::NotReady(_)) | Err(_));
+    if before.is_none_or(cannot_render) || cannot_render(now) {
+        return queue.everybody();
+    }
+    let slots = match now.report {
+        Ok(StackReport::Ready { parallel_chunks, .. }) => usize::try_from(parallel_chunks).unwrap_or(1),
+        _ => 1,
     };
-    let (before, after) = (state(render.status.as_ref()), state(Some(&new)));
-    context.store.write_render_status(render, new).await?;
-    if let Some((reason, status, message)) = after
-        && before.is_none_or(|(before, ..)| before != reason)
-    {
-        context.store.event(key, Event { warning: status == "False", reason, message }).await?;
-    }
-    Ok(())
+    queue.with_attempts().chain(context.slots.startable(key, &queue, slots)).collect()
 }
 
-async fn reconcile_stack(key: &ObjectKey, stack: &HyperframesStack, context: &Context) -> Result<Outcome, Error> {
-    let spec = StackSpec { key: Some(key.clone()), local: local_spec(stack).unwrap_or_default() };
-    let report = context.backend.stack(&spec); // IO
-    let new = stack_status(stack, &report, (context.now)()); // pure
-    let changed = stack.status.as_ref() != Some(&new);
-    if changed {
-        context.store.write_stack_status(stack, new).await?; // IO
-    }
-    let next = match report {
-        StackReport::Pending => Next::After(STACK_POLL),
-        StackReport::NotReady(_) => Next::Recheck(RECHECK),
-        StackReport::Ready { .. } => Next::AwaitChange,
-    };
-    Ok(Outcome { next, wake_others: changed && report != StackReport::Pending })
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How often a stack that is being looked at is asked about.
-const STACK_POLL: std::time::Duration = std::time::Duration::from_millis(50);

@@ -1,94 +1,242 @@
-//! What a Render's spec points at on this machine: its project, its video, and the hash over everything it is made from.
+//! What a spec points at: a composition and its digest, the file to write, the place of a stack. All reading happens on
+//! the blocking pool; the event loop never waits for a disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
 
-use crds::{Code, Failure, Render, render::OutputStatus};
+use crds::{Code, Failure, HyperframesStack, Render, RenderConfig};
+use fs_err as fs;
+use futures::stream::BoxStream;
 use kube::ResourceExt as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::files;
+use crate::ports::{Inputs, ObjectKey, Origin, Place, Source, StackSpec};
 
+mod dependents;
 mod digests;
+#[cfg(test)]
+pub(crate) mod scripted;
 
-pub use digests::Digests;
+use dependents::{Dependencies, Dependents};
+use digests::Digests;
+pub(crate) use digests::{Stamp, file_digest};
 
-/// The YAML file an object came from; the paths in its spec are relative to that file's folder.
-pub const MANIFEST: &str = "hyperframes.io/manifest-path";
-
-/// What is to be rendered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inputs {
-    /// SHA-256 over site digest, configuration and variables. The same hash gives the same video.
-    pub hash: String,
-    /// The project folder.
-    pub project: PathBuf,
-    /// The video to write.
-    pub output: PathBuf,
+/// What is to be rendered cannot be said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceError {
+    /// The spec cannot be acted on until somebody changes something.
+    Invalid(Failure),
+    /// It cannot be read at the moment.
+    Unreadable(Failure),
 }
 
-/// Whether a video is still as it was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutputCheck {
-    /// None was made yet.
-    NotMade,
-    /// It is there, byte for byte.
-    Intact,
-    /// It is gone, changed, or the spec now wants it elsewhere.
-    Lost(String),
+/// Resolves specs.
+pub enum Sources {
+    /// Folders on this machine.
+    Disk(Arc<DiskSources>),
+    /// What a test says.
+    #[cfg(test)]
+    Scripted(scripted::ScriptedSources),
 }
 
-/// Where a Render's spec points, and the hash of what is there now.
+/// Compositions in folders, with their digests kept while nothing changes.
+#[derive(Debug, Default)]
+pub struct DiskSources {
+    digests: Digests,
+    dependents: Dependents,
+}
+
+impl Sources {
+    /// Folders on this machine.
+    #[must_use]
+    pub fn on_disk() -> Self {
+        Self::Disk(Arc::default())
+    }
+
+    /// What a Render is made from now, and where to.
+    ///
+    /// # Errors
+    /// Why that cannot be said, for the user.
+    pub async fn inputs(&self, render: &Arc<Render>, origin: &Origin) -> Result<Inputs, SourceError> {
+        match self {
+            Self::Disk(sources) => {
+                let (sources, render, origin) = (Arc::clone(sources), Arc::clone(render), origin.clone());
+                let inputs = tokio::task::spawn_blocking(move || sources.inputs(&render, &origin)).await;
+                inputs.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+            }
+            #[cfg(test)]
+            Self::Scripted(sources) => sources.inputs(render),
+        }
+    }
+
+    /// A Render is not there any more.
+    pub fn forget(&self, key: &ObjectKey) {
+        match self {
+            Self::Disk(sources) => sources.dependents.forget(key),
+            #[cfg(test)]
+            Self::Scripted(_) => {}
+        }
+    }
+
+    /// Keys of Renders whose composition or video has changed. Only the first call gets them.
+    pub fn changes(&self) -> BoxStream<'static, ObjectKey> {
+        match self {
+            Self::Disk(sources) => sources.dependents.changes(),
+            #[cfg(test)]
+            Self::Scripted(sources) => sources.changes(),
+        }
+    }
+}
+
+impl DiskSources {
+    /// These paths were touched: what depends on them is looked at again.
+    pub fn touched(&self, paths: &[PathBuf]) {
+        for folder in self.digests.invalidate(paths) {
+            self.dependents.folder_changed(&folder);
+        }
+        self.dependents.files_changed(paths);
+    }
+
+    /// Anything may have changed: what differs in size or time is looked at again. Reads no file's content.
+    pub fn revalidate(&self) {
+        let projects = self.dependents.projects();
+        for folder in self.digests.revalidate(&projects) {
+            self.dependents.folder_changed(&folder);
+        }
+        self.dependents.revalidate();
+    }
+
+    /// The project folders that Renders are made from.
+    #[must_use]
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.dependents.projects().into_iter().collect()
+    }
+
+    /// Waits until [`folders`](Self::folders) may be others.
+    pub async fn folders_changed(&self) {
+        self.dependents.projects_changed().await;
+    }
+
+    fn inputs(&self, render: &Render, origin: &Origin) -> Result<Inputs, SourceError> {
+        let key = ObjectKey::render(render);
+        let invalid = |code, message: String| {
+            let path = match origin {
+                Origin::File { path, .. } => Some(path.display().to_string()),
+                Origin::BuiltIn | Origin::Cluster => None,
+            };
+            SourceError::Invalid(Failure { code, message, path, line: None })
+        };
+        let Some(folder) = origin.folder() else {
+            let message = "spec.source.path: there are no folders beside an object of a cluster".to_owned();
+            return Err(invalid(Code::SpecInvalid, message));
+        };
+        let written = render.spec.source.path.as_deref().unwrap_or_default();
+        let mut depends = Dependencies { written: folder.join(written), project: None, target: None };
+        let not_a_folder = || {
+            let message = format!("spec.source.path: {written:?} is not a folder: paths are relative to this file");
+            invalid(Code::ProjectNotFound, message)
+        };
+        let project = match fs::canonicalize(&depends.written) {
+            Ok(project) if project.is_dir() => Ok(project),
+            Ok(_) => Err(not_a_folder()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(not_a_folder()),
+            Err(error) if is_loop(&depends.written) => Err(invalid(Code::IoFailed, error.to_string())),
+            Err(error) => Err(unreadable(&error)),
+        };
+        let target = resolve_target(&target_path(render, folder));
+        depends.project = project.as_ref().ok().cloned();
+        depends.target = target.as_ref().ok().cloned();
+        self.dependents.note(&key, depends);
+        let project = project?;
+        let target =
+            target.map_err(|reason| invalid(Code::OutputNotReplaceable, format!("spec.output.path: {reason}")))?;
+        if target
+            .strip_prefix(&project)
+            .is_ok_and(|inside| !inside.iter().next().is_some_and(crds::project::is_skipped))
+        {
+            let message = "spec.output.path lies inside the project: the video would become part of its own source";
+            return Err(invalid(Code::SpecInvalid, message.to_owned()));
+        }
+        let digest = self.digests.site(&project).map_err(|error| unreadable(&error))?;
+        let config = render.spec.config();
+        Ok(Inputs {
+            hash: input_hash(&digest, &config),
+            source: Source::Folder { path: project, digest },
+            config,
+            target,
+        })
+    }
+}
+
+fn unreadable(error: &io::Error) -> SourceError {
+    let failure = Failure::new(Code::IoFailed, error.to_string());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => SourceError::Invalid(failure),
+        _ => SourceError::Unreadable(failure),
+    }
+}
+
+/// A link that leads to itself stays so until somebody removes it.
+fn is_loop(path: &Path) -> bool {
+    path.metadata().is_err_and(|error| error.raw_os_error() == Some(nix::libc::ELOOP))
+}
+
+/// SHA-256 over a source's digest and what of the configuration decides the video.
+#[must_use]
+pub fn input_hash(digest: &str, config: &RenderConfig) -> String {
+    let made_from = json!({ "source": digest, "config": config.identity() });
+    let canonical = serde_json_canonicalizer::to_vec(&made_from);
+    let canonical = canonical.unwrap_or_else(|error| unreachable!("JSON values: {error}"));
+    hex::encode(Sha256::digest(canonical))
+}
+
+/// The video of a Render whose YAML file lies in this folder, as written.
+#[must_use]
+pub fn target_path(render: &Render, folder: &Path) -> PathBuf {
+    let path = render.spec.output.path.clone().unwrap_or_else(|| format!("out/{}.mp4", render.name_any()));
+    folder.join(path)
+}
+
+/// The file that writing to a path writes: links followed, missing folders still missing. It need not exist.
 ///
 /// # Errors
-/// A [`Failure`] for the user when a path cannot be used.
-pub fn inputs(render: &Render, digests: &Digests) -> Result<Inputs, Failure> {
-    let manifest = render.annotations().get(MANIFEST).map(PathBuf::from);
-    let folder = manifest.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-    let spec = &render.spec;
-    let path = spec.source.path.as_deref().unwrap_or_default();
-    let project = folder.join(path).canonicalize().ok().filter(|project| project.is_dir()).ok_or_else(|| Failure {
-        code: Code::ProjectNotFound,
-        message: format!("spec.source.path: {path:?} is not a folder beside this file"),
-        path: manifest.as_ref().map(|manifest| manifest.display().to_string()),
-        line: None,
-    })?;
-    let output = output(render, folder);
-    if output.strip_prefix(&project).is_ok_and(|inside| !inside.starts_with("out") && !inside.starts_with("output")) {
-        let message =
-            "spec.output.path lies inside the project: the video would become part of its own source".to_owned();
-        return Err(Failure::new(Code::SpecInvalid, message));
+/// Why nothing may be written there, as half a sentence: only a regular file is ever replaced.
+pub fn resolve_target(path: &Path) -> Result<PathBuf, String> {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => return fs::canonicalize(path).map_err(|error| error.to_string()),
+        Ok(meta) if meta.is_dir() => return Err(format!("{shown} is a folder: name a file")),
+        Ok(_) => return Err(format!("{shown} is a device, a pipe or a socket: name a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(format!("{shown} lies below a file: name a path below folders"));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
+        Err(_) if path.symlink_metadata().is_ok() => {
+            return Err(format!("{shown} is a link that leads nowhere: remove it or make what it leads to"));
+        }
+        Err(_) => {}
     }
-    let site = digests.site(&project).map_err(|error| Failure::new(Code::IoFailed, error.to_string()))?;
-    let made_from = json!({
-        "site": site,
-        "config": { "fps": spec.output.fps, "quality": spec.output.quality },
-        "variables": spec.variables,
-    });
-    let canonical = serde_json_canonicalizer::to_vec(&made_from)
-        .map_err(|error| Failure::new(Code::VariablesInvalid, error.to_string()))?;
-    Ok(Inputs { hash: files::hex(&Sha256::digest(canonical)), project, output })
-}
-
-/// The video of a Render whose YAML file lies in this folder.
-#[must_use]
-pub fn output(render: &Render, folder: &Path) -> PathBuf {
-    let path = render.spec.output.path.clone().unwrap_or_else(|| format!("out/{}.mp4", render.name_any()));
-    absolute(&folder.join(path))
-}
-
-/// Whether the video of the last success is where the spec wants it, byte for byte.
-pub fn check_output(recorded: Option<&OutputStatus>, wanted: &Path, digests: &Digests) -> OutputCheck {
-    let Some(recorded) = recorded else { return OutputCheck::NotMade };
-    if recorded.uri != uri(wanted) {
-        return OutputCheck::Lost("the spec wants it elsewhere".to_owned());
+    let mut missing = Vec::new();
+    let mut existing = path;
+    while !existing.exists() {
+        match (existing.components().next_back(), existing.parent()) {
+            (Some(Component::Normal(name)), Some(parent)) => {
+                missing.push(name);
+                existing = parent;
+            }
+            _ => return Err(format!("{shown} leads through folders that do not exist: name a plain path")),
+        }
     }
-    match digests.file(wanted) {
-        Some(digest) if digest == recorded.sha256 => OutputCheck::Intact,
-        Some(_) => OutputCheck::Lost("it was changed".to_owned()),
-        None => OutputCheck::Lost("it is gone".to_owned()),
+    let existing = fs::canonicalize(existing).map_err(|error| error.to_string())?;
+    if !existing.is_dir() {
+        return Err(format!("{} is not a folder", existing.display()));
     }
+    Ok(missing.into_iter().rev().fold(existing, |path, name| path.join(name)))
 }
 
 /// The `file://` address of an absolute path.
@@ -97,59 +245,25 @@ pub fn uri(path: &Path) -> String {
     Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from)
 }
 
-/// An absolute path without `.` and `..`, which need not exist.
-fn absolute(path: &Path) -> PathBuf {
-    use std::path::Component;
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    path.components().fold(PathBuf::new(), |mut clean, component| {
-        match component {
-            Component::ParentDir => {
-                clean.pop();
-            }
-            other => clean.push(other),
+/// A stack as backends know it.
+///
+/// # Errors
+/// What in its spec cannot be acted on.
+pub fn stack_spec(stack: &HyperframesStack, origin: &Origin) -> Result<StackSpec, Failure> {
+    let local = stack.spec.local.clone().unwrap_or_default();
+    let work_dir = match (&local.work_dir, origin.folder()) {
+        (None, _) => None,
+        (Some(path), Some(folder)) => Some(folder.join(path)),
+        (Some(path), None) if Path::new(path).is_absolute() => Some(path.into()),
+        (Some(path), None) => {
+            let message =
+                format!("spec.local.workDir: {path:?} is relative, and there is no file that it could be relative to");
+            return Err(Failure::new(Code::SpecInvalid, message));
         }
-        clean
-    })
+    };
+    let max_parallel_chunks = local.max_parallel_chunks.and_then(|most| usize::try_from(most).ok());
+    Ok(StackSpec { key: ObjectKey::stack(stack), place: Place::Local { max_parallel_chunks, work_dir } })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write(path: &Path, content: &str) {
-        files::write_atomic(path, content).unwrap();
-    }
-
-    #[test]
-    fn the_input_hash_follows_what_the_video_is_made_from_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("site/index.html"), "1");
-        let digests = Digests::default();
-        let hash = |spec: &str| {
-            let mut render: Render = serde_yaml::from_str(&format!(
-                "{{apiVersion: hyperframes.io/v1alpha1, kind: Render, metadata: {{name: a}}, spec: {{source: {{path: site}}, {spec}}}}}"
-            ))
-            .unwrap();
-            let manifest = folder.path().join("a.yaml").display().to_string();
-            render.metadata.annotations = Some([(MANIFEST.to_owned(), manifest)].into());
-            inputs(&render, &digests).unwrap().hash
-        };
-        let plain = hash("");
-        assert_eq!(hash("priority: 3, output: {path: x.mp4}, chunking: {chunkSize: 60}"), plain);
-        assert_eq!(hash("variables: {a: 1, b: 2}"), hash("variables: {b: 2, a: 1}"));
-        for other in ["variables: {a: 1}", "output: {fps: 25}", "output: {quality: draft}"] {
-            assert_ne!(hash(other), plain, "{other}");
-        }
-        write(&folder.path().join("site/index.html"), "2");
-        assert_eq!(hash(""), plain, "a digest is kept until something may have changed");
-        let site = folder.path().canonicalize().unwrap().join("site");
-        digests.forget(&[site.join("out/video.mp4")]);
-        assert_eq!(hash(""), plain, "videos are not part of a site");
-        digests.forget(&[site.join("index.html")]);
-        let second = hash("");
-        assert_ne!(second, plain);
-        write(&folder.path().join("site/index.html"), "3");
-        digests.doubt();
-        assert_ne!(hash(""), second);
-    }
-}
+mod tests;

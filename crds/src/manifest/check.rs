@@ -17,11 +17,15 @@ use crate::{GROUP, HyperframesStack, Render, VERSION, schema::object_schema};
 
 /// Checks one document; adds either its object or its problems.
 pub(super) fn document(root: &Node, manifest: &mut Manifest) {
-    let mut problems = Vec::new();
-    let value = to_json(root, "", &mut problems);
-    if value.is_null() && problems.is_empty() {
+    if root.text().is_some_and(|text| matches!(text, "" | "~" | "null")) {
         return;
     }
+    if !is_ours(root) {
+        manifest.foreign += 1;
+        return;
+    }
+    let mut problems = Vec::new();
+    let value = to_json(root, "", &mut problems);
     match kind_of(root, &value, &mut problems) {
         Some("Render") => {
             check::<Render>(&RENDER, root, value, &mut problems, manifest, |render| Object::Render(Arc::new(render)));
@@ -36,9 +40,22 @@ pub(super) fn document(root: &Node, manifest: &mut Manifest) {
     manifest.problems.append(&mut problems);
 }
 
+/// Whether a document is meant for us: by its API group, or by its kind where the group is missing or misspelt.
+fn is_ours(root: &Node) -> bool {
+    let field = |name| root.get(name).and_then(Node::text).unwrap_or_default();
+    let (version, kind) = (field("apiVersion"), field("kind"));
+    let group = version.split('/').next().unwrap_or_default();
+    group == GROUP
+        || KINDS.contains(&kind) && (!version.contains('/') || strsim::damerau_levenshtein(group, GROUP) <= 3)
+}
+
+const KINDS: [&str; 2] = ["Render", "HyperframesStack"];
+
 /// The schema of a kind, ready to use.
 struct Schema {
     raw: Value,
+    /// The same, closed to unknown fields.
+    strict: Value,
     validator: jsonschema::Validator,
 }
 
@@ -57,7 +74,7 @@ impl Schema {
         }
         let validator = jsonschema::validator_for(&strict)
             .unwrap_or_else(|error| unreachable!("our own schema is valid, a test reads it: {error}"));
-        Self { raw, validator }
+        Self { raw, strict, validator }
     }
 }
 
@@ -161,7 +178,7 @@ fn kind_of<'v>(root: &Node, value: &'v Value, problems: &mut Vec<Problem>) -> Op
         text
     };
     let version = is("apiVersion", &[&format!("{GROUP}/{VERSION}")]).is_some();
-    is("kind", &["Render", "HyperframesStack"]).filter(|_| version)
+    is("kind", &KINDS).filter(|_| version)
 }
 
 fn check<K: serde::de::DeserializeOwned>(
@@ -175,7 +192,7 @@ fn check<K: serde::de::DeserializeOwned>(
     forget_server_fields(&mut value);
     let before = problems.len();
     for error in schema.validator.iter_errors(&value) {
-        schema_problems(root, &error, problems);
+        schema_problems(root, &schema.strict, &error, problems);
     }
     let mut value = kube_cel::apply_defaults(&schema.raw, &value);
     // As in an API server, rules are only asked about an object that has the right shape.
@@ -184,7 +201,10 @@ fn check<K: serde::de::DeserializeOwned>(
     {
         for error in errors.into_vec() {
             let segments: Vec<_> = error.field_path.split('.').filter(|part| !part.is_empty()).collect();
-            problems.push(locate(root, &segments).problem(&error.field_path, error.message));
+            let node = locate(root, &segments);
+            let rate = error.message.starts_with("a frame rate").then(|| node.text()).flatten();
+            let message = rate.map_or(error.message, crate::rate::advice);
+            problems.push(node.problem(&error.field_path, message));
         }
     }
     if problems.is_empty() {
@@ -208,7 +228,7 @@ fn forget_server_fields(value: &mut Value) {
     }
 }
 
-fn schema_problems(root: &Node, error: &ValidationError<'_>, problems: &mut Vec<Problem>) {
+fn schema_problems(root: &Node, schema: &Value, error: &ValidationError<'_>, problems: &mut Vec<Problem>) {
     let pointer = error.instance_path().to_string();
     let segments: Vec<_> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
     let segments: Vec<_> = segments.iter().map(String::as_str).collect();
@@ -216,17 +236,55 @@ fn schema_problems(root: &Node, error: &ValidationError<'_>, problems: &mut Vec<
     let node = locate(root, &segments);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = known_fields(schema, error);
             problems.extend(unexpected.iter().map(|name| {
                 let key = node.key(name).unwrap_or(node);
-                key.problem(&join(&field, name), "unknown field")
+                let meant = nearest(name, &known).map_or_else(String::new, |meant| format!(": did you mean {meant}?"));
+                key.problem(&join(&field, name), format!("unknown field{meant}"))
             }));
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<_> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let written = node.text().unwrap_or_default();
+            let meant = nearest(written, &options).map_or_else(String::new, |meant| format!(": did you mean {meant}?"));
+            problems.push(node.problem(&field, format!("{written:?} is not one of {}{meant}", options.join(", "))));
+        }
+        ValidationErrorKind::Type { .. } if is_rate(schema, error) => {
+            let written = node.text().unwrap_or("this");
+            problems.push(node.problem(&field, crate::rate::advice(written)));
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             problems.push(node.problem(&join(&field, name), "is missing"));
         }
+        ValidationErrorKind::Pattern { .. } if field == "metadata.name" || field == "metadata.namespace" => {
+            let written = node.text().unwrap_or_default();
+            let message = "is not a name: lower-case letters, digits, - and . between them, as in title-card.v2";
+            problems.push(node.problem(&field, format!("{written:?} {message}")));
+        }
         _ => problems.push(node.problem(&field, error.to_string())),
     }
+}
+
+/// The schema that an error is about: the parent of the keyword that was not kept.
+fn schema_of<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Option<&'s Value> {
+    let keyword = error.schema_path().to_string();
+    schema.pointer(keyword.rsplit_once('/')?.0)
+}
+
+fn known_fields<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
+    let properties = schema_of(schema, error).and_then(|schema| schema["properties"].as_object());
+    properties.into_iter().flat_map(Map::keys).map(String::as_str).collect()
+}
+
+fn is_rate(schema: &Value, error: &ValidationError<'_>) -> bool {
+    schema_of(schema, error).is_some_and(|schema| schema["x-kubernetes-int-or-string"] == true)
+}
+
+/// The word that was probably meant.
+fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let distance = |known: &&str| strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase());
+    known.iter().copied().min_by_key(distance).filter(|known| distance(known) <= 2.max(word.len() / 3))
 }
 
 /// The node at a path, or the deepest one on the way that was written.

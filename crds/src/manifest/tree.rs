@@ -59,7 +59,7 @@ impl Node {
 }
 
 /// The documents of a file, up to and including the first that cannot be read.
-pub(super) fn documents(text: &str) -> Vec<Result<Node, Problem>> {
+pub(super) fn documents(text: &str) -> Vec<Result<Rc<Node>, Problem>> {
     let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     let mut documents = Vec::new();
     loop {
@@ -81,7 +81,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn document(&mut self) -> Result<Option<Node>, Problem> {
+    fn document(&mut self) -> Result<Option<Rc<Node>>, Problem> {
         loop {
             match self.next()? {
                 (Event::StreamEnd, _) => return Ok(None),
@@ -92,8 +92,7 @@ impl Reader<'_> {
         self.anchors.clear();
         self.nodes = 0;
         let (event, span) = self.next()?;
-        let root = self.node(event, span, 0)?;
-        Ok(Some(Rc::into_inner(root).unwrap_or_else(|| unreachable!("the root is never an alias's target"))))
+        self.node(event, span, 0).map(Some)
     }
 
     fn next(&mut self) -> Result<(Event<'static>, Span), Problem> {

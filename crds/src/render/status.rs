@@ -136,6 +136,8 @@ pub struct ProgressStatus {
     pub frames_total: i32,
     /// Chunks finished.
     pub chunks_done: i32,
+    /// Chunks being rendered; all others wait for a place among the stack's chunks.
+    pub chunks_running: i32,
     /// Chunks in all; 0 while planning.
     pub chunks_total: i32,
 }
@@ -203,9 +205,12 @@ pub struct RequestStatus {
     pub verb: RequestVerb,
     /// When it was asked for.
     pub requested_time: Time,
-    /// The input hash it counts for.
+    /// The input hash it counts for; absent while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_hash: Option<String>,
+    /// There was nothing to cancel or to try again when it was seen, and it has no effect.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub obsolete: bool,
 }
 
 /// What can be asked for outside the spec.

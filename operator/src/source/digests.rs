@@ -1,40 +1,37 @@
-//! SHA-256 of projects and videos, kept while nothing changes.
+//! SHA-256 of projects, kept while nothing changes.
 
 use std::{
-    cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::Metadata,
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use crds::project::is_skipped;
+use fs_err::{self as fs, File};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{
-    error::Error,
-    files::{self, Named as _},
-};
-
-/// Digests of folders and files, kept until something says they may have changed.
+/// Digests of folders, kept until something says they may have changed.
 #[derive(Debug, Default)]
-pub struct Digests {
-    sites: RefCell<HashMap<PathBuf, Site>>,
-    files: RefCell<HashMap<PathBuf, (Stamp, String)>>,
+pub(super) struct Digests {
+    /// By folder. Each has a lock of its own: a large one keeps nobody from a small one, and is read by one at a time.
+    sites: Mutex<HashMap<PathBuf, Arc<Mutex<Option<Site>>>>>,
 }
 
 #[derive(Debug)]
 struct Site {
     digest: String,
     stamps: Vec<(PathBuf, Stamp)>,
-    /// The stamps are to be compared before the digest is believed.
-    doubted: bool,
 }
 
 /// What changes when a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -42,90 +39,92 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Self {
+    pub(crate) fn of(meta: &Metadata) -> Self {
         let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
         Self { size: meta.size(), modified, changed, inode: meta.ino() }
+    }
+
+    /// How long ago the file was written to; `None` for a time to come.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let since_epoch = Duration::new(u64::try_from(self.modified.0).ok()?, u32::try_from(self.modified.1).ok()?);
+        (SystemTime::UNIX_EPOCH + since_epoch).elapsed().ok()
+    }
+
+    /// Of a file, links followed; `None` where none is.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        path.metadata().ok().filter(Metadata::is_file).map(|meta| Self::of(&meta))
     }
 }
 
 impl Digests {
-    /// Forgets the digests of folders that hold any of these paths, or lie in them.
-    pub fn forget(&self, paths: &[PathBuf]) {
+    /// Forgets the digests of folders that hold any of these paths, or lie in them; names these folders.
+    pub(super) fn invalidate(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
         let related = |site: &Path| {
             paths.iter().any(|path| match path.strip_prefix(site) {
                 Ok(inside) => !inside.iter().next().is_some_and(is_skipped),
                 Err(_) => site.starts_with(path),
             })
         };
-        self.sites.borrow_mut().retain(|site, _| !related(site));
+        let related: Vec<_> = self.sites().extract_if(|site, _| related(site)).collect();
+        related.into_iter().map(|(site, _)| site).collect()
     }
 
-    /// Has every folder looked at again: its files are read only if one looks different.
-    pub fn doubt(&self) {
-        self.sites.borrow_mut().values_mut().for_each(|site| site.doubted = true);
-    }
-
-    /// The project folders that were asked for.
-    #[must_use]
-    pub fn folders(&self) -> Vec<PathBuf> {
-        self.sites.borrow().keys().cloned().collect()
+    /// Forgets the digests of folders in which any file looks different, and names these folders; and of all but the
+    /// `wanted` ones.
+    pub(super) fn revalidate(&self, wanted: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        self.sites().retain(|folder, _| wanted.contains(folder));
+        let sites: Vec<_> = self.sites().iter().map(|(folder, site)| (folder.clone(), Arc::clone(site))).collect();
+        let differs = |folder: &Path, site: &Mutex<Option<Site>>| {
+            let site = lock(site);
+            site.as_ref().is_some_and(|site| stamps(folder).ok().as_ref() != Some(&site.stamps))
+        };
+        let changed: Vec<_> =
+            sites.into_iter().filter(|(folder, site)| differs(folder, site)).map(|(folder, _)| folder).collect();
+        self.sites().retain(|folder, _| !changed.contains(folder));
+        changed
     }
 
     /// SHA-256 of a project.
-    pub(super) fn site(&self, folder: &Path) -> Result<String, Error> {
-        let mut sites = self.sites.borrow_mut();
-        let known = sites.get_mut(folder);
-        if let Some(site) = known.as_ref().filter(|site| !site.doubted) {
-            return Ok(site.digest.clone());
+    pub(super) fn site(&self, folder: &Path) -> io::Result<String> {
+        let site = Arc::clone(self.sites().entry(folder.to_owned()).or_default());
+        let mut site = lock(&site);
+        if let Some(known) = &*site {
+            return Ok(known.digest.clone());
         }
         // Taken before the files are read: what is written meanwhile differs from it.
         let stamps = stamps(folder)?;
-        if let Some(site) = known.filter(|site| site.stamps == stamps) {
-            site.doubted = false;
-            return Ok(site.digest.clone());
-        }
         let digest = site_digest(folder)?;
-        sites.insert(folder.to_owned(), Site { digest: digest.clone(), stamps, doubted: false });
+        *site = Some(Site { digest: digest.clone(), stamps });
         Ok(digest)
     }
 
-    /// SHA-256 of a file, if it is there.
-    pub(super) fn file(&self, path: &Path) -> Option<String> {
-        let stamp = Stamp::of(&path.metadata().ok()?);
-        if let Some((known, digest)) = self.files.borrow().get(path)
-            && *known == stamp
-        {
-            return Some(digest.clone());
-        }
-        let digest = files::sha256(path).ok()?;
-        self.files.borrow_mut().insert(path.to_owned(), (stamp, digest.clone()));
-        Some(digest)
+    fn sites(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Mutex<Option<Site>>>>> {
+        lock(&self.sites)
     }
 }
 
-/// Everything in a project, sorted by name.
-fn entries(folder: &Path) -> impl Iterator<Item = Result<DirEntry, Error>> {
-    let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
-    walk.filter_entry(|entry| entry.depth() != 1 || !is_skipped(entry.file_name())).map(move |entry| {
-        entry.map_err(|error| {
-            let path = error.path().unwrap_or(folder).to_owned();
-            Error::File { action: "read", path, source: error.into() }
-        })
-    })
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn stamps(folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, Error> {
+/// Everything in a project, sorted by name.
+fn entries(folder: &Path) -> impl Iterator<Item = io::Result<DirEntry>> {
+    let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
+    let entries = walk.filter_entry(|entry| entry.depth() != 1 || !is_skipped(entry.file_name()));
+    entries.map(|entry| entry.map_err(io::Error::from))
+}
+
+fn stamps(folder: &Path) -> io::Result<Vec<(PathBuf, Stamp)>> {
     let stamp = |entry: DirEntry| {
-        let path = entry.into_path();
-        let meta = path.symlink_metadata().named("read", &path)?;
-        Ok((path, Stamp::of(&meta)))
+        let meta = fs::symlink_metadata(entry.path())?;
+        Ok((entry.into_path(), Stamp::of(&meta)))
     };
     entries(folder).map(|entry| entry.and_then(stamp)).collect()
 }
 
 /// SHA-256 over a project's files: upstream's site hash (of which upstream uses the first 16 digits), and where a
-/// symbolic link leads, which upstream leaves out.
-fn site_digest(folder: &Path) -> Result<String, Error> {
+/// symbolic link leads, which upstream leaves out. Pipes and devices are not opened.
+fn site_digest(folder: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     for entry in entries(folder) {
         let entry = entry?;
@@ -136,14 +135,32 @@ fn site_digest(folder: &Path) -> Result<String, Error> {
         };
         if entry.file_type().is_file() {
             name();
-            files::feed(&mut hash, entry.path())?;
+            feed(&mut hash, entry.path())?;
         } else if entry.file_type().is_symlink() {
             name();
-            let target = entry.path().read_link().unwrap_or_default();
+            let target = fs::read_link(entry.path())?;
             hash.update(target.as_os_str().as_encoded_bytes());
         }
     }
-    Ok(files::hex(&hash.finalize()))
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// SHA-256 of a file's content in hexadecimal.
+pub(crate) fn file_digest(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    feed(&mut hash, path)?;
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn feed(hash: &mut Sha256, path: &Path) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => hash.update(&buffer[..count]),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,8 +181,12 @@ mod tests {
             ("node_modules/x/y.js", "ignored"),
             ("dist/z", "ignored"),
         ] {
-            files::write_atomic(&folder.path().join(path), content).unwrap();
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
         }
         assert_eq!(site_digest(folder.path()).unwrap()[..16], *"d8baea9c528ea2df");
+        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(site_digest(folder.path()).unwrap()[..16], *"d8baea9c528ea2df", "a pipe is not waited for");
     }
 }

@@ -1,0 +1,5 @@
+//! What renders.
+
+pub mod local;
+#[cfg(test)]
+pub(crate) mod scripted;

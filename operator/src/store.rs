@@ -1,0 +1,5 @@
+//! Where objects live.
+
+pub mod dir;
+#[cfg(test)]
+pub(crate) mod memory;
