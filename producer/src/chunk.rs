@@ -19,20 +19,24 @@ use crds::{
 
 use crate::{
     Error,
-    browser::{
-        self,
-        page::{Page, PageConfig, SETTLE},
+    draw::{
+        browser::{
+            self,
+            page::{Page, PageConfig, SETTLE},
+        },
+        frames::{self, FrameSource},
+        ready::{self, Expected},
+        script::{Purpose, page_script},
     },
-    encoders::{EncodedGop, Encoders, GopQueue},
+    encode::{
+        encoders::{EncodedGop, Encoders, GopQueue},
+        yuv::{Picture, Pool},
+    },
     files::{self, Scratch},
-    frames::{self, FrameSource},
     libav::{Mp4Writer, TAG_CHUNK, TAG_PLAN},
     plan::Plan,
-    ready::{self, Expected},
-    script::{Purpose, page_script},
     settings::Settings,
     stopwatch::Stopwatch,
-    yuv::{Picture, Pool},
 };
 
 /// Called with the number of frames encoded so far.

@@ -17,10 +17,8 @@ use crds::{Code, Fault, Stage, line::Report};
 use serde_json::{Map, Value};
 
 use crate::{
-    Error,
-    args::{Cli, Command, RequestArgs},
-    assemble, chunk, doctor,
-    encoders::Encoders,
+    Error, assemble, chunk,
+    encode::encoders::Encoders,
     files,
     jobs::Capacity,
     plan::{self, Chunking, Plan, Request},
@@ -28,6 +26,11 @@ use crate::{
     report::Reporter,
     settings::Settings,
 };
+
+mod args;
+pub mod doctor;
+
+use args::{Cli, Command, RequestArgs};
 
 /// Wrong usage (BSD's `EX_USAGE`).
 const USAGE: u8 = 64;

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use crds::{Code, Failure};
 
-use crate::{assets, browser, files, libav, project, ready};
+use crate::{
+    draw::{browser, ready},
+    files, libav,
+    plan::{assets, project},
+};
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]

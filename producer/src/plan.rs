@@ -12,26 +12,32 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error,
-    browser::page::{Page, PageConfig},
+    draw::{
+        browser::page::{Page, PageConfig},
+        ready::Expected,
+        script::{self, Purpose, page_script},
+    },
     files::{self, Scratch},
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
     libav,
-    project::Project,
-    ready::Expected,
     report::Reporter,
-    script::{self, Purpose, page_script},
     settings::Settings,
 };
 
+pub(crate) mod assets;
 mod compile;
+pub(crate) mod css;
 pub(crate) mod grid;
 pub(crate) mod hash;
+pub(crate) mod html;
 mod probe;
+pub(crate) mod project;
 mod root;
 mod variables;
 
 pub use grid::Chunking;
 use probe::Probe;
+use project::Project;
 use root::Shape;
 
 /// What to plan.

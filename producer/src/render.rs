@@ -18,7 +18,7 @@ use crds::{
 
 use crate::{
     Error, assemble, chunk,
-    encoders::Encoders,
+    encode::encoders::Encoders,
     files::Scratch,
     plan::{self, Plan, Request},
     report::Reporter,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crds::line::Timings;
 use nix::unistd::Pid;
 
-use crate::{browser::memory, encoders::thread_cpu_time};
+use crate::{draw::browser::memory, encode::encoders::thread_cpu_time};
 
 /// Measures one chunk. Browser stages are CPU time of the browser's processes, ours CPU time of the calling thread.
 pub(crate) struct Stopwatch {

@@ -8,15 +8,18 @@ use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    assets::{self, Replacement},
-    browser::{
-        self,
-        page::{Page, PageConfig},
+    draw::{
+        browser::{
+            self,
+            page::{Page, PageConfig},
+        },
+        frames, script,
     },
-    files, frames,
+    files,
     jobs::Capacity,
     layout::canonical,
-    libav, script,
+    libav,
+    plan::assets::{self, Replacement},
     settings::Settings,
 };
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crds::line::FrameSourceKind;
 
-use crate::browser::{self, page::Page};
+use crate::draw::browser::{self, page::Page};
 
 mod bitmap;
 mod screenshot;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crds::{Code, Failure};
 use serde::Deserialize;
 
-use crate::{
+use crate::draw::{
     browser::{self, events::Exception, page::Page},
     server,
 };

@@ -14,9 +14,9 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 
 use crate::{
+    encode::yuv::Picture,
     jobs::memory_to_spare,
     libav::{self, Encoding, Gop, encode_gop},
-    yuv::Picture,
 };
 
 /// A pool of encoder threads. GOPs are taken up in the order they were started. The first thread always works, each

@@ -10,7 +10,7 @@ use ffmpeg::{Dictionary, Packet, Rational, codec, color, encoder, format::Pixel,
 use ffmpeg_next as ffmpeg;
 
 use super::{Error, Result, encoding, quiet};
-use crate::yuv::{Picture, Planes, Pool};
+use crate::encode::yuv::{Picture, Planes, Pool};
 
 /// How pictures are encoded. Everything here is part of the plan.
 #[derive(Clone, Copy, Debug)]

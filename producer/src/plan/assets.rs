@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read as _, path::Path, sync::LazyLock};
 
-use crate::{files, project::RESERVED};
+use crate::{files, plan::project::RESERVED};
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
@@ -29,7 +29,7 @@ pub(crate) struct Package {
 }
 
 static PACKAGES: LazyLock<Vec<Package>> = LazyLock::new(|| {
-    let assets: Result<Assets, _> = toml::from_str(include_str!("../assets.toml"));
+    let assets: Result<Assets, _> = toml::from_str(include_str!("../../assets.toml"));
     assets.unwrap_or_else(|error| unreachable!("the build read the same file: {error}")).package
 });
 

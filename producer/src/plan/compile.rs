@@ -7,13 +7,15 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error,
-    assets::{self, Replacement},
-    css,
     error::{composition, composition_at},
     files,
-    html::{self, Document, Inserts, Root},
     layout::canonical,
-    project::{self, ENTRY, Project, ProjectFile, RESERVED},
+    plan::{
+        assets::{self, Replacement},
+        css,
+        html::{self, Document, Inserts, Root},
+        project::{self, ENTRY, Project, ProjectFile, RESERVED},
+    },
 };
 
 /// What was learned while compiling.

@@ -10,7 +10,7 @@ use lol_html::{
     rewrite_str, text,
 };
 
-use crate::css;
+use crate::plan::css;
 
 mod shape;
 

@@ -8,13 +8,15 @@ use serde::Deserialize;
 
 use crate::{
     Error,
-    browser::page::{Page, SETTLE},
+    draw::{
+        browser::page::{Page, SETTLE},
+        ready::{self, Expected},
+        server::ORIGIN,
+    },
     error::{composition, composition_at},
     files,
     layout::PlanDir,
     libav,
-    ready::{self, Expected},
-    server::ORIGIN,
     settings::Settings,
 };
 

@@ -2,7 +2,11 @@
 
 use crds::{Code, Failure, FrameRate};
 
-use crate::{Error, error::composition_at, html::Root, project::ENTRY};
+use crate::{
+    Error,
+    error::composition_at,
+    plan::{html::Root, project::ENTRY},
+};
 
 /// Size, rate and duration as authored.
 #[derive(Clone, Copy, Debug, PartialEq)]

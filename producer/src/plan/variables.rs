@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     Error,
     error::{composition, composition_at},
-    project::ENTRY,
+    plan::project::ENTRY,
 };
 
 #[derive(Deserialize)]

@@ -101,7 +101,7 @@ impl Events {
             }
             "Network.responseReceived" => {
                 if let Ok(Response { response }) = serde_json::from_str(params)
-                    && response.url.starts_with(crate::server::ORIGIN)
+                    && response.url.starts_with(crate::draw::server::ORIGIN)
                 {
                     let list = if response.status < 400 { &mut self.served } else { &mut self.missing };
                     list.push(response.url);
@@ -129,7 +129,7 @@ impl Events {
 }
 
 fn is_external(url: &str) -> bool {
-    let inside = ["data:", "blob:", "about:", crate::server::ORIGIN];
+    let inside = ["data:", "blob:", "about:", crate::draw::server::ORIGIN];
     !inside.iter().any(|prefix| url.starts_with(prefix))
 }
 

@@ -20,7 +20,7 @@ use super::{
     cdp::{Cdp, Pending},
     launch::{Browser, Window},
 };
-use crate::{files, server::Server, settings::Settings};
+use crate::{draw::server::Server, files, settings::Settings};
 
 /// What a page has to know before its first script runs.
 pub(crate) struct PageConfig<'a> {
@@ -97,7 +97,8 @@ impl Page {
     pub(crate) fn navigate(&mut self) -> Result<()> {
         self.explained(|page| {
             page.cdp.call(&page::AddScriptToEvaluateOnNewDocumentParams::new(page.script.clone()))?;
-            let answer = page.cdp.call(&page::NavigateParams::new(format!("{}index.html", crate::server::ORIGIN)))?;
+            let answer =
+                page.cdp.call(&page::NavigateParams::new(format!("{}index.html", crate::draw::server::ORIGIN)))?;
             match answer.error_text {
                 Some(message) => Err(Error::Refused { method: "Page.navigate".to_owned(), message }),
                 None => Ok(()),

@@ -16,7 +16,7 @@ use nix::{
 };
 
 use super::{BLANK, FrameSource, is_colour, screenshot};
-use crate::browser::{self, Error, memory, page::Page};
+use crate::draw::browser::{self, Error, memory, page::Page};
 
 /// Rows copied at once: few enough that they are still in the cache when they are converted.
 const STRIP_ROWS: u32 = 24;

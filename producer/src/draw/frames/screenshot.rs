@@ -3,7 +3,7 @@
 use crds::line::FrameSourceKind;
 
 use super::FrameSource;
-use crate::browser::{self, Error, page::Page};
+use crate::draw::browser::{self, Error, page::Page};
 
 /// While a browser starts on a busy machine its first frames may be answered without a picture.
 const FIRST_PICTURE: u32 = 400;

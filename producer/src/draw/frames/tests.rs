@@ -7,12 +7,14 @@ use serde_json::Map;
 
 use super::*;
 use crate::{
-    browser::page::PageConfig,
     chunk,
+    draw::{
+        browser::page::PageConfig,
+        ready::{self, Expected},
+        script::{Purpose, page_script},
+    },
     plan::{self, Chunking, Plan, Request},
-    ready::{self, Expected},
     report::Reporter,
-    script::{Purpose, page_script},
     settings::Settings,
 };
 
