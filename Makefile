@@ -32,13 +32,17 @@ help: ## list what there is to do
 run: build ## render examples/hello to a video
 	@$(HF_BIN_DIR)/hf-reconcile --once examples/hello
 
-test: build ## run all tests
-	$(call install,$(TEST_PACKAGES))
+test: assets ## run all tests
+	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@# Programs and tests in one go: apart they would be built with other features, and so twice.
+	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
 
-bench: build ## measure speed, beside upstream's published CLI if npm is there
+bench: build ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
 	$(call install,$(TEST_PACKAGES))
+	@cargo build --release --package tests --bins
 	cargo bench --package tests --bench render
+	cargo bench --package tests --bench scale
 
 lint: build tools ## check format, lints, and the licences and sources of dependencies
 	cargo fmt --check

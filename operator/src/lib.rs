@@ -18,6 +18,7 @@ mod cli;
 pub mod error;
 mod feed;
 mod files;
+pub mod object;
 pub mod ports;
 pub mod reconcile;
 pub mod source;

@@ -56,9 +56,9 @@ fn finished_chunks(folder: &Folder) -> usize {
 /// Chunks the last attempt found, and chunks it rendered, by the log.
 fn chunks_in_log(folder: &Folder) -> (usize, usize) {
     let log = fs::read_to_string(folder.join("log")).unwrap();
-    let (_, attempt) = log.rsplit_once(" chunks there=").expect("an attempt");
-    let (there, rest) = attempt.split_once(' ').unwrap();
-    (there.parse().unwrap(), rest.matches(" chunk index=").count())
+    let (_, attempt) = log.rsplit_once(" chunks already_done=").expect("an attempt");
+    let (done, rest) = attempt.split_once(' ').unwrap();
+    (done.parse().unwrap(), rest.matches(" chunk index=").count())
 }
 
 /// The video is there and right, and nothing else is: no process, no profile, no half of a file.

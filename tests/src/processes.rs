@@ -145,6 +145,14 @@ pub fn expect_gone(pids: &[i32], within: Duration) {
     }
 }
 
+/// Resident memory of a process that is its own, in bytes; 0 when it has ended.
+pub fn resident_memory(pid: i32) -> u64 {
+    const PAGE: u64 = 4096;
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let mut pages = statm.split_whitespace().skip(1).map_while(|field| field.parse::<u64>().ok());
+    pages.next().unwrap_or(0).saturating_sub(pages.next().unwrap_or(0)) * PAGE
+}
+
 fn stat(pid: i32) -> Option<(char, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit(')').next()?.split_whitespace();

@@ -19,7 +19,7 @@ use kube::ResourceExt as _;
 use rpds::RedBlackTreeMapSync;
 
 use super::conditions;
-use crate::ports::{Kind, ObjectKey};
+use crate::object::{Kind, ObjectKey};
 
 /// Name of the built-in stack of a namespace without any, in file mode.
 pub const BUILT_IN: &str = "built-in";
