@@ -1,6 +1,6 @@
 //! Everything is tested through the real programs, a real Chromium and real libav. Table of contents:
 
-/// Which crate may know which; how long files and functions may be.
+/// Which crate may know which.
 mod arch;
 /// Errors a user makes, each with its code, its exit code and nothing left behind.
 mod bad_input;
@@ -8,6 +8,8 @@ mod bad_input;
 mod encode;
 /// Every example renders and looks as a plain browser shows it.
 mod examples;
+/// What may lie in a folder that `hf-reconcile` looks at.
+mod folders;
 /// Files that are generated and committed are fresh.
 mod golden;
 /// Chunked output equals whole output, in every frame and byte.

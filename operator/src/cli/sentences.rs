@@ -67,12 +67,9 @@ pub(crate) fn render(old: Option<&RenderStatus>, new: &Render, here: &Path) -> V
             status.omitted_warnings.filter(|_| old.is_none_or(|old| old.omitted_warnings != status.omitted_warnings));
         lines.extend(omitted.map(|more| format!("warning: {name}: and {more} more like these")));
     }
-    let first_of_attempt = old.is_none_or(|old| old.attempt != status.attempt);
-    let new_reason = old.and_then(reason) != reason(status);
-    let told = new_reason || first_of_attempt && reason(status) == Some(RUNNING);
-    if told && let Some(state) = state(status, here) {
-        lines.push(format!("{name}: {state}"));
-    }
+    let now = state(status, here);
+    let before = old.and_then(|old| state(old, here));
+    lines.extend(now.filter(|now| before.as_ref() != Some(now)).map(|now| format!("{name}: {now}")));
     lines
 }
 
@@ -172,6 +169,35 @@ mod tests {
         assert_eq!(said(0, ProgressStage::Planning, 0), "planning · 4.0 s");
         assert_eq!(said(0, ProgressStage::Rendering, 0), "0/150 · 4.0 s");
         assert_eq!(said(50, ProgressStage::Rendering, 40), "50/150 · 10 fps · 4.0 s, 10 s left");
+    }
+
+    #[test]
+    fn what_goes_wrong_in_another_way_is_told_again() {
+        let failed = |message: &str| RenderStatus {
+            conditions: vec![conditions::new(
+                SUCCEEDED,
+                "False",
+                "SCRIPT_ERROR",
+                message,
+                1,
+                jiff::Timestamp::UNIX_EPOCH,
+            )],
+            failure: Some(crds::render::FailureStatus {
+                code: "SCRIPT_ERROR".to_owned(),
+                message: message.to_owned(),
+                retryable: false,
+                path: None,
+                line: None,
+            }),
+            ..RenderStatus::default()
+        };
+        let told = |old: &str, new: &str| {
+            let mut object = Render::new("a", crds::RenderSpec::default());
+            object.status = Some(failed(new));
+            render(Some(&failed(old)), &object, Path::new("/"))
+        };
+        assert_eq!(told("x", "x"), [""; 0]);
+        assert_eq!(told("x", "y"), ["default/a: failed: SCRIPT_ERROR: y"]);
     }
 
     #[test]
