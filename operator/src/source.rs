@@ -11,6 +11,7 @@ use crds::{Code, Failure, HyperframesStack, Render, RenderConfig};
 use fs_err as fs;
 use futures::stream::BoxStream;
 use kube::ResourceExt as _;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -20,7 +21,7 @@ use crate::ports::{Inputs, ObjectKey, Origin, Place, Source, StackSpec};
 mod dependents;
 mod digests;
 #[cfg(test)]
-pub(crate) mod scripted;
+pub mod scripted;
 
 use dependents::{Dependencies, Dependents};
 use digests::Digests;
@@ -236,7 +237,16 @@ pub fn resolve_target(path: &Path) -> Result<PathBuf, String> {
     if !existing.is_dir() {
         return Err(format!("{} is not a folder", existing.display()));
     }
+    if holds_no_files(&existing) {
+        return Err(format!("{} is the system's own and holds no files: name another folder", existing.display()));
+    }
     Ok(missing.into_iter().rev().fold(existing, |path, name| path.join(name)))
+}
+
+/// Whether a folder only shows what the kernel knows.
+fn holds_no_files(folder: &Path) -> bool {
+    let kinds = [PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
+    statfs(folder).is_ok_and(|found| kinds.contains(&found.filesystem_type()))
 }
 
 /// The `file://` address of an absolute path.

@@ -92,33 +92,25 @@ fn outputs_that_are_not_replaced() {
     symlink("site", folder.join("linked")).unwrap();
     folder.write("file", "");
     folder.write("site/part.mp4", "part of the composition");
-    let outputs = [
-        "folder.mp4",
-        "pipe.mp4",
-        "device.mp4",
-        "link.mp4",
-        "file/x.mp4",
-        "linked/part.mp4",
-        "site/new.mp4",
-        "/proc/x.mp4",
-    ];
-    for (number, output) in outputs.iter().enumerate() {
-        folder.render(
-            &format!("bad{number}.yaml"),
-            &format!("bad{number}"),
-            &format!("  output: {{path: {output}}}\n"),
-        );
+    let kept = ["folder.mp4", "pipe.mp4", "device.mp4", "link.mp4", "file/x.mp4", "/proc/x.mp4"];
+    let inside = ["linked/part.mp4", "site/new.mp4"];
+    let codes = kept.map(|output| (output, "OUTPUT_NOT_REPLACEABLE")).into_iter();
+    let codes: Vec<_> = codes.chain(inside.map(|output| (output, "SPEC_INVALID"))).collect();
+    for (number, (output, _)) in codes.iter().enumerate() {
+        let name = format!("bad{number}");
+        folder.render(&format!("{name}.yaml"), &name, &format!("  output: {{path: {output}}}\n"));
     }
     let outcome = once(&folder, &[]);
     assert_eq!(outcome.code, 1, "{outcome:#?}");
+    assert!(!outcome.stderr.contains("bad0: attempt"), "nothing is begun: {outcome:#?}");
     assert!(folder.join("out/good.mp4").is_file());
     assert_eq!(folder.list("folder.mp4"), ["precious"]);
     assert_eq!(fs::read_to_string(folder.join("site/part.mp4")).unwrap(), "part of the composition");
     assert!(!folder.join("site/new.mp4").exists());
     let found = statuses(&folder);
-    for (number, output) in outputs.iter().enumerate() {
+    for (number, (output, expected)) in codes.iter().enumerate() {
         let code = &found.iter().find(|(name, _)| *name == format!("bad{number}")).unwrap().1;
-        assert_eq!(code, "OUTPUT_NOT_REPLACEABLE", "{output}: {outcome:#?}");
+        assert_eq!(code, expected, "{output}: {outcome:#?}");
     }
 }
 
@@ -237,9 +229,9 @@ fn escape_sequences_in_files() {
     );
     let outcome = once(&folder, &[]);
     assert_eq!(outcome.code, 1);
-    let looks = ["get", "describe", "events"].map(|verb| {
-        let folder = folder.path().to_str().unwrap();
-        hf_reconcile(&[&[verb, "-C", folder], if verb == "describe" { &["odd"] as &[_] } else { &[] }].concat()).stdout
+    let looks = [&["get"] as &[_], &["describe", "odd"], &["events"]].map(|look| {
+        let folder = ["-C", folder.path().to_str().unwrap()];
+        hf_reconcile(&[look, &folder].concat()).stdout
     });
     for text in [outcome.stderr, outcome.stdout].into_iter().chain(looks) {
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");

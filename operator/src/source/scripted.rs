@@ -16,7 +16,7 @@ use crate::{
 
 /// What each Render is made from.
 #[derive(Debug, Default)]
-pub(crate) struct ScriptedSources {
+pub struct ScriptedSources {
     /// A digest, or why there is none. A Render that is not here has the digest `0`.
     digests: Mutex<HashMap<ObjectKey, Result<String, SourceError>>>,
     changes: Mutex<Arc<Feed<ObjectKey>>>,

@@ -245,7 +245,7 @@ mod tests {
         }
         drop(locked(&work, "one").unwrap());
         for name in names {
-            std::fs::File::open(folder.path().join(name)).unwrap().set_modified(old).unwrap();
+            File::open(folder.path().join(name)).unwrap().set_modified(old).unwrap();
         }
         work.remove_abandoned();
         assert!(folder.path().join("precious").is_dir() && folder.path().join("a".repeat(64)).is_dir());

@@ -263,10 +263,17 @@ fn walk(folder: &Path, snapshot: &mut Snapshot, found: &mut Vec<PathBuf>) {
         nested.extend((folder && has_state(entry.path())).then(|| entry.path().to_owned()));
         true
     });
-    // A link that leads nowhere or in circles is somebody else's; what can be read is read.
-    let files =
-        walk.flatten().filter(|entry| !entry.file_type().is_dir() && is_manifest(entry.path(), root_is_project));
-    found.extend(files.map(DirEntry::into_path));
+    found.extend(walk.filter_map(|entry| match entry {
+        Ok(entry) if entry.file_type().is_dir() => None,
+        Ok(entry) => Some(entry.into_path()).filter(|path| is_manifest(path, root_is_project)),
+        // A folder that may not be read, or a manifest that is a link to nowhere: told of when it is read. Links in circles
+        // are somebody else's.
+        Err(error) if error.loop_ancestor().is_some() => None,
+        Err(error) => {
+            let wanted = |path: &&Path| path.is_dir() || is_manifest(path, root_is_project);
+            error.path().filter(wanted).map(Path::to_owned)
+        }
+    }));
 }
 
 fn has_state(folder: &Path) -> bool {

@@ -79,9 +79,13 @@ fn what_is_no_regular_file_is_a_problem_and_nobody_waits_for_it() {
     let folder = folder(&[("a.yaml", &render("one"))]);
     nix::unistd::mkfifo(&folder.path().join("pipe.yaml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.yaml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("lost.yaml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("lost.txt")).unwrap();
+    std::os::unix::fs::symlink(".", folder.path().join("circle")).unwrap();
     let problems = problems(&folder);
-    assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems.iter().all(|problem| problem.contains("is not a regular file")), "{problems:?}");
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].contains("lost.yaml"), "{problems:?}");
+    assert!(problems[1..].iter().all(|problem| problem.contains("is not a regular file")), "{problems:?}");
     assert_eq!(scan(&snapshot(&folder)).objects.len(), 1);
 }
 
