@@ -22,6 +22,25 @@ struct Package {
     sha256: String,
     #[serde(default)]
     embed: Vec<String>,
+    font: Option<Font>,
+}
+
+/// The files of a `@fontsource` package that are embedded: upright faces.
+#[derive(serde::Deserialize)]
+struct Font {
+    family: String,
+    weights: Vec<u16>,
+    subsets: Vec<String>,
+}
+
+impl Font {
+    /// Weight, subset and name without extension of every face; a package's names begin with its own.
+    fn faces<'a>(&'a self, package: &'a str) -> impl Iterator<Item = (u16, &'a str, String)> {
+        let slug = package.trim_start_matches("@fontsource/");
+        let name =
+            move |weight, subset: &'a String| (weight, subset.as_str(), format!("{slug}-{subset}-{weight}-normal"));
+        self.weights.iter().flat_map(move |weight| self.subsets.iter().map(move |subset| name(*weight, subset)))
+    }
 }
 
 fn main() {
@@ -31,8 +50,19 @@ fn main() {
     let assets: Assets = toml::from_str(&fs::read_to_string("assets.toml").expect("assets.toml")).expect("assets.toml");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut index = String::from("pub(super) static EMBEDDED: &[(&str, &[u8])] = &[\n");
-    for package in assets.package.iter().filter(|package| !package.embed.is_empty()) {
+    let mut faces = String::from("/// Every face, family by family.\npub(crate) static FACES: &[Face] = &[\n");
+    for package in &assets.package {
         let files = unpack(&folder, package);
+        for (weight, subset, name) in package.font.iter().flat_map(|font| font.faces(&package.name)) {
+            let family = package.font.as_ref().map_or("", |font| &font.family);
+            let file = format!("{name}.ttf");
+            fs::write(out.join(&file), sfnt(&files[&format!("files/{name}.woff")])).expect("writing to OUT_DIR");
+            writeln!(
+                faces,
+                "    Face {{ family: {family:?}, weight: {weight}, subset: {subset:?}, file: {file:?}, content: include_bytes!({file:?}) }},"
+            )
+            .expect("a String takes everything");
+        }
         for path in &package.embed {
             let name = format!("{}/{path}", package.name);
             let copy = name.replace('/', "_");
@@ -42,6 +72,8 @@ fn main() {
     }
     index.push_str("];\n");
     fs::write(out.join("embedded.rs"), index).expect("writing to OUT_DIR");
+    faces.push_str("];\n");
+    fs::write(out.join("faces.rs"), faces).expect("writing to OUT_DIR");
 }
 
 /// The same folder as the Makefile's and the program's.
@@ -64,17 +96,55 @@ fn unpack(folder: &std::path::Path, package: &Package) -> HashMap<String, Vec<u8
         "{} is not the pinned package: remove it and run `make assets`",
         archive.display()
     );
+    let mut wanted = package.embed.clone();
+    let faces = package.font.iter().flat_map(|font| font.faces(&package.name));
+    wanted.extend(faces.map(|(.., name)| format!("files/{name}.woff")));
     let mut files = HashMap::new();
+    if wanted.is_empty() {
+        return files;
+    }
     for entry in tar::Archive::new(flate2::read::GzDecoder::new(&*bytes)).entries().expect("a tar archive") {
         let mut entry = entry.expect("a tar entry");
         let path = entry.path().expect("a path").to_string_lossy().into_owned();
-        if let Some(path) =
-            path.strip_prefix("package/").filter(|path| package.embed.iter().any(|wanted| wanted == path))
-        {
+        if let Some(path) = path.strip_prefix("package/").filter(|path| wanted.iter().any(|wanted| wanted == path)) {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).expect("a whole entry");
             files.insert(path.to_owned(), content);
         }
     }
     files
+}
+
+/// The font in a WOFF file, whose tables are compressed one by one (W3C, WOFF 1.0): what system fonts come as.
+fn sfnt(woff: &[u8]) -> Vec<u8> {
+    let long = |at: usize| u32::from_be_bytes(woff[at..at + 4].try_into().expect("four bytes"));
+    let offset = |at: usize| long(at) as usize;
+    assert_eq!(&woff[..4], b"wOFF");
+    let count = u16::from_be_bytes([woff[12], woff[13]]);
+    let power = count.ilog2();
+    let range = 16_u16 << power;
+    let mut font = woff[4..8].to_vec();
+    for number in [count, range, u16::try_from(power).expect("at most 15"), count * 16 - range] {
+        font.extend(number.to_be_bytes());
+    }
+    let mut tables = Vec::new();
+    for entry in (0..usize::from(count)).map(|table| 44 + 20 * table) {
+        let (start, packed, size) = (offset(entry + 4), offset(entry + 8), offset(entry + 12));
+        let mut table = woff[start..start + packed].to_vec();
+        if packed < size {
+            let mut unpacked = Vec::with_capacity(size);
+            flate2::read::ZlibDecoder::new(&*table).read_to_end(&mut unpacked).expect("a zlib stream");
+            table = unpacked;
+        }
+        assert_eq!(table.len(), size);
+        font.extend(&woff[entry..entry + 4]);
+        let place = 12 + 16 * usize::from(count) + tables.len();
+        for number in [long(entry + 16), u32::try_from(place).expect("a small file"), long(entry + 12)] {
+            font.extend(number.to_be_bytes());
+        }
+        tables.extend(table);
+        tables.resize(tables.len().next_multiple_of(4), 0);
+    }
+    font.extend(tables);
+    font
 }

@@ -17,6 +17,7 @@ mod draw;
 mod encode;
 mod error;
 mod files;
+mod fonts;
 mod jobs;
 mod layout;
 mod libav;

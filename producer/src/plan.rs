@@ -27,6 +27,8 @@ use crate::{
 pub(crate) mod assets;
 mod compile;
 pub(crate) mod css;
+mod drawn;
+mod fonts;
 pub(crate) mod grid;
 pub(crate) mod hash;
 pub(crate) mod html;
@@ -86,7 +88,7 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     let script = page_script(rate, &request.variables, Purpose::Inspect);
     let config = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
     let mut page = Page::open(settings, config)?;
-    let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, settings)?;
+    let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, &compiled.fonts, settings)?;
     drop(page);
     reporter.warnings(&probe.warnings);
     let duration = root::in_range(probe.duration, compiled.root.line)?;

@@ -178,7 +178,7 @@ fn what_is_not_supported_yet() {
         folder.project("site", SECOND, body);
         failed(&folder, &render(&folder, &[]), Code::FeatureUnsupported, 2, &[feature]);
     }
-    for (style, family) in [("font-family: Poppins", "Poppins"), ("font-family: Georgia, serif", "Georgia")] {
+    for (style, family) in [("font-family: Gotham", "Gotham"), ("font-family: 'Comic Sans MS'", "Comic Sans MS")] {
         folder.project("site", SECOND, &format!("<p style=\"{style}\">Text</p>"));
         failed(&folder, &render(&folder, &[]), Code::FontFetchFailed, 2, &[family]);
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crds::Code;
 
-mod blank_font;
 pub(crate) mod cdp;
 pub(crate) mod events;
 pub(crate) mod launch;
 pub(crate) mod memory;
 pub(crate) mod page;
+pub(crate) mod system_fonts;
 
 /// The browser did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 const TIME: &str = include_str!("page/time.js");
 const DRIVER: &str = include_str!("page/driver.js");
 const INSPECT: &str = include_str!("page/inspect.js");
+const CANVAS: &str = include_str!("page/canvas.js");
 
 /// What the page is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,14 +20,16 @@ pub(crate) enum Purpose {
 /// The script for a composition: virtual time in every document, the driver in the top one.
 pub(crate) fn page_script(rate: FrameRate, variables: &Map<String, Value>, purpose: Purpose) -> String {
     let config = json!({ "fps": rate.per_second(), "variables": variables });
-    let inspect = if purpose == Purpose::Inspect { INSPECT } else { "" };
+    let (canvas, inspect) = if purpose == Purpose::Inspect { (CANVAS, INSPECT) } else { ("", "") };
     format!(
-        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\nif (window !== window.top) return;\n{DRIVER}\n{inspect}\n}})();"
+        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\nif (window !== window.top) return;\n{DRIVER}\n{inspect}\n}})();"
     )
 }
 
-/// SHA-256 of what draws; part of the plan hash.
+/// SHA-256 of what draws, scripts and fonts; part of the plan hash.
 pub(crate) fn digest() -> String {
     use sha2::{Digest as _, Sha256};
-    crate::files::hex(&Sha256::new().chain_update(TIME).chain_update(DRIVER).finalize())
+    crate::files::hex(
+        &Sha256::new().chain_update(TIME).chain_update(DRIVER).chain_update(crate::fonts::digest()).finalize(),
+    )
 }

@@ -40,7 +40,7 @@ impl Picture {
             width * 4,
             YuvRange::Limited,
             YuvStandardMatrix::Bt709,
-            YuvConversionMode::Balanced,
+            YuvConversionMode::Professional,
         )
         .unwrap_or_else(|error| unreachable!("planes and rows fit by construction: {error}"));
     }
@@ -118,27 +118,22 @@ impl Pool {
 mod tests {
     use super::*;
 
-    /// Studio-range BT.709 of pure colours, from the definition (ITU-R BT.709-6, 8 bit).
+    /// Studio-range BT.709 from the definition (ITU-R BT.709-6, 8 bit): never further off than rounding.
     #[test]
-    fn pure_colours_are_converted_by_bt_709() {
-        let colours = [
-            ([0, 0, 255], [63, 102, 240]),
-            ([0, 255, 0], [173, 42, 26]),
-            ([255, 0, 0], [32, 240, 118]),
-            ([255; 3], [235, 128, 128]),
-            ([0; 3], [16, 128, 128]),
-        ];
-        for ([blue, green, red], expected) in colours {
-            let mut pool = Pool::new(64, 4);
-            let mut picture = pool.take();
+    fn colours_are_converted_by_bt_709() {
+        let levels = [0_u8, 1, 37, 64, 128, 200, 254, 255];
+        let colours =
+            levels.iter().flat_map(|blue| levels.iter().flat_map(move |green| levels.map(|red| [*blue, *green, red])));
+        for [blue, green, red] in colours {
+            let mut picture = Pool::new(64, 4).take();
             picture.convert(0, &[blue, green, red, 255].repeat(64 * 4), 64);
-            let [y, u, v] = picture.planes().map(|(plane, _)| plane[0]);
-            for (got, want) in [y, u, v].into_iter().zip(expected) {
-                assert!(
-                    i16::from(got).abs_diff(want) <= 1,
-                    "{red} {green} {blue}: {:?} is not {expected:?}",
-                    [y, u, v]
-                );
+            let [r, g, b] = [red, green, blue].map(|level| f64::from(level) / 255.0);
+            let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            let expected =
+                [16.0 + 219.0 * luma, 128.0 + 224.0 * (b - luma) / 1.8556, 128.0 + 224.0 * (r - luma) / 1.5748];
+            for ((plane, _), want) in picture.planes().iter().zip(expected) {
+                let got = f64::from(plane[0]);
+                assert!((got - want).abs() <= 0.51, "red {red} green {green} blue {blue}: {got} instead of {want}");
             }
         }
     }

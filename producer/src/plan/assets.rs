@@ -43,24 +43,11 @@ fn embedded(name: &str) -> &'static [u8] {
     found.unwrap_or_else(|| unreachable!("{name} is in assets.toml")).1
 }
 
-/// Inter's faces as a style sheet, and the font files it names (path in the compiled project, content).
-pub(crate) fn inter() -> (String, Vec<(String, &'static [u8])>) {
+/// Which characters a subset of Inter has, as CSS `unicode-range`.
+pub(crate) fn inter_range(subset: &str) -> String {
     let ranges: BTreeMap<String, String> = serde_json::from_slice(embedded("@fontsource/inter/unicode.json"))
         .unwrap_or_else(|error| unreachable!("the package's digest is pinned: {error}"));
-    let mut css = String::new();
-    let mut fonts = Vec::new();
-    for weight in [400, 700] {
-        for (subset, range) in &ranges {
-            let file = format!("inter-{subset}-{weight}-normal.woff2");
-            let path = format!("{RESERVED}/fonts/{file}");
-            css += &format!(
-                "@font-face{{font-family:Inter;font-style:normal;font-weight:{weight};font-display:block;\
-                 src:url(/{path}) format(\"woff2\");unicode-range:{range}}}"
-            );
-            fonts.push((path, embedded(&format!("@fontsource/inter/files/{file}"))));
-        }
-    }
-    (css, fonts)
+    ranges.get(subset).cloned().unwrap_or_default()
 }
 
 /// A file of a cached package that stands in for a public address.

@@ -13,7 +13,8 @@ use crate::{
     plan::{
         assets::{self, Replacement},
         css,
-        html::{self, Document, Inserts, Root},
+        fonts::Named,
+        html::{self, Document, Inserts, Lines, Root},
         project::{self, ENTRY, Project, ProjectFile, RESERVED},
     },
 };
@@ -28,6 +29,8 @@ pub(crate) struct Compiled {
     pub(crate) declares_timelines: bool,
     /// SHA-256 over the fonts put in, upstream's `fontSnapshotSha`.
     pub(crate) font_snapshot_sha: String,
+    /// Families it names and declares.
+    pub(crate) fonts: Named,
 }
 
 /// Upstream's rule for glyph advances, on every element.
@@ -35,7 +38,7 @@ const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
 
 /// Writes `project` into the new folder `target`.
 pub(crate) fn compile(project: &Project, target: &Path, cache: &Path) -> Result<Compiled, Error> {
-    let mut step = Step { target, cache, replacements: BTreeSet::new(), font_faces: Vec::new() };
+    let mut step = Step { target, cache, replacements: BTreeSet::new(), fonts: Named::default() };
     let mut entry = None;
     let mut declares_timelines = false;
     for file in &project.files {
@@ -51,19 +54,18 @@ pub(crate) fn compile(project: &Project, target: &Path, cache: &Path) -> Result<
         }
     }
     let entry = entry.unwrap_or_else(|| unreachable!("a project has an entry"));
-    // Compiled twice: only after the first time it is known whether the composition brings its own Inter.
+    // Compiled twice: only after the first time it is known which families the composition names and does not bring.
     let seen = step.document(entry, Inserts::default())?;
     declares_timelines |= mentions_timelines(&seen.text);
-    let own_inter = step.font_faces.iter().any(|family| family.eq_ignore_ascii_case("Inter"));
-    let (inter, font_snapshot_sha) = step.inter(own_inter)?;
-    let first = format!("<style>{TEXT_RENDERING}{inter}</style>");
+    let (faces, font_snapshot_sha) = step.faces()?;
+    let first = format!("<style>{TEXT_RENDERING}{faces}</style>");
     let runtime = format!("{RESERVED}/runtime.js");
     step.put(&runtime, assets::runtime())?;
     let last = format!("<script src=\"/{runtime}\"></script>");
     let document = step.document(entry, Inserts { first: &first, last: &last })?;
     let no_root = || composition(Code::CompositionInvalid, "index.html has no element with data-composition-id");
     let root = document.root.ok_or_else(no_root)?;
-    Ok(Compiled { root, variables: document.variables, declares_timelines, font_snapshot_sha })
+    Ok(Compiled { root, variables: document.variables, declares_timelines, font_snapshot_sha, fonts: step.fonts })
 }
 
 fn mentions_timelines(script: &str) -> bool {
@@ -79,7 +81,7 @@ struct Step<'a> {
     cache: &'a Path,
     /// Paths already written.
     replacements: BTreeSet<String>,
-    font_faces: Vec<String>,
+    fonts: Named,
 }
 
 impl Step<'_> {
@@ -92,10 +94,11 @@ impl Step<'_> {
     fn style_sheet(&mut self, file: &ProjectFile) -> Result<(), Error> {
         let source = project::read_text(file)?;
         let sheet = css::compile(&source);
-        self.font_faces.extend(sheet.font_faces);
+        let lines = Lines::of(&source);
+        let stacks = sheet.stacks.into_iter().map(|(names, offset)| (names, lines.at(offset)));
+        self.fonts.note(&file.path, &sheet.font_faces, stacks);
         for (url, offset) in sheet.urls {
-            let line = source[..offset].matches('\n').count() + 1;
-            inside(&file.path, &url, u32::try_from(line).unwrap_or(u32::MAX))?;
+            inside(&file.path, &url, lines.at(offset))?;
         }
         Ok(self.put(&file.path, sheet.text.as_bytes())?)
     }
@@ -116,23 +119,21 @@ impl Step<'_> {
                 self.put(&replacement.path(), &replacement.content(self.cache)?)?;
             }
         }
-        self.font_faces.extend_from_slice(&document.font_faces);
+        self.fonts.note(&file.path, &document.font_faces, document.stacks.iter().cloned());
         self.put(&file.path, document.text.as_bytes())?;
         Ok(document)
     }
 
-    /// Inter's style sheet, unless the composition brings its own, and the digest of the fonts put in.
-    fn inter(&self, own: bool) -> Result<(String, String), Error> {
+    /// The style sheet of the bundled faces the project names, and the digest of these fonts.
+    fn faces(&self) -> Result<(String, String), Error> {
         use sha2::{Digest as _, Sha256};
-        let (css, fonts) = if own { Default::default() } else { assets::inter() };
+        let (css, files) = self.fonts.declarations();
         let mut sizes = Map::new();
-        for (path, content) in fonts {
+        for (path, content) in files {
             self.put(&path, content)?;
-            let family = sizes.entry("Inter").or_insert(json!(0));
-            *family = json!(family.as_u64().unwrap_or(0) + content.len() as u64);
+            sizes.insert(path, json!(content.len()));
         }
-        let digest = files::hex(&Sha256::digest(canonical(&Value::Object(sizes))));
-        Ok((css, digest))
+        Ok((css, files::hex(&Sha256::digest(canonical(&Value::Object(sizes))))))
     }
 }
 

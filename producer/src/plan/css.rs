@@ -4,15 +4,15 @@
 
 use cssparser::{ParseError, Parser, Token};
 
-/// Families that mean "the usual sans serif of this machine". Here that is Inter.
-const GENERIC_SANS: [&str; 6] =
-    ["sans-serif", "system-ui", "ui-sans-serif", "ui-rounded", "-apple-system", "BlinkMacSystemFont"];
+use crate::fonts::{DEFAULT, is_generic};
 
 /// A style sheet as it will be served, and what was seen in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sheet {
-    /// The text, with `Inter` in front of every family list that begins with a generic sans family.
+    /// The text, with `Inter` in front of every family list that begins with a generic family.
     pub(crate) text: String,
+    /// Family lists as written, each with its byte offset. What stands in custom properties may be something else.
+    pub(crate) stacks: Vec<(Vec<String>, usize)>,
     /// Families it declares with `@font-face`.
     pub(crate) font_faces: Vec<String>,
     /// References as written, each with its byte offset.
@@ -25,7 +25,7 @@ pub(crate) fn compile(source: &str) -> Sheet {
     walk.block(&mut Parser::new(source), false);
     let mut text = source.to_owned();
     for offset in walk.inserts.into_iter().rev() {
-        text.insert_str(offset, "Inter, ");
+        text.insert_str(offset, &format!("{DEFAULT}, "));
     }
     Sheet { text, ..walk.sheet }
 }
@@ -44,6 +44,8 @@ enum State {
     Name(String),
     /// Behind the colon, no token of the value yet that decides where the family list starts.
     Value(Property),
+    /// In a family list, or in the name of a face.
+    Names(Names),
     /// Nothing more to learn from it.
     Rest,
 }
@@ -58,15 +60,59 @@ enum Property {
     Face,
 }
 
+/// Family names as far as they were read.
+struct Names {
+    face: bool,
+    offset: usize,
+    complete: Vec<String>,
+    /// A name may be several words.
+    words: String,
+}
+
+impl Names {
+    fn go_on_with(token: &Token<'_>) -> bool {
+        matches!(token, Token::Ident(_) | Token::QuotedString(_) | Token::Comma)
+    }
+
+    fn and(mut self, token: &Token<'_>) -> Self {
+        match token {
+            Token::Ident(word) if self.words.is_empty() => self.words = word.to_string(),
+            Token::Ident(word) => self.words += &format!(" {word}"),
+            Token::QuotedString(name) => self.words = name.to_string(),
+            Token::Comma => self.complete.push(std::mem::take(&mut self.words)),
+            _ => {}
+        }
+        self
+    }
+}
+
 impl Walk {
+    fn note_names(&mut self, state: State) {
+        let State::Names(Names { face, offset, mut complete, words }) = state else { return };
+        complete.push(words);
+        complete.retain(|name| !name.is_empty());
+        if face {
+            self.sheet.font_faces.extend(complete);
+        } else {
+            self.sheet.stacks.push((complete, offset));
+        }
+    }
+
     fn block(&mut self, parser: &mut Parser<'_>, in_font_face: bool) {
         let mut state = State::Start;
         loop {
             let offset = parser.position().byte_index();
-            let Ok(token) = parser.next_including_whitespace_and_comments().cloned() else { return };
+            let Ok(token) = parser.next_including_whitespace_and_comments().cloned() else {
+                return self.note_names(state);
+            };
             let mut font_face = false;
             state = match (state, &token) {
                 (state, Token::WhiteSpace(_) | Token::Comment(_)) => state,
+                (State::Names(names), token) if Names::go_on_with(token) => State::Names(names.and(token)),
+                (state @ State::Names(_), token) => {
+                    self.note_names(state);
+                    if *token == Token::Semicolon { State::Start } else { State::Rest }
+                }
                 (_, Token::Semicolon) => State::Start,
                 (State::Name(name), Token::CurlyBracketBlock) => {
                     font_face = name == "@font-face";
@@ -92,15 +138,15 @@ impl Walk {
 
     fn value(&mut self, property: Property, token: &Token<'_>, offset: usize) -> State {
         match (property, token) {
-            (Property::Face, Token::Ident(name) | Token::QuotedString(name)) => {
-                self.sheet.font_faces.push(name.to_string());
-                State::Rest
-            }
-            (Property::List | Property::Shorthand { sized: true }, Token::Ident(name)) => {
-                if GENERIC_SANS.iter().any(|generic| generic.eq_ignore_ascii_case(name)) {
+            (
+                Property::Face | Property::List | Property::Shorthand { sized: true },
+                Token::Ident(_) | Token::QuotedString(_),
+            ) => {
+                let face = property == Property::Face;
+                if !face && matches!(token, Token::Ident(name) if is_generic(name)) {
                     self.inserts.push(offset);
                 }
-                State::Rest
+                State::Names(Names { face, offset, complete: Vec::new(), words: String::new() }.and(token))
             }
             (
                 Property::Shorthand { sized: true },
@@ -152,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn generic_sans_families_become_inter() {
+    fn generic_families_become_inter() {
         check("a { font-family: sans-serif }", "a { font-family: Inter, sans-serif }");
         check("font-family:System-UI,Arial", "font-family:Inter, System-UI,Arial");
         check(
@@ -161,6 +207,7 @@ mod tests {
         );
         check(":root{--font: ui-sans-serif, x}", ":root{--font: Inter, ui-sans-serif, x}");
         check("@media (a){b{c{font-family: sans-serif}}}", "@media (a){b{c{font-family: Inter, sans-serif}}}");
+        check("a{font: 20px serif}", "a{font: 20px Inter, serif}");
         check("a{x:1;font-family:/* ; */sans-serif}", "a{x:1;font-family:/* ; */Inter, sans-serif}");
     }
 
@@ -169,7 +216,7 @@ mod tests {
         for same in [
             "a { font-family: Arial, sans-serif }",
             "a { font-family: 'sans-serif' }",
-            "a { font: 20px serif; content: 'font-family: sans-serif' }",
+            "a { font: 20px Georgia, serif; content: 'font-family: sans-serif' }",
             "/* font-family: sans-serif */",
             "@font-face { font-family: sans-serif; src: url(a.woff2) }",
             "a::before { content: \"}\" } b { color: red",
@@ -177,6 +224,17 @@ mod tests {
         ] {
             check(same, same);
         }
+    }
+
+    #[test]
+    fn family_lists_are_found() {
+        let source = "a{font-family: Open Sans , 'Arial',serif!important;color:red} b{font: 700 9px/2 Foo} :root{--f:Lato}\n@font-face{src:url(x);font-family:My Own Font}";
+        let sheet = compile(source);
+        let stacks: Vec<_> =
+            sheet.stacks.iter().map(|(names, offset)| (names.join("|"), &source[*offset..][..3])).collect();
+        let expected = [("Open Sans|Arial|serif", "Ope"), ("Foo", "Foo"), ("Lato", "Lat")];
+        assert_eq!(stacks, expected.map(|(names, text)| (names.to_owned(), text)));
+        assert_eq!(sheet.font_faces, ["My Own Font"]);
     }
 
     #[test]

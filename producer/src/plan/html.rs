@@ -30,6 +30,8 @@ pub(crate) struct Document {
     pub(crate) references: Vec<(String, u32)>,
     /// Families declared with `@font-face`.
     pub(crate) font_faces: Vec<String>,
+    /// Family lists, with their line.
+    pub(crate) stacks: Vec<(Vec<String>, u32)>,
     /// Packages that replace public addresses, as found by the caller's `replace`.
     pub(crate) replaced: Vec<String>,
 }
@@ -65,7 +67,7 @@ pub(crate) fn compile(
     let shape = Shape::of(source)?;
     let lines = Lines::of(source);
     let seen = RefCell::new(Document::default());
-    let style = RefCell::new(String::new());
+    let style = RefCell::new(Style::default());
     let settings = RewriteStrSettings::new()
         .append_element_content_handler(on("*", |el| {
             look(el, lines.at(el.source_location().bytes().start), &mut seen.borrow_mut());
@@ -89,7 +91,7 @@ pub(crate) fn compile(
             Ok(())
         }))
         .append_element_content_handler(text!("style", |chunk| {
-            rewrite_style(chunk, &style, &seen);
+            rewrite_style(chunk, &style, &lines, &seen);
             Ok(())
         }))
         .append_element_content_handler(on("head, html, body", |el| {
@@ -119,10 +121,15 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
     if let Some(style) = attribute(el, "style") {
         let sheet = css::compile(&style);
         seen.references.extend(sheet.urls.into_iter().map(|(url, _)| (url, line)));
+        seen.stacks.extend(sheet.stacks.into_iter().map(|(names, _)| (names, line)));
         if sheet.text != style {
             // Values cannot hold NUL or other characters an attribute could not; quotes are escaped by the writer.
             let _ = el.set_attribute("style", &sheet.text);
         }
+    }
+    if let Some(families) = attribute(el, "font-family") {
+        let sheet = css::compile(&format!("font-family:{families}"));
+        seen.stacks.extend(sheet.stacks.into_iter().map(|(names, _)| (names, line)));
     }
     if seen.root.is_none() && el.has_attribute("data-composition-id") {
         let get = |name| attribute(el, name);
@@ -161,16 +168,30 @@ fn is_font_service(el: &Element<'_, '_>) -> bool {
     remote && (service || relation == "preconnect" || relation == "dns-prefetch")
 }
 
-fn rewrite_style(chunk: &mut TextChunk<'_>, style: &RefCell<String>, seen: &RefCell<Document>) {
-    style.borrow_mut().push_str(chunk.as_str());
+/// A style sheet in the document, which comes in pieces.
+#[derive(Default)]
+struct Style {
+    text: String,
+    /// Where in the document it begins.
+    start: usize,
+}
+
+fn rewrite_style(chunk: &mut TextChunk<'_>, style: &RefCell<Style>, lines: &Lines, seen: &RefCell<Document>) {
+    let mut piece = style.borrow_mut();
+    if piece.text.is_empty() {
+        piece.start = chunk.source_location().bytes().start;
+    }
+    piece.text.push_str(chunk.as_str());
     if !chunk.last_in_text_node() {
         chunk.remove();
         return;
     }
-    let sheet = css::compile(&style.take());
+    let Style { text, start } = std::mem::take(&mut *piece);
+    let sheet = css::compile(&text);
     let mut seen = seen.borrow_mut();
     seen.font_faces.extend(sheet.font_faces);
-    seen.references.extend(sheet.urls.into_iter().map(|(url, _)| (url, 0)));
+    seen.stacks.extend(sheet.stacks.into_iter().map(|(names, offset)| (names, lines.at(start + offset))));
+    seen.references.extend(sheet.urls.into_iter().map(|(url, offset)| (url, lines.at(start + offset))));
     chunk.replace(&sheet.text, ContentType::Html);
 }
 
@@ -180,15 +201,15 @@ fn attribute(el: &Element<'_, '_>, name: &str) -> Option<String> {
 }
 
 /// Byte offsets to line numbers.
-struct Lines(Vec<usize>);
+pub(crate) struct Lines(Vec<usize>);
 
 impl Lines {
-    fn of(source: &str) -> Self {
+    pub(crate) fn of(source: &str) -> Self {
         Self(source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset).collect())
     }
 
     /// The line of an offset, from 1.
-    fn at(&self, offset: usize) -> u32 {
+    pub(crate) fn at(&self, offset: usize) -> u32 {
         u32::try_from(self.0.partition_point(|newline| *newline < offset) + 1).unwrap_or(u32::MAX)
     }
 }

@@ -4,7 +4,6 @@
 use std::time::Instant;
 
 use crds::{Code, Failure, FrameRate};
-use serde::Deserialize;
 
 use crate::{
     Error,
@@ -17,6 +16,7 @@ use crate::{
     files,
     layout::PlanDir,
     libav,
+    plan::{drawn::Drawn, fonts::Named},
     settings::Settings,
 };
 
@@ -30,14 +30,6 @@ pub(crate) struct Probe {
     pub(crate) warnings: Vec<Failure>,
 }
 
-#[derive(Deserialize)]
-struct MissingGlyphs {
-    /// CSS `font` shorthand.
-    font: String,
-    place: String,
-    characters: String,
-}
-
 /// Moments at which the page is looked at, as parts of its duration.
 const MOMENTS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
@@ -48,6 +40,7 @@ pub(crate) fn probe(
     rate: FrameRate,
     authored_duration: Option<f64>,
     expected: Expected,
+    named: &Named,
     settings: &Settings,
 ) -> Result<Probe, Error> {
     page.navigate()?;
@@ -56,24 +49,28 @@ pub(crate) fn probe(
     let duration = authored_duration.unwrap_or(ready.duration);
     page.evaluate::<()>("__hfProducer.prepare()")?;
     let last = rate.frames_in(duration).saturating_sub(1);
+    let mut drawn = Drawn::default();
     for part in MOMENTS {
         // Whole frames only: the first one is never past the last.
         let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
         let seek = page.seek_later(time)?;
         page.evaluated(seek)?;
         page.settle(Instant::now() + SETTLE, |page| Ok(page.draw(false)?.changed))?;
-        page.evaluate::<()>("__hfProducer.note()")?;
+        drawn.look(page, named)?;
     }
+    page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
+    drawn.look(page, named)?;
     refuse_external(page)?;
     refuse_unsupported(page)?;
-    refuse_missing_glyphs(page)?;
+    let (font_errors, font_warnings) = drawn.problems(named);
+    refuse(font_errors)?;
     refuse_animated_images(page, dir)?;
     let missing = page.events().missing.iter().map(|url| {
         let path = url.strip_prefix(ORIGIN).unwrap_or(url).to_owned();
         let message = "the composition asks for this file and it is not there: it is left out".to_owned();
         Failure { code: Code::CompositionInvalid, message, path: Some(path), line: None }
     });
-    let warnings = ready.warnings.into_iter().chain(missing).collect();
+    let warnings = ready.warnings.into_iter().chain(missing).chain(font_warnings).collect();
     let image_count = page.evaluate("document.images.length")?;
     Ok(Probe { duration, browser_version: page.product().to_owned(), image_count, warnings })
 }
@@ -87,6 +84,20 @@ fn refuse_external(page: &Page) -> Result<(), Error> {
     Err(composition(Code::RemoteAssetUnsupported, message))
 }
 
+/// The first problem as an error that names all the others.
+fn refuse(problems: Vec<Failure>) -> Result<(), Error> {
+    let mut problems = problems.into_iter();
+    let Some(Failure { code, mut message, path, line }) = problems.next() else { return Ok(()) };
+    for Failure { message: other, path, line, .. } in problems {
+        let place = path.map_or_else(String::new, |path| match line {
+            Some(line) => format!("{path}:{line}: "),
+            None => format!("{path}: "),
+        });
+        message += &format!("\n{place}{other}");
+    }
+    Err(Error::Composition { code, message, path, line })
+}
+
 fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
     let found: Vec<String> = page.evaluate("__hfProducer.unsupported()")?;
     match found.first() {
@@ -95,24 +106,6 @@ fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
         }
         None => Ok(()),
     }
-}
-
-fn refuse_missing_glyphs(page: &mut Page) -> Result<(), Error> {
-    let missing: Vec<MissingGlyphs> = page.evaluate("__hfProducer.missingGlyphs()")?;
-    let Some(MissingGlyphs { font, place, characters }) = missing.first() else { return Ok(()) };
-    let declared: Vec<String> = page.evaluate("__hfProducer.families()")?;
-    // "normal 700 32px Poppins, sans-serif"
-    let families = font.split_once("px ").map_or(font.as_str(), |(_, families)| families);
-    let is_declared = |family: &str| declared.iter().any(|declared| declared.eq_ignore_ascii_case(family));
-    let listed: Vec<_> = families.split(',').map(|family| family.trim().trim_matches('"')).collect();
-    let message = if listed.iter().any(|family| is_declared(family)) {
-        format!("{place}: no font of {families} has {characters:?}: declare one that has with a local @font-face")
-    } else {
-        format!(
-            "{place}: font family {families} is neither Inter nor a generic sans family: declare it with a local @font-face, or write font-family: Inter"
-        )
-    };
-    Err(composition(Code::FontFetchFailed, message))
 }
 
 /// An animated image moves by the real clock.

@@ -21,7 +21,7 @@ use nix::{
     unistd::{Pid, pipe2},
 };
 
-use super::{Error, Result, blank_font, cdp::Cdp, memory};
+use super::{Error, Result, cdp::Cdp, memory, system_fonts};
 use crate::{files, files::Scratch, settings::Settings};
 
 /// A running browser. Dropping it kills its whole process group, waits for it and removes its profile.
@@ -63,7 +63,7 @@ const BEGIN_FRAME: [&str; 7] = [
 
 /// The page never waits and nothing runs that was not asked for. `--no-sandbox`: a renderer in a container or under
 /// root cannot use Chromium's own; confinement is the surrounding system's.
-const QUIET: [&str; 13] = [
+const QUIET: [&str; 14] = [
     "--no-sandbox",
     "--no-first-run",
     "--mute-audio",
@@ -73,6 +73,7 @@ const QUIET: [&str; 13] = [
     "--disable-backgrounding-occluded-windows",
     "--disable-breakpad",
     "--disable-component-update",
+    "--disable-dev-shm-usage",
     "--disable-extensions",
     "--disable-hang-monitor",
     "--disable-ipc-flooding-protection",
@@ -103,22 +104,6 @@ fn arguments(window: &Window, profile: &Path) -> Vec<String> {
     fixed.chain(network_flags(window.proxy_port)).chain(own).collect()
 }
 
-/// Writes the only font configuration the browser sees and returns its path.
-fn font_config(profile: &Path) -> Result<PathBuf> {
-    let folder = profile.join("fonts");
-    files::create_dir(&folder)?;
-    files::write(&folder.join("blank.ttf"), blank_font::file())?;
-    let config = profile.join("fonts.conf");
-    let (folder, cache) = (folder.display(), profile.join("fontconfig"));
-    let text = format!(
-        "<?xml version=\"1.0\"?>\n<!DOCTYPE fontconfig SYSTEM \"fonts.dtd\">\n\
-         <fontconfig><dir>{folder}</dir><cachedir>{}</cachedir></fontconfig>\n",
-        cache.display()
-    );
-    files::write(&config, text)?;
-    Ok(config)
-}
-
 impl Browser {
     /// Starts the first usable program of the settings.
     ///
@@ -127,7 +112,7 @@ impl Browser {
         let program = find(&settings.browsers)?;
         files::private_dir(&settings.scratch)?;
         let profile = Scratch::new(&settings.scratch, "profile-")?;
-        let fonts = font_config(profile.path())?;
+        let fonts = system_fonts::install(profile.path())?;
         let log_path = profile.path().join("browser.log");
         files::write(&log_path, "")?;
         let start = |source: io::Error| Error::Start { program: program.display().to_string(), source };

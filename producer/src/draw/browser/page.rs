@@ -7,7 +7,7 @@ use std::{
 
 use chromiumoxide_cdp::cdp::{
     browser_protocol::{
-        animation, browser, emulation,
+        animation, browser, css, dom, dom_snapshot, emulation,
         headless_experimental::{BeginFrameParams, ScreenshotParams, ScreenshotParamsFormat},
         inspector, network, page, target,
     },
@@ -51,6 +51,16 @@ pub(crate) struct Drawn {
     pub(crate) png: Option<Vec<u8>>,
 }
 
+/// A text on the page and the fonts it is drawn with.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    /// Its computed `font-family`.
+    pub(crate) stack: String,
+    pub(crate) text: String,
+    /// Family of each font, and whether the page brought it.
+    pub(crate) fonts: Vec<(String, bool)>,
+}
+
 /// Between two ticks; only their order matters, for no clock of the page follows them.
 const TICK_MS: f64 = 1000.0 / 60.0;
 
@@ -89,6 +99,7 @@ impl Page {
         cdp.call(&animation::EnableParams::default())?;
         // Animations started by scripts must not run on the real clock until the runtime finds them.
         cdp.call(&animation::SetPlaybackRateParams::new(0.0))?;
+        cdp.call(&page::SetFontFamiliesParams::new(generic_families()))?;
         cdp.call(&emulation::SetDeviceMetricsOverrideParams::new(width, height, 1.0, false))?;
         Ok(())
     }
@@ -184,6 +195,48 @@ impl Page {
         Ok(changed)
     }
 
+    /// Every text that `wanted(font_family, text)`, wherever it stands: frames, shadow roots and form controls too.
+    pub(crate) fn texts(&mut self, mut wanted: impl FnMut(&str, &str) -> bool) -> Result<Vec<Text>> {
+        self.explained(|page| {
+            let cdp = &mut page.cdp;
+            let snapshot = cdp.call(&dom_snapshot::CaptureSnapshotParams::new(vec!["font-family".to_owned()]))?;
+            let string = |index: &dom_snapshot::StringIndex| {
+                usize::try_from(*index.inner()).ok().and_then(|index| snapshot.strings.get(index)).map(String::as_str)
+            };
+            let (mut texts, mut nodes) = (Vec::new(), Vec::new());
+            for document in &snapshot.documents {
+                let ids = document.nodes.backend_node_id.as_deref().unwrap_or_default();
+                let layout = &document.layout;
+                for ((node, styles), text) in layout.node_index.iter().zip(&layout.styles).zip(&layout.text) {
+                    let stack = styles.inner().first().and_then(string);
+                    let id = usize::try_from(*node).ok().and_then(|node| ids.get(node));
+                    let (Some(stack), Some(text), Some(id)) = (stack, string(text), id) else { continue };
+                    if !text.trim().is_empty() && wanted(stack, text) {
+                        texts.push(Text { stack: stack.to_owned(), text: text.to_owned(), fonts: Vec::new() });
+                        nodes.push(*id);
+                    }
+                }
+            }
+            if texts.is_empty() {
+                return Ok(texts);
+            }
+            cdp.call(&dom::EnableParams::default())?;
+            cdp.call(&css::EnableParams::default())?;
+            cdp.call(&dom::GetDocumentParams::default())?;
+            let ids = cdp.call(&dom::PushNodesByBackendIdsToFrontendParams::new(nodes))?.node_ids;
+            for (text, id) in texts.iter_mut().zip(ids) {
+                // A node may have gone since.
+                if let Ok(answer) = cdp.call(&css::GetPlatformFontsForNodeParams::new(id)) {
+                    let used = answer.fonts.into_iter().filter(|font| font.glyph_count > 0.0);
+                    text.fonts = used.map(|font| (font.family_name, font.is_custom_font)).collect();
+                }
+            }
+            cdp.call(&css::DisableParams::default())?;
+            cdp.call(&dom::DisableParams::default())?;
+            Ok(texts)
+        })
+    }
+
     /// Like [`evaluate`](Self::evaluate), with another patience than the usual.
     pub(crate) fn evaluate_within<T: DeserializeOwned>(&mut self, patience: Duration, expression: &str) -> Result<T> {
         let usual = self.cdp.replace_patience(patience);
@@ -223,6 +276,20 @@ impl Page {
         let format = page::CaptureScreenshotFormat::Png;
         let command = page::CaptureScreenshotParams { format: Some(format), ..Default::default() };
         decode_base64(self.cdp.call(&command)?.data.as_ref())
+    }
+}
+
+/// Every generic family is the default font: Chromium's own names for them have other meanings here.
+fn generic_families() -> page::FontFamilies {
+    let family = || Some(crate::fonts::DEFAULT.to_owned());
+    page::FontFamilies {
+        standard: family(),
+        fixed: family(),
+        serif: family(),
+        sans_serif: family(),
+        cursive: family(),
+        fantasy: family(),
+        math: family(),
     }
 }
 

@@ -77,18 +77,4 @@ window.__HF_VIRTUAL_TIME__ = {
   },
 };
 
-// Generic sans families mean Inter, in a canvas too; style sheets are rewritten before the page loads.
-const genericSans = /^(system-ui|sans-serif|ui-sans-serif|ui-rounded|-apple-system|blinkmacsystemfont)\b/i;
-for (const context of [window.CanvasRenderingContext2D, window.OffscreenCanvasRenderingContext2D]) {
-  const font = context && Object.getOwnPropertyDescriptor(context.prototype, "font");
-  if (!font) continue;
-  Object.defineProperty(context.prototype, "font", {
-    ...font,
-    set(value) {
-      font.set.call(this, value);
-      const [, size, family] = /^(.*?px\S*)\s+(.*)$/.exec(font.get.call(this)) ?? [];
-      if (family && genericSans.test(family)) font.set.call(this, `${size} Inter, ${family}`);
-    },
-  });
-}
 window.__HF_RENDER_CAPTURE_MODE = true;

@@ -1,0 +1,184 @@
+//! The fonts there are without a composition bringing any: upstream's 18 families, and what other names mean.
+//!
+//! They are both put into a page under the names it uses and all that the browser finds on its system, so that text
+//! looks the same wherever it is drawn: in the page, a frame, a form control, a canvas, an SVG image.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::files;
+
+/// One upright face of a bundled family.
+pub(crate) struct Face {
+    pub(crate) family: &'static str,
+    /// CSS `font-weight`.
+    pub(crate) weight: u16,
+    /// The part of Unicode it covers, as its package calls it.
+    pub(crate) subset: &'static str,
+    /// File name, unique among all.
+    pub(crate) file: &'static str,
+    /// A TrueType file.
+    pub(crate) content: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/faces.rs"));
+
+/// What every generic family means, and text without any.
+pub(crate) const DEFAULT: &str = "Inter";
+
+/// Names in CSS that mean a kind of font rather than a font.
+pub(crate) const GENERIC: [&str; 15] = [
+    "sans-serif",
+    "serif",
+    "monospace",
+    "cursive",
+    "fantasy",
+    "system-ui",
+    "ui-sans-serif",
+    "ui-serif",
+    "ui-monospace",
+    "ui-rounded",
+    "emoji",
+    "math",
+    "fangsong",
+    "-apple-system",
+    "blinkmacsystemfont",
+];
+
+/// Other names, in lower case, by the bundled family that stands in for them (upstream's table).
+pub(crate) const ALIASES: [(&str, &[&str]); 6] = [
+    (
+        "Inter",
+        &[
+            "helvetica",
+            "helvetica neue",
+            "helvetica bold",
+            "arial",
+            "sf pro",
+            "sf pro display",
+            "sf pro text",
+            "sf pro rounded",
+            "avenir",
+            "avenir next",
+            "lucida grande",
+            "geneva",
+            "optima",
+            "verdana",
+            "tahoma",
+            "trebuchet ms",
+            "calibri",
+            "candara",
+            "corbel",
+            "lucida sans",
+            "lucida sans unicode",
+            "noto sans",
+            "dejavu sans",
+            "liberation sans",
+        ],
+    ),
+    ("Montserrat", &["futura", "din alternate", "arial black"]),
+    ("League Gothic", &["bebas neue"]),
+    ("Roboto", &["segoe ui"]),
+    (
+        "JetBrains Mono",
+        &[
+            "courier",
+            "courier new",
+            "sf mono",
+            "menlo",
+            "monaco",
+            "consolas",
+            "lucida console",
+            "lucida sans typewriter",
+            "andale mono",
+            "dejavu sans mono",
+            "liberation mono",
+        ],
+    ),
+    (
+        "EB Garamond",
+        &[
+            "garamond",
+            "georgia",
+            "palatino",
+            "palatino linotype",
+            "book antiqua",
+            "cambria",
+            "times",
+            "times new roman",
+            "dejavu serif",
+            "liberation serif",
+        ],
+    ),
+];
+
+/// Upstream's last alias, whose family is bundled under another name.
+const NOTO_SANS_JAPANESE: &str = "noto sans japanese";
+
+/// The bundled family that a name in CSS means; `None` for generic names and unknown ones.
+pub(crate) fn bundled(name: &str) -> Option<&'static str> {
+    let name = name.trim().to_lowercase();
+    if name == NOTO_SANS_JAPANESE {
+        return Some("Noto Sans JP");
+    }
+    let alias = ALIASES.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(family, _)| *family);
+    alias.or_else(|| FACES.iter().map(|face| face.family).find(|family| family.to_lowercase() == name))
+}
+
+/// Whether a name in CSS means a kind of font.
+pub(crate) fn is_generic(name: &str) -> bool {
+    GENERIC.iter().any(|generic| generic.eq_ignore_ascii_case(name.trim()))
+}
+
+/// The names of the bundled families, each once.
+pub(crate) fn families() -> Vec<&'static str> {
+    let mut families: Vec<_> = FACES.iter().map(|face| face.family).collect();
+    families.dedup();
+    families
+}
+
+/// SHA-256 over every face: part of the renderer digest and of the plan hash.
+pub(crate) fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| {
+        let mut hash = Sha256::new();
+        for face in FACES {
+            hash.update(face.file);
+            hash.update(face.content);
+        }
+        files::hex(&hash.finalize())
+    });
+    &DIGEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_mean_what_upstream_takes_them_for() {
+        for (name, family) in [
+            ("Arial", Some("Inter")),
+            ("  Times New Roman ", Some("EB Garamond")),
+            ("Menlo", Some("JetBrains Mono")),
+            ("poppins", Some("Poppins")),
+            ("Noto Sans Japanese", Some("Noto Sans JP")),
+            ("Comic Sans MS", None),
+            ("serif", None),
+        ] {
+            assert_eq!(bundled(name), family, "{name}");
+        }
+        assert!(is_generic("BlinkMacSystemFont") && !is_generic("Inter"));
+        assert_eq!(families().len(), 18);
+        for (family, _) in ALIASES {
+            assert!(families().contains(&family), "{family}");
+        }
+    }
+
+    #[test]
+    fn faces_are_fonts() {
+        for face in FACES {
+            assert!(face.content.starts_with(&[0, 1, 0, 0]), "{}", face.file);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What text is really drawn with, as the browser tells it, against the families that were asked for.
+//!
+//! Asked at a few moments of the composition, of every text in every document, shadow root, frame, pseudo-element and
+//! form control, once for each character of each family list.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crds::{Code, Failure};
+
+use crate::{
+    Error,
+    draw::browser::{
+        page::{Page, Text},
+        system_fonts::MISSING_GLYPH,
+    },
+    fonts::{bundled, is_generic},
+    plan::{fonts::Named, project::ENTRY},
+};
+
+/// What was seen so far.
+#[derive(Default)]
+pub(crate) struct Drawn {
+    /// Family lists with the characters already asked for.
+    seen: HashSet<(String, char)>,
+    /// Families nobody has, with what was drawn in place of them.
+    absent: BTreeMap<String, Instead>,
+    /// Family lists none of whose fonts has the characters of a text, with that text.
+    without_glyphs: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instead {
+    /// Another family of the same list.
+    Listed,
+    /// A font nobody asked for.
+    Unasked,
+}
+
+/// Problems reported one by one; there may be thousands.
+const REPORTED: usize = 20;
+/// Characters of a text that are quoted.
+const QUOTED: usize = 40;
+
+impl Drawn {
+    /// Looks at the page as it is now.
+    pub(crate) fn look(&mut self, page: &mut Page, named: &Named) -> Result<(), Error> {
+        let seen = &mut self.seen;
+        let texts = page.texts(|stack, text| {
+            text.chars().filter(|character| seen.insert((stack.to_owned(), *character))).count() > 0
+        })?;
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let declared: BTreeSet<String> = page.evaluate::<Vec<String>>("__hfProducer.families()")?.into_iter().collect();
+        for text in texts {
+            self.judge(&text, |family| named.declares(family) || declared.contains(&family.to_lowercase()));
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, text: &Text, declared: impl Fn(&str) -> bool) {
+        let stack = families(&text.stack);
+        let available = |family: &str| is_generic(family) || bundled(family).is_some() || declared(family);
+        let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || bundled(family) == Some(font));
+        for (font, custom) in &text.fonts {
+            if font == MISSING_GLYPH {
+                let quoted: String = text.text.trim().chars().take(QUOTED).collect();
+                self.without_glyphs.entry(text.stack.clone()).or_insert(quoted);
+                continue;
+            }
+            let Some(first) = stack.first().filter(|_| !custom) else { continue };
+            let instead = if asked_for(font) { Instead::Listed } else { Instead::Unasked };
+            match (available(first), instead) {
+                (false, instead) => self.note_absent(first, instead),
+                (true, Instead::Listed) => {}
+                (true, Instead::Unasked) => match stack.iter().find(|family| !available(family)) {
+                    Some(family) => self.note_absent(family, Instead::Unasked),
+                    None => {
+                        let quoted: String = text.text.trim().chars().take(QUOTED).collect();
+                        self.without_glyphs.entry(text.stack.clone()).or_insert(quoted);
+                    }
+                },
+            }
+        }
+    }
+
+    fn note_absent(&mut self, family: &str, instead: Instead) {
+        let noted = self.absent.entry(family.to_owned()).or_insert(instead);
+        if instead == Instead::Unasked {
+            *noted = instead;
+        }
+    }
+
+    /// Every problem: what makes the picture another than was asked for, and what only deserves a word.
+    pub(crate) fn problems(&self, named: &Named) -> (Vec<Failure>, Vec<Failure>) {
+        let failure = |message: String, place: Option<(&str, u32)>| {
+            let (path, line) = place.map_or((None, None), |(path, line)| (Some(path.to_owned()), Some(line)));
+            Failure { code: Code::FontFetchFailed, message, path, line: line.filter(|line| *line > 0) }
+        };
+        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+        for (family, instead) in self.absent.iter().take(REPORTED) {
+            let place = named.place(family);
+            let file = family.to_lowercase().replace(' ', "-");
+            let bring = format!(
+                "put {file}.woff2 into the project: @font-face{{font-family:{family:?};src:url({file}.woff2)}}"
+            );
+            match instead {
+                Instead::Unasked => {
+                    errors.push(failure(format!("the font {family} is not bundled. Use Inter, or {bring}"), place));
+                }
+                Instead::Listed => warnings.push(failure(
+                    format!("the font {family} is not bundled: a later one of its list is used. To have it, {bring}"),
+                    place,
+                )),
+            }
+        }
+        for (stack, text) in self.without_glyphs.iter().take(REPORTED) {
+            let place = families(stack).iter().find_map(|family| named.place(family)).or(Some((ENTRY, 0)));
+            let message = format!(
+                "no font of {stack} has every character of {text:?}: declare one that has with a local @font-face"
+            );
+            errors.push(failure(message, place));
+        }
+        (errors, warnings)
+    }
+}
+
+/// The names in a computed `font-family`.
+fn families(stack: &str) -> Vec<String> {
+    let sheet = crate::plan::css::compile(&format!("font-family:{stack}"));
+    sheet.stacks.into_iter().next().map(|(names, _)| names).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(stack: &str, font: &str, custom: bool, expected: (usize, usize)) {
+        let mut drawn = Drawn::default();
+        let text = Text { stack: stack.to_owned(), text: "abc".to_owned(), fonts: vec![(font.to_owned(), custom)] };
+        drawn.judge(&text, |family| family == "Mine");
+        let (errors, warnings) = drawn.problems(&Named::default());
+        assert_eq!((errors.len(), warnings.len()), expected, "{stack}: {errors:?} {warnings:?}");
+    }
+
+    #[test]
+    fn only_a_font_that_nobody_asked_for_is_an_error() {
+        check("Arial, serif", "Inter", true, (0, 0));
+        check("Georgia", "EB Garamond", false, (0, 0));
+        check("Gotham", "Inter", false, (1, 0));
+        check("Gotham, sans-serif", "Inter", false, (0, 1));
+        check("Gotham, Lato", "Lato", false, (0, 1));
+        check("Mine", "Inter", false, (1, 0));
+        check("Mine, sans-serif", "Inter", false, (0, 0));
+        check("Lato", "Inter", false, (1, 0));
+        check("sans-serif", MISSING_GLYPH, false, (1, 0));
+    }
+}

@@ -1,0 +1,82 @@
+//! Families that a project names and does not bring: bundled ones are declared under the name they are called by.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    fonts::{DEFAULT, FACES, bundled},
+    plan::{assets, project::RESERVED},
+};
+
+/// The fonts a project speaks of, gathered file by file.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    /// Families declared with `@font-face`, in lower case.
+    declared: Vec<String>,
+    /// Families in lower case: the name as written, and where first.
+    named: BTreeMap<String, (String, String, u32)>,
+}
+
+/// A style sheet, and the font files it names: path in the compiled project, content.
+pub(crate) type Declarations = (String, BTreeMap<String, &'static [u8]>);
+
+impl Named {
+    /// Notes what a file declares and names.
+    pub(crate) fn note(&mut self, path: &str, declared: &[String], stacks: impl Iterator<Item = (Vec<String>, u32)>) {
+        self.declared.extend(declared.iter().map(|family| family.to_lowercase()));
+        for (names, line) in stacks {
+            for name in names {
+                self.named.entry(name.to_lowercase()).or_insert_with(|| (name, path.to_owned(), line));
+            }
+        }
+    }
+
+    /// Whether the project brings this family itself.
+    pub(crate) fn declares(&self, family: &str) -> bool {
+        self.declared.contains(&family.to_lowercase())
+    }
+
+    /// The file and line where a family is first named.
+    pub(crate) fn place(&self, family: &str) -> Option<(&str, u32)> {
+        self.named.get(&family.to_lowercase()).map(|(_, path, line)| (path.as_str(), *line))
+    }
+
+    /// Faces for Inter and for every bundled family that is named and not declared.
+    pub(crate) fn declarations(&self) -> Declarations {
+        let (mut css, mut files) = Declarations::default();
+        let default = (DEFAULT.to_owned(), String::new(), 0);
+        let names = self.named.iter().filter(|(name, _)| **name != DEFAULT.to_lowercase()).map(|(_, named)| named);
+        for (name, ..) in names.chain([&default]).filter(|(name, ..)| !self.declares(name)) {
+            let Some(family) = bundled(name) else { continue };
+            for face in FACES.iter().filter(|face| face.family == family) {
+                let path = format!("{RESERVED}/fonts/{}", face.file);
+                let range = if family == DEFAULT { assets::inter_range(face.subset) } else { String::new() };
+                let range = if range.is_empty() { range } else { format!(";unicode-range:{range}") };
+                css += &format!(
+                    "@font-face{{font-family:{name:?};font-style:normal;font-weight:{};font-display:block;\
+                     src:url(/{path}) format(\"truetype\"){range}}}",
+                    face.weight
+                );
+                files.insert(path, face.content);
+            }
+        }
+        (css, files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bundled_families_are_declared_as_they_are_called() {
+        let mut named = Named::default();
+        let stack = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let stacks = vec![(stack(&["Arial", "serif"]), 3), (stack(&["ARIAL", "Lato", "Mine", "Gotham"]), 7)];
+        named.note("a.css", &["Mine".to_owned(), "lato".to_owned()], stacks.into_iter());
+        let (css, files) = named.declarations();
+        assert!(css.contains("font-family:\"Arial\"") && css.contains("font-family:\"Inter\""), "{css}");
+        assert!(!css.contains("Lato") && !css.contains("Gotham"), "{css}");
+        assert!(files.keys().all(|path| path.starts_with("__hf/fonts/inter-")), "{:?}", files.keys());
+        assert_eq!(named.place("gotham"), Some(("a.css", 7)));
+    }
+}
