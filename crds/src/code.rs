@@ -85,6 +85,8 @@ codes! {
     BrowserFailed = "BROWSER_FAILED", Transient;
     /// Nothing moved for the time allowed.
     NoProgress = "NO_PROGRESS", Transient;
+    /// A warning only: frames are read the slow way.
+    SlowFrames = "SLOW_FRAMES", Permanent;
     /// libav has no such encoder or refused its settings.
     EncoderUnavailable = "ENCODER_UNAVAILABLE", Permanent;
     /// libav failed while encoding or writing.

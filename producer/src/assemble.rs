@@ -2,62 +2,113 @@
 
 use std::path::{Path, PathBuf};
 
-use crds::{Stage, line::OutputReport};
+use crds::{
+    Stage,
+    line::{ChunkRange, OutputReport},
+};
 
 use crate::{
     Error,
+    context::Context,
+    draw::browser,
     files::{self, Scratch},
-    libav::{Mp4Reader, Mp4Writer, TAG_CHUNK, TAG_PLAN},
+    libav::{self, Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track},
     plan::Plan,
-    report::Reporter,
 };
 
-/// Joins all chunks of a plan, given in order, into the file `out`, whole or not at all.
-pub(crate) fn assemble(
-    plan: &Plan,
-    chunks: &[PathBuf],
-    out: &Path,
-    reporter: &Reporter,
-) -> Result<OutputReport, Error> {
-    let total = plan.descriptor.total_frames;
-    reporter.progress(Stage::Assemble, 0, total);
+/// Joins all chunks of the plan folder `plan` into the video `out`, whole or not at all. `chunks`: their files in order of
+/// index, or one folder that holds them as `0.mp4`, `1.mp4` and so on.
+///
+/// Blocks the calling thread; nothing is decoded or encoded.
+///
+/// # Errors
+/// See [`Error`]; nothing is left behind. Foremost: `CHUNK_INVALID` with the path of a chunk that is missing, cut short, of
+/// another plan or in the wrong place; `CONFIG_INVALID` when `out` has another format's extension; those of reading a plan.
+pub fn assemble(plan: &Path, chunks: &[PathBuf], out: &Path, context: &Context) -> Result<OutputReport, Error> {
+    let plan = Plan::open(plan)?;
+    plan.format.check_output(out)?;
+    let chunks = chunk_files(&plan, chunks);
+    let scratch = Scratch::beside(out)?;
+    let finished = scratch.path().join(plan.format.file_name("video"));
+    join(&plan, &chunks, &finished, context)?;
+    let report = report(&plan, &finished, out)?;
+    scratch.publish(&finished, out)?;
+    Ok(report)
+}
+
+fn chunk_files(plan: &Plan, given: &[PathBuf]) -> Vec<PathBuf> {
+    match given {
+        [folder] if folder.is_dir() => {
+            plan.chunks.iter().map(|chunk| folder.join(plan.format.file_name(&chunk.index.to_string()))).collect()
+        }
+        files => files.to_vec(),
+    }
+}
+
+/// What a finished video came to that is going to be `out`.
+pub(crate) fn report(plan: &Plan, finished: &Path, out: &Path) -> Result<OutputReport, Error> {
+    let (bytes, sha256) = files::digest(finished)?;
+    Ok(OutputReport {
+        path: out.display().to_string(),
+        bytes,
+        sha256,
+        frames: plan.descriptor.total_frames,
+        width: plan.layout.width,
+        height: plan.layout.height,
+    })
+}
+
+/// Joins all chunks, given in order, into a new file.
+pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &Context) -> Result<(), Error> {
     if chunks.len() != plan.chunks.len() {
         let reason = format!("{} chunks were given, the plan has {}", chunks.len(), plan.chunks.len());
         return Err(Error::Chunk { path: plan.dir.path().to_owned(), reason });
     }
-    let scratch = Scratch::beside(out)?;
-    let finished = scratch.path().join("video.mp4");
-    let mut video: Option<Mp4Writer> = None;
-    let mut frames = 0;
+    let meter = context.stage(Stage::Assemble, plan.descriptor.total_frames);
+    let mut video: Option<(Muxer, Track)> = None;
     for (path, planned) in chunks.iter().zip(&plan.chunks) {
-        let wrong = |reason: String| Error::Chunk { path: path.clone(), reason };
-        let mut chunk = Mp4Reader::open(path).map_err(|error| wrong(error.to_string()))?;
-        let identity = (chunk.tag(TAG_PLAN), chunk.tag(TAG_CHUNK));
-        let expected = (Some(plan.descriptor.plan_hash.clone()), Some(planned.index.to_string()));
-        if identity != expected {
-            return Err(wrong(format!("it is not chunk {} of this plan", planned.index)));
+        if context.stop.is_cancelled() {
+            return Err(browser::Error::Interrupted.into());
         }
-        let writer = match &mut video {
-            Some(writer) => writer,
-            none => none.insert(Mp4Writer::create(&finished, plan.rate, chunk.parameters()?, &provenance(plan))?),
+        let wrong = |reason: String| Error::Chunk { path: path.clone(), reason };
+        let mut chunk = Demuxer::open(path).map_err(|error| wrong(error.to_string()))?;
+        is_planned(&chunk, plan, *planned).map_err(wrong)?;
+        let (muxer, track) = match &mut video {
+            Some(video) => video,
+            none => {
+                let mut muxer = Muxer::create(finished, plan.format.container, &provenance(plan))?;
+                let track = muxer.add_video(plan.rate, chunk.parameters()?)?;
+                none.insert((muxer, track))
+            }
         };
-        let before = frames;
-        while let Some(packet) = chunk.next()? {
-            writer.write(packet)?;
+        let mut frames = 0;
+        while let Some(mut packet) = chunk.next(plan.rate).map_err(|error| wrong(error.to_string()))? {
+            libav::delay(&mut packet, planned.start_frame);
+            muxer.write(*track, packet)?;
             frames += 1;
         }
-        let (found, planned) = (frames - before, planned.frames());
-        if found != planned {
-            return Err(wrong(format!("it has {found} frames instead of {planned}")));
+        if frames != planned.frames() {
+            return Err(wrong(format!("it has {frames} frames instead of {}", planned.frames())));
         }
-        reporter.progress(Stage::Assemble, frames, total);
+        meter.add(frames);
     }
-    video.map_or(Ok(0), Mp4Writer::finish)?;
-    scratch.publish(&finished, out)?;
-    let (bytes, sha256) = files::digest(out)?;
-    let libav_size = plan.encoding();
-    let path = out.display().to_string();
-    Ok(OutputReport { path, bytes, sha256, frames, width: libav_size.width, height: libav_size.height })
+    match video {
+        Some((muxer, _)) => Ok(muxer.finish()?),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file says of itself that it is a chunk of a plan; else what it says.
+fn is_planned(chunk: &Demuxer, plan: &Plan, planned: ChunkRange) -> Result<(), String> {
+    let expected = planned.index;
+    match (chunk.tag(TAG_PLAN), chunk.tag(TAG_CHUNK)) {
+        (Some(hash), _) if hash != plan.descriptor.plan_hash => {
+            Err(format!("it is a chunk of another plan, not chunk {expected} of this one"))
+        }
+        (Some(_), Some(index)) if index == expected.to_string() => Ok(()),
+        (Some(_), Some(index)) => Err(format!("this is chunk {index}, where chunk {expected} was expected")),
+        _ => Err(format!("it is no chunk at all; chunk {expected} was expected")),
+    }
 }
 
 /// Who made a video, in upstream's tags.

@@ -1,4 +1,6 @@
 //! From pixels to encoded GOPs.
 
 pub(crate) mod encoders;
+pub(crate) mod format;
+pub(crate) mod preset;
 pub(crate) mod yuv;

@@ -4,69 +4,75 @@
 
 use std::{fs, num::NonZeroUsize, path::Path, thread};
 
-/// Memory a chunk in the making is counted as: a browser with a 1920×1080 page (250 MiB measured), one x264 encoder with
-/// its look-ahead (300 MiB measured) and a few pictures in flight.
-const JOB_BYTES: u64 = 600 << 20;
+use procfs::{FromRead as _, ProcessCGroups};
 
-/// Whether there is memory for more than the least a job needs: another encoder, or pictures drawn ahead.
-pub(crate) fn memory_to_spare() -> bool {
-    usable_memory(Path::new("/")) > JOB_BYTES
+/// Memory of a chunk in the making that no frame's size changes: a browser's programs and the page, in bytes.
+const BASE: u64 = 200 << 20;
+/// And what grows with the frame, in bytes a pixel: layers and bitmaps of the browser, one x264 encoder with its look-ahead
+/// (300 MiB measured at 1920×1080), and pictures in flight.
+const PER_PIXEL: u64 = 200;
+/// Of that, an encoder with the pictures it waits for.
+const ENCODER_PER_PIXEL: u64 = 150;
+
+/// Memory that a chunk of frames of so many pixels is counted as, in bytes: 240 MiB at 640×360, 600 MiB at 1920×1080,
+/// 11 GiB at 7680×7680.
+const fn job_bytes(width: u32, height: u32) -> u64 {
+    BASE + PER_PIXEL * width as u64 * height as u64
+}
+
+/// Whether there is memory for more than the least a job needs: another encoder of frames of this size, or pictures drawn
+/// ahead.
+pub(crate) fn memory_to_spare(width: u32, height: u32) -> bool {
+    usable_memory(Path::new("/")) > BASE + ENCODER_PER_PIXEL * u64::from(width) * u64::from(height)
 }
 
 /// What there is to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
+    /// Usable cores: affinity and cgroup quota counted.
     pub(crate) cores: NonZeroUsize,
-    /// Bytes.
+    /// Usable memory in bytes: cgroup limits counted.
     pub(crate) memory: u64,
 }
 
 impl Capacity {
-    /// Usable cores (affinity and cgroup quota counted) and usable memory (cgroup limits counted).
     pub(crate) fn of_this_machine() -> Self {
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self { cores, memory: usable_memory(Path::new("/")) }
     }
 
-    /// Chunks that can be rendered at the same time: the smaller of cores and memory / 600 MiB, at least one.
-    pub(crate) fn jobs(self) -> NonZeroUsize {
-        let by_memory = usize::try_from(self.memory / JOB_BYTES).unwrap_or(usize::MAX);
+    /// Chunks of frames of this size that can be rendered at the same time: as cores and memory allow, at least one.
+    pub(crate) fn jobs(self, width: u32, height: u32) -> NonZeroUsize {
+        let by_memory = usize::try_from(self.memory / job_bytes(width, height)).unwrap_or(usize::MAX);
         NonZeroUsize::new(self.cores.get().min(by_memory)).unwrap_or(NonZeroUsize::MIN)
     }
 }
 
 /// Bytes available without swapping, or left under the tightest cgroup limit. `root` is `/`, or a copy of it in tests.
 fn usable_memory(root: &Path) -> u64 {
-    let available = meminfo(root, "MemAvailable:").unwrap_or(u64::MAX);
+    // Not with `procfs::Meminfo`: it wants fields that sandboxes leave out.
+    let available = field(&root.join("proc/meminfo"), "MemAvailable:").map_or(u64::MAX, |kib| kib << 10);
     cgroup_headrooms(root).into_iter().fold(available, u64::min)
-}
-
-fn meminfo(root: &Path, field: &str) -> Option<u64> {
-    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let kibibytes = text.lines().find_map(|line| line.strip_prefix(field))?.trim().trim_end_matches(" kB");
-    Some(kibibytes.parse::<u64>().ok()? << 10)
 }
 
 /// Limit minus use of this process's cgroup and each one above it, versions 2 and 1. Caches that can be dropped
 /// (`inactive_file`) do not count as used.
 fn cgroup_headrooms(root: &Path) -> Vec<u64> {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let groups = ProcessCGroups::from_file(root.join("proc/self/cgroup")).map(|groups| groups.0).unwrap_or_default();
     let mut headrooms = Vec::new();
-    for line in groups.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else { continue };
-        let (mount, limit, used) = match controllers {
-            "" => ("sys/fs/cgroup", "memory.max", "memory.current"),
-            list if list.split(',').any(|controller| controller == "memory") => {
+    for group in groups {
+        let (mount, limit, used) = match &group.controllers[..] {
+            [] => ("sys/fs/cgroup", "memory.max", "memory.current"),
+            list if list.iter().any(|controller| controller == "memory") => {
                 ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
             }
             _ => continue,
         };
-        for group in Path::new(group.trim_start_matches('/')).ancestors() {
+        for group in Path::new(group.pathname.trim_start_matches('/')).ancestors() {
             let folder = root.join(mount).join(group);
             let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
             if let (Some(limit), Some(used)) = (number(limit), number(used)) {
-                let droppable = stat(&folder, "inactive_file ").unwrap_or(0);
+                let droppable = field(&folder.join("memory.stat"), "inactive_file ").unwrap_or(0);
                 headrooms.push(limit.saturating_sub(used.saturating_sub(droppable)));
             }
         }
@@ -74,9 +80,10 @@ fn cgroup_headrooms(root: &Path) -> Vec<u64> {
     headrooms
 }
 
-fn stat(folder: &Path, field: &str) -> Option<u64> {
-    let text = fs::read_to_string(folder.join("memory.stat")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(field))?.trim().parse().ok()
+/// The number after a name, at the beginning of a line.
+fn field(file: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -126,9 +133,11 @@ mod tests {
 
     #[test]
     fn jobs_are_the_smaller_of_cores_and_memory_and_never_none() {
-        let jobs = |cores: usize, mib: u64| {
-            Capacity { cores: NonZeroUsize::new(cores).unwrap(), memory: mib << 20 }.jobs().get()
+        let jobs = |cores: usize, mib: u64, (width, height)| {
+            Capacity { cores: NonZeroUsize::new(cores).unwrap(), memory: mib << 20 }.jobs(width, height).get()
         };
-        assert_eq!((jobs(2, 24_000), jobs(8, 1900), jobs(4, 100)), (2, 3, 1));
+        let hd = (1920, 1080);
+        assert_eq!((jobs(2, 24_000, hd), jobs(8, 1900, hd), jobs(4, 100, hd)), (2, 3, 1));
+        assert_eq!((jobs(8, 1900, (640, 360)), jobs(8, 24_000, (7680, 7680))), (7, 2));
     }
 }

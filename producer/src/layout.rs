@@ -12,7 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crds::{FrameRate, Quality};
+use crds::{Format, FrameRate, Quality};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -110,7 +110,7 @@ pub(crate) struct Dimensions {
     pub(crate) fps_den: u32,
     pub(crate) width: u32,
     pub(crate) height: u32,
-    pub(crate) format: String,
+    pub(crate) format: Format,
 }
 
 /// `meta/composition.json`.
@@ -142,6 +142,8 @@ pub(crate) struct Encoder {
     pub(crate) quality: Quality,
     pub(crate) preset: String,
     pub(crate) crf: u8,
+    /// The encoder's own parameters, as `name=value:…`.
+    pub(crate) encoder_params: String,
     pub(crate) pixel_format: String,
     pub(crate) closed_gop: bool,
     /// Frames from keyframe to keyframe; every chunk starts on this grid.
@@ -149,7 +151,7 @@ pub(crate) struct Encoder {
     pub(crate) chunk_size: u32,
     pub(crate) chunk_count: u32,
     /// Frames drawn and not kept before a chunk's first.
-    pub(crate) prelude_frames: u32,
+    pub(crate) pre_roll_frames: u32,
     pub(crate) capture_mode: String,
     pub(crate) device_scale_factor: u32,
     pub(crate) browser_gpu_mode: String,

@@ -1,18 +1,20 @@
 //! A HyperFrames project in, a video out: plan, render chunks, assemble.
 //!
 //! Three verbs, each a pure function over local folders, so that any orchestrator can spread them over machines:
-//! [`plan`] turns a project and a configuration into a plan folder that is complete in itself, `chunk` one index of it
-//! into a closed-GOP file, `assemble` all chunks into the video. [`render`] is the three in one process.
+//! [`plan()`] turns a project and a configuration into a plan folder that is complete in itself, [`chunk()`] one index of it
+//! into a closed-GOP file, [`assemble()`] all chunks into the video. [`render()`] is the three in one process.
 //!
 //! Reading order: `plan` (what a composition is, and what rendering it needs), `layout` (what is in a plan folder), `draw`
 //! (a page is opened, made ready, moved and read), `encode` and `libav` (from pixels to bytes), `chunk`, `assemble`,
-//! [`render`]; then `cli`.
+//! `render`; then `cli`.
 //!
 //! This crate never knows AWS or Kubernetes, and only `libav` knows libav, only `draw` knows Chromium.
 
 mod assemble;
 mod chunk;
 mod cli;
+mod context;
+mod doctor;
 mod draw;
 mod encode;
 mod error;
@@ -21,14 +23,20 @@ mod fonts;
 mod jobs;
 mod layout;
 mod libav;
-pub mod plan;
-pub mod render;
-pub mod report;
-pub mod settings;
+mod plan;
+mod render;
+mod settings;
 mod stopwatch;
 
-pub use cli::{doctor, run};
+pub use assemble::assemble;
+pub use chunk::chunk;
+pub use cli::run;
+pub use context::{Context, Observer};
+pub use doctor::doctor;
 pub use error::Error;
+pub use plan::{Request, plan};
+pub use render::{Rendered, render};
+pub use settings::{Settings, USUAL_BROWSERS};
 
 /// Version of this build; part of the plan hash.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

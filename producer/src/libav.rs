@@ -13,8 +13,8 @@ mod encode;
 mod mux;
 mod probe;
 
-pub(crate) use encode::{Encoding, Gop, encode_gop, preset, x264_version};
-pub(crate) use mux::{Mp4Reader, Mp4Writer, TAG_CHUNK, TAG_PLAN};
+pub(crate) use encode::{Encoding, Gop, encode_gop, x264_version};
+pub(crate) use mux::{Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track};
 pub(crate) use probe::is_animated;
 
 /// libav refused or failed.
@@ -62,6 +62,14 @@ impl Error {
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Moves a packet's times, which count frames, by some frames; it lasts one.
+pub(crate) fn delay(packet: &mut ffmpeg::Packet, frames: u32) {
+    let later = |time: Option<i64>| time.map(|time| time + i64::from(frames));
+    packet.set_pts(later(packet.pts()));
+    packet.set_dts(later(packet.dts()));
+    packet.set_duration(1);
+}
 
 fn file(doing: &'static str, path: &Path) -> impl FnOnce(ffmpeg::Error) -> Error {
     move |source| Error::File { doing, path: path.to_owned(), source }

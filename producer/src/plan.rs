@@ -2,26 +2,34 @@
 //!
 //! After planning nothing outside the plan folder is read any more: no project, no cache, no network.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use crds::{
-    Code, FrameRate, Quality, Stage,
+    Code, FrameRate, RenderConfig, Stage,
     line::{ChunkRange, PlanReport},
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::{
     Error,
+    context::Context,
     draw::{
         browser::page::{Page, PageConfig},
         ready::Expected,
         script::{self, Purpose, page_script},
     },
+    encode::{
+        format::FormatSpec,
+        preset::{self, X264},
+        yuv::{Layout, PixelFormat},
+    },
+    error::composition,
     files::{self, Scratch},
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
     libav,
-    report::Reporter,
-    settings::Settings,
 };
 
 pub(crate) mod assets;
@@ -37,7 +45,7 @@ pub(crate) mod project;
 mod root;
 mod variables;
 
-pub use grid::Chunking;
+use grid::Chunking;
 use probe::Probe;
 use project::Project;
 use root::Shape;
@@ -47,63 +55,83 @@ use root::Shape;
 pub struct Request {
     /// The project folder.
     pub project: PathBuf,
-    /// Frame rate; else the composition's, else 30.
-    pub rate: Option<FrameRate>,
-    /// Encoder preset.
-    pub quality: Quality,
-    /// Values for the composition's variables.
-    pub variables: Map<String, Value>,
-    /// How to cut it.
-    pub chunking: Chunking,
+    /// How to make a video of it.
+    pub config: RenderConfig,
 }
 
 /// Frames drawn and not kept before a chunk's first: what composited layers and scripts remember of earlier frames is
 /// then as in a whole render (measured: more is no better).
-const PRELUDE_FRAMES: u32 = 15;
+const PRE_ROLL_FRAMES: u32 = 15;
 
 const STEPS: u32 = 3;
 
+/// Upstream's limits of `chunkSize` and `maxParallelChunks`.
+pub(crate) const LARGEST_CHUNK: u32 = 3600;
+pub(crate) const MOST_CHUNKS: u32 = 10_000;
+
 /// Writes the plan folder `out`, whole or not at all. An older plan there is replaced.
 ///
+/// Blocks the calling thread, which starts a browser to look at the composition and must live as long as the call.
+///
 /// # Errors
-/// See [`Error`]; nothing is left behind.
-pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Reporter) -> Result<PlanReport, Error> {
+/// See [`Error`]; nothing is left behind. Foremost the composition's own mistakes ([`crds::Fault::Composition`]), with file
+/// and line; `CONFIG_INVALID` and `FEATURE_UNSUPPORTED` for a configuration that cannot be made.
+pub fn plan(request: &Request, out: &Path, context: &Context) -> Result<PlanReport, Error> {
     keep_what_is_no_plan(out)?;
-    reporter.progress(Stage::Plan, 0, STEPS);
-    let project = Project::open(&request.project)?;
     let scratch = Scratch::beside(out)?;
-    let dir = PlanDir::new(scratch.path().join("plan"));
+    let finished = scratch.path().join("plan");
+    let report = write(request, &finished, |_, _| NonZeroUsize::MIN, context)?;
+    scratch.publish(&finished, out)?;
+    Ok(report)
+}
+
+/// Writes a plan into a new folder of ours. `parallel`: how many chunks of frames of this width and height can be rendered
+/// at the same time; where the configuration does not say how the work is cut there are at least so many.
+pub(crate) fn write(
+    request: &Request,
+    folder: &Path,
+    parallel: impl FnOnce(u32, u32) -> NonZeroUsize,
+    context: &Context,
+) -> Result<PlanReport, Error> {
+    let Request { project, config } = request;
+    let format = FormatSpec::of(config.format)?;
+    let cut = chunking(config)?;
+    let meter = context.stage(Stage::Plan, STEPS);
+    let project = Project::open(project)?;
+    let dir = PlanDir::new(folder);
     for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
         files::create_dir(&folder)?;
     }
-    let compiled = compile::compile(&project, &dir.compiled(), &settings.assets)?;
+    let compiled = compile::compile(&project, &dir.compiled(), &context.settings.assets)?;
     let mut warnings = Vec::new();
     let shape = root::shape(&compiled.root, &mut warnings)?;
-    variables::check(&request.variables, compiled.variables.as_ref(), &mut warnings)?;
-    reporter.warnings(&warnings);
-    let rate = request.rate.or(shape.rate).unwrap_or_default();
-    reporter.progress(Stage::Plan, 1, STEPS);
+    variables::check(&config.variables, compiled.variables.as_ref(), &mut warnings)?;
+    context.warn(&warnings);
+    let rate = config.fps.or(shape.rate).unwrap_or_default();
+    meter.add(1);
 
     let expected = Expected { timelines: compiled.declares_timelines, duration: shape.duration.is_some() };
-    let script = page_script(rate, &request.variables, Purpose::Inspect);
-    let config = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
-    let mut page = Page::open(settings, config)?;
-    let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, &compiled.fonts, settings)?;
+    let script = page_script(rate, &config.variables, Purpose::Inspect);
+    let page = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
+    let mut page = Page::open(context, page)?;
+    let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, &compiled.fonts, &context.settings)?;
     drop(page);
-    reporter.warnings(&probe.warnings);
+    context.warn(&probe.warnings);
     let duration = root::in_range(probe.duration, compiled.root.line)?;
-    reporter.progress(Stage::Plan, 2, STEPS);
+    meter.add(1);
 
     let total = rate.frames_in(duration);
+    let parallel = parallel(shape.width, shape.height).get();
+    let cut = Chunking { parallel: u32::try_from(parallel).unwrap_or(u32::MAX), ..cut };
     let gop = grid::gop_size(rate);
-    let chunks = grid::chunks(total, gop, request.chunking);
-    write_meta(&dir, request, &Facts { shape, rate, duration, probe: &probe, expected, gop, chunks: &chunks })?;
+    let chunks = grid::chunks(total, gop, cut);
+    write_meta(&dir, config, &Facts { format, shape, rate, duration, probe: &probe, expected, gop, chunks: &chunks })?;
     let size = Dimensions {
         fps_num: rate.num(),
         fps_den: rate.den(),
         width: shape.width,
         height: shape.height,
-        format: "mp4".into(),
+        format: config.format,
     };
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
@@ -119,10 +147,22 @@ pub fn plan(request: &Request, out: &Path, settings: &Settings, reporter: &Repor
     };
     descriptor.plan_hash = hash::of(&dir, &descriptor)?;
     files::write(&dir.descriptor(), pretty(&descriptor))?;
-    scratch.publish(dir.path(), out)?;
-    reporter.progress(Stage::Plan, STEPS, STEPS);
+    meter.add(1);
     let Descriptor { plan_hash, total_frames, .. } = descriptor;
     Ok(PlanReport { plan_hash, total_frames, chunks })
+}
+
+/// How a configuration wants the work cut.
+fn chunking(config: &RenderConfig) -> Result<Chunking, Error> {
+    let within = |name: &str, value: Option<u32>, most: u32| match value {
+        Some(value) if !(1..=most).contains(&value) => {
+            Err(composition(Code::ConfigInvalid, format!("{name} is {value}: write a number from 1 to {most}")))
+        }
+        value => Ok(value),
+    };
+    let size = within("chunkSize", config.chunk_size, LARGEST_CHUNK)?;
+    let most = within("maxParallelChunks", config.max_parallel_chunks, MOST_CHUNKS)?;
+    Ok(Chunking { size, most, parallel: 1 })
 }
 
 /// A folder with anything else in it is somebody's.
@@ -133,6 +173,7 @@ fn keep_what_is_no_plan(out: &Path) -> Result<(), Error> {
 }
 
 struct Facts<'a> {
+    format: &'static FormatSpec,
     shape: Shape,
     rate: FrameRate,
     duration: f64,
@@ -142,8 +183,8 @@ struct Facts<'a> {
     chunks: &'a [ChunkRange],
 }
 
-fn write_meta(dir: &PlanDir, request: &Request, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts { shape, rate, duration, probe, expected, gop, chunks } = *facts;
+fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
+    let Facts { format, shape, rate, duration, probe, expected, gop, chunks } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
@@ -154,26 +195,27 @@ fn write_meta(dir: &PlanDir, request: &Request, facts: &Facts<'_>) -> Result<(),
         image_count: probe.image_count,
         declares_timelines: expected.timelines,
     };
-    let (preset, crf) = libav::preset(request.quality);
+    let X264 { preset, crf, params } = preset::x264(config.quality, gop);
     let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);
     let encoder = layout::Encoder {
-        encoder: "libx264-software".to_owned(),
-        quality: request.quality,
+        encoder: format.planned_as.to_owned(),
+        quality: config.quality,
         preset: preset.to_owned(),
         crf,
-        pixel_format: "yuv420p".to_owned(),
+        encoder_params: params,
+        pixel_format: format.pixel_format.to_owned(),
         closed_gop: true,
         gop_size: gop,
         chunk_size: longest,
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-        prelude_frames: PRELUDE_FRAMES,
+        pre_roll_frames: PRE_ROLL_FRAMES,
         capture_mode: "beginframe".to_owned(),
         device_scale_factor: 1,
         browser_gpu_mode: "software".to_owned(),
         ffmpeg_version: libav::version()?,
         browser_version: probe.browser_version.clone(),
         page_script_sha256: script::digest(),
-        variables: request.variables.clone(),
+        variables: config.variables.clone(),
     };
     files::write(&dir.composition(), pretty(&composition))?;
     files::write(&dir.chunks(), pretty(&chunks))?;
@@ -189,6 +231,9 @@ pub(crate) struct Plan {
     pub(crate) encoder: layout::Encoder,
     pub(crate) chunks: Vec<ChunkRange>,
     pub(crate) rate: FrameRate,
+    pub(crate) format: &'static FormatSpec,
+    /// Of its pictures.
+    pub(crate) layout: Layout,
 }
 
 impl Plan {
@@ -209,9 +254,15 @@ impl Plan {
         if here != planned {
             return Err(Error::Version { code: Code::FfmpegVersionMismatch, planned, here });
         }
-        let (composition, chunks) = (layout::read(&dir.composition())?, layout::read(&dir.chunks())?);
-        let rate = descriptor.rate()?;
-        Ok(Self { dir, descriptor, composition, encoder, chunks, rate })
+        let composition: layout::Composition = layout::read(&dir.composition())?;
+        let chunks = layout::read(&dir.chunks())?;
+        let (rate, format) = (descriptor.rate()?, FormatSpec::of(descriptor.dimensions.format)?);
+        let pixels = PixelFormat::of(&encoder.pixel_format).ok_or_else(|| Error::PlanUnreadable {
+            path: dir.encoder(),
+            reason: format!("pixel format {:?} is not made by this build", encoder.pixel_format),
+        })?;
+        let layout = Layout::of(pixels, composition.width, composition.height);
+        Ok(Self { dir, descriptor, composition, encoder, chunks, rate, format, layout })
     }
 
     /// The chunk of an index.
@@ -223,10 +274,12 @@ impl Plan {
     /// How its pictures are encoded.
     pub(crate) fn encoding(&self) -> libav::Encoding {
         libav::Encoding {
-            width: self.composition.width.next_multiple_of(2),
-            height: self.composition.height.next_multiple_of(2),
+            encoder: self.format.encoder,
+            layout: self.layout,
             rate: self.rate,
-            quality: self.encoder.quality,
+            preset: self.encoder.preset.clone(),
+            crf: self.encoder.crf,
+            params: self.encoder.encoder_params.clone(),
             gop: self.encoder.gop_size,
         }
     }

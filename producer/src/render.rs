@@ -4,99 +4,122 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Instant,
 };
 
 use crds::{
-    Stage,
-    line::{ChunkReport, OutputReport},
+    Code, FrameRate,
+    line::{ChunkRange, ChunkReport, OutputReport},
 };
 
 use crate::{
-    Error, assemble, chunk,
-    encode::encoders::Encoders,
+    Error, assemble,
+    chunk::Work,
+    context::Context,
+    draw::drawer::Drawer,
+    encode::format::FormatSpec,
     files::Scratch,
+    jobs::Capacity,
     plan::{self, Plan, Request},
-    report::Reporter,
-    settings::Settings,
 };
 
-/// How many chunks are rendered at the same time, and by how many encoder threads.
-#[derive(Clone, Copy, Debug)]
-pub struct Parallel {
-    /// Chunks at the same time, each with a browser.
-    pub jobs: NonZeroUsize,
-    /// Encoder threads in all.
-    pub cores: NonZeroUsize,
+/// What a render came to.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The video.
+    pub output: OutputReport,
+    /// Its frame rate.
+    pub rate: FrameRate,
+    /// Its chunks, as they were finished.
+    pub chunks: Vec<ChunkReport>,
 }
 
-/// Renders a project into the video `out`, whole or not at all.
+/// Renders a project into the video `out`, whole or not at all, `jobs` chunks at the same time, each with a browser of its
+/// own; without a number as many as usable cores and memory allow for frames of this size.
+///
+/// Blocks the calling thread, which must live as long as the call.
 ///
 /// # Errors
-/// See [`Error`]; nothing is left behind.
-pub fn render(
-    request: &Request,
-    out: &Path,
-    parallel: Parallel,
-    settings: &Settings,
-    reporter: &Arc<Reporter>,
-    started: Instant,
-) -> Result<(OutputReport, Vec<ChunkReport>), Error> {
+/// Those of [`plan`](crate::plan()), [`chunk`](crate::chunk()) and [`assemble`](crate::assemble()); nothing is left behind.
+pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context: &Context) -> Result<Rendered, Error> {
+    let format = FormatSpec::of(request.config.format)?;
+    format.check_output(out)?;
     let scratch = Scratch::beside(out)?;
+    let capacity = Capacity::of_this_machine();
+    let parallel = |width, height| jobs.unwrap_or_else(|| capacity.jobs(width, height));
     let folder = scratch.path().join("plan");
-    plan::plan(request, &folder, settings, reporter)?;
+    plan::write(request, &folder, parallel, context)?;
     let plan = Plan::open(&folder)?;
-    let files: Vec<PathBuf> =
-        plan.chunks.iter().map(|chunk| scratch.path().join(format!("{:04}.mp4", chunk.index))).collect();
-    let chunks = render_chunks(&plan, &files, parallel, settings, reporter, started)?;
-    Ok((assemble::assemble(&plan, &files, out, reporter)?, chunks))
+    let chunk_file = |index: u32| scratch.path().join(format.file_name(&index.to_string()));
+    let files: Vec<_> = plan.chunks.iter().map(|chunk| chunk_file(chunk.index)).collect();
+    let jobs = parallel(plan.composition.width, plan.composition.height);
+    let chunks = render_chunks(&plan, &files, jobs, capacity, context)?;
+    let finished = scratch.path().join(format.file_name("video"));
+    assemble::join(&plan, &files, &finished, context)?;
+    let output = assemble::report(&plan, &finished, out)?;
+    scratch.publish(&finished, out)?;
+    Ok(Rendered { output, rate: plan.rate, chunks })
 }
 
 fn render_chunks(
     plan: &Plan,
     files: &[PathBuf],
-    parallel: Parallel,
-    settings: &Settings,
-    reporter: &Arc<Reporter>,
-    started: Instant,
+    jobs: NonZeroUsize,
+    capacity: Capacity,
+    context: &Context,
 ) -> Result<Vec<ChunkReport>, Error> {
-    let encoders = Encoders::start(parallel.cores);
-    let (total, done) = (plan.descriptor.total_frames, Arc::new(AtomicU32::new(0)));
-    reporter.progress(Stage::Render, 0, total);
-    let progress: chunk::Progress<'static> = {
-        let reporter = Arc::clone(reporter);
-        Arc::new(move |_| reporter.progress(Stage::Render, done.fetch_add(1, Ordering::Relaxed) + 1, total))
-    };
-    let next = AtomicU32::new(0);
-    let outcome = Mutex::new(Ok(Vec::new()));
-    let worker = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = files.get(index as usize) else { return };
-            let report = chunk::render(plan, index, file, settings, &encoders, Arc::clone(&progress), started);
-            let Ok(mut outcome) = outcome.lock() else { return };
-            match (report, &mut *outcome) {
-                (Ok(report), Ok(reports)) => reports.push(report),
-                (Ok(_), Err(_)) => return,
-                (Err(error), first) => {
-                    if first.is_ok() {
-                        *first = Err(error);
-                    }
-                    // The others stop at their next word with the browser; the first error is the one that counts.
-                    settings.stop.store(true, Ordering::Relaxed);
-                    return;
-                }
-            }
-        }
-    };
+    let context = &context.within();
+    let work = Work::new(plan, capacity, plan.descriptor.total_frames, context);
+    let queue = Queue { work, plan, files, context, next: AtomicUsize::new(0), reports: Mutex::default() };
     thread::scope(|scope| {
         // A browser ends with the thread that started it, so each is started by the worker that uses it.
-        let workers: Vec<_> = (0..parallel.jobs.get().min(files.len())).map(|_| scope.spawn(worker)).collect();
-        drop(workers);
-    });
-    outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        let start = |_| scope.spawn(|| queue.work_off().inspect_err(|_| context.stop.cancel()));
+        let workers: Vec<_> = (0..jobs.get().min(files.len())).map(start).collect();
+        let ends =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        // Once one has failed the others are interrupted: its error is the one that counts.
+        let errors: Vec<_> = ends.filter_map(Result::err).collect();
+        errors.into_iter().reduce(|first, other| if first.code() == Code::Interrupted { other } else { first })
+    })
+    .map_or_else(|| Ok(queue.reports.into_inner().unwrap_or_else(PoisonError::into_inner)), Err)
+}
+
+/// Chunks that are still to be rendered.
+struct Queue<'a> {
+    work: Work<'a>,
+    plan: &'a Plan,
+    files: &'a [PathBuf],
+    context: &'a Context,
+    next: AtomicUsize,
+    reports: Mutex<Vec<ChunkReport>>,
+}
+
+impl Queue<'_> {
+    /// Renders one chunk after the other, with one browser.
+    fn work_off(&self) -> Result<(), Error> {
+        let mut next = self.next();
+        let mut drawer = match next {
+            Some(_) => Some(Drawer::open(self.plan, self.context)?),
+            None => None,
+        };
+        while let (Some((chunk, file)), Some(open)) = (next, &mut drawer) {
+            let drawn = self.work.draw(open, chunk, file.clone())?;
+            next = self.next();
+            if next.is_none() {
+                // Its memory is free while the last GOPs are encoded.
+                drawer = None;
+            }
+            let report = drawn.finish()?;
+            self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<(ChunkRange, &PathBuf)> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((*self.plan.chunks.get(index)?, self.files.get(index)?))
+    }
 }

@@ -5,104 +5,90 @@ use std::time::{Duration, Instant};
 use crds::line::Timings;
 use nix::unistd::Pid;
 
-use crate::{draw::browser::memory, encode::encoders::thread_cpu_time};
+use crate::{draw::browser::procfs, encode::encoders::thread_cpu_time};
 
 /// Measures one chunk. Browser stages are CPU time of the browser's processes, ours CPU time of the calling thread.
 pub(crate) struct Stopwatch {
-    command_started: Instant,
+    asked: Instant,
     first_frame: Option<Instant>,
     browser: Vec<Pid>,
     browser_mark: Duration,
     own_mark: Duration,
-    seek: Duration,
-    draw: Duration,
-    take: Duration,
-    convert: Duration,
-    taken: u32,
+    /// By [`Lap`].
+    laps: [Duration; 4],
+    read: u32,
     peak_memory: u64,
 }
 
-/// Memory is looked at every so many frames taken.
+/// A part of a frame's way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lap {
+    /// The page has arrived at the frame's time.
+    Seek,
+    /// The frame was drawn.
+    Draw,
+    /// A strip of its pixels was read.
+    Read,
+    /// The strip was converted.
+    Convert,
+}
+
+/// Memory is looked at every so many frames read.
 const MEMORY_EVERY: u32 = 30;
 
 impl Stopwatch {
-    pub(crate) fn start(command_started: Instant, browser: Pid) -> Self {
-        let browser = memory::tree(browser);
-        let zero = Duration::ZERO;
+    /// Starts when the first frame is about to be sought; `asked` is when the chunk was asked for.
+    pub(crate) fn start(asked: Instant, browser: Pid) -> Self {
+        let browser = procfs::tree(browser);
         Self {
-            command_started,
+            asked,
             first_frame: None,
-            browser_mark: memory::cpu_time(&browser),
+            browser_mark: procfs::cpu_time(&browser),
             browser,
-            own_mark: zero,
-            seek: zero,
-            draw: zero,
-            take: zero,
-            convert: zero,
-            taken: 0,
+            own_mark: Duration::ZERO,
+            laps: [Duration::ZERO; 4],
+            read: 0,
             peak_memory: 0,
         }
     }
 
-    /// The page has arrived at a frame's time.
-    pub(crate) fn sought(&mut self) {
-        let lap = self.browser_lap();
-        self.seek += lap;
-    }
-
-    /// A frame was drawn.
-    pub(crate) fn drawn(&mut self) {
-        let lap = self.browser_lap();
-        self.draw += lap;
-    }
-
-    /// A frame's pixels are about to be taken.
-    pub(crate) fn taking(&mut self) {
-        self.own_mark = thread_cpu_time();
-        if self.taken.is_multiple_of(MEMORY_EVERY) {
-            let own = memory::resident(&[nix::unistd::getpid()]);
-            self.peak_memory = self.peak_memory.max(own + memory::resident(&self.browser));
+    /// A part of a frame's way is done.
+    pub(crate) fn lap(&mut self, lap: Lap) {
+        let (now, mark) = match lap {
+            Lap::Seek | Lap::Draw => (procfs::cpu_time(&self.browser), &mut self.browser_mark),
+            Lap::Read | Lap::Convert => (thread_cpu_time(), &mut self.own_mark),
+        };
+        self.laps[lap as usize] += now.saturating_sub(std::mem::replace(mark, now));
+        if matches!(lap, Lap::Convert) {
+            self.first_frame.get_or_insert_with(Instant::now);
         }
-        self.taken += 1;
     }
 
-    /// A strip of pixels was taken.
-    pub(crate) fn took(&mut self) {
-        let lap = self.own_lap();
-        self.take += lap;
-    }
-
-    /// A strip of pixels was converted.
-    pub(crate) fn converted(&mut self) {
-        let lap = self.own_lap();
-        self.convert += lap;
-        self.first_frame.get_or_insert_with(Instant::now);
+    /// A frame's pixels are about to be read.
+    pub(crate) fn read_begins(&mut self) {
+        self.own_mark = thread_cpu_time();
+        if self.read.is_multiple_of(MEMORY_EVERY) {
+            let own = procfs::resident(&[nix::unistd::getpid()]);
+            self.peak_memory = self.peak_memory.max(own + procfs::resident(&self.browser));
+        }
+        self.read += 1;
     }
 
     /// The chunk is written.
     pub(crate) fn stop(self, encode: Duration) -> Timings {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let [seek, draw, read, convert] = self.laps.map(ms);
         let first_frame = self.first_frame.unwrap_or_else(Instant::now);
         Timings {
-            first_frame_ms: ms(first_frame - self.command_started),
+            first_frame_ms: ms(first_frame - self.asked),
             frames_ms: ms(first_frame.elapsed()),
-            seek_cpu_ms: ms(self.seek),
-            draw_cpu_ms: ms(self.draw),
-            take_cpu_ms: ms(self.take),
-            convert_cpu_ms: ms(self.convert),
+            seek_cpu_ms: seek,
+            draw_cpu_ms: draw,
+            take_cpu_ms: read,
+            convert_cpu_ms: convert,
             encode_cpu_ms: ms(encode),
-            taken: self.taken,
+            taken: self.read,
             peak_memory_bytes: self.peak_memory,
         }
-    }
-
-    fn browser_lap(&mut self) -> Duration {
-        let now = memory::cpu_time(&self.browser);
-        now.saturating_sub(std::mem::replace(&mut self.browser_mark, now))
-    }
-
-    fn own_lap(&mut self) -> Duration {
-        let now = thread_cpu_time();
-        now.saturating_sub(std::mem::replace(&mut self.own_mark, now))
     }
 }

@@ -272,7 +272,7 @@ fn a_run_that_is_interrupted() {
     let children = tests::processes::descendants(watched.pid());
     watched.signal(nix::sys::signal::Signal::SIGTERM);
     watched.wait_for("its error", |line| line["error"]["code"] == "INTERRUPTED");
-    assert_eq!(watched.end(), Some(1));
+    assert_eq!(watched.end(), Some(130));
     tests::processes::expect_gone(&children, Duration::from_secs(2));
     nothing_left(&folder);
 }

@@ -1,13 +1,20 @@
 //! The command line, and nothing else.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
-use crds::{FrameRate, Quality};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use crds::{Format, FrameRate, Quality, Strictness, line::FrameSourceKind};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::plan::{LARGEST_CHUNK, MOST_CHUNKS};
 
 /// Renders HyperFrames compositions (HTML, CSS, JavaScript) to video on this machine.
 ///
-/// Exit codes: 0 done, 1 our fault or the machine's, 2 the composition's fault, 64 wrong usage.
+/// Exit codes: 0 done, 1 our fault or the machine's, 2 the composition's fault, 64 wrong usage, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "hf-producer", version)]
 pub(crate) struct Cli {
@@ -16,12 +23,39 @@ pub(crate) struct Cli {
     /// Print one JSON object a line on standard output: progress, warnings, the result or the error
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log on standard error what the browser and libav are asked to do
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// How frames leave the browser; both ways give the same pixels, auto takes the faster one that works here
+    #[arg(long, global = true, value_enum, default_value_t = FrameSource::Auto)]
+    pub(crate) frame_source: FrameSource,
     /// How long a page may take to become ready
     #[arg(long, global = true, value_name = "TIME", default_value = "45s", value_parser = humantime::parse_duration)]
     pub(crate) ready_timeout: Duration,
     /// How long nothing may move before the work is given up
     #[arg(long, global = true, value_name = "TIME", default_value = "120s", value_parser = humantime::parse_duration)]
     pub(crate) progress_timeout: Duration,
+}
+
+/// A way to read frames, or none in particular.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FrameSource {
+    Auto,
+    Bitmap,
+    Screenshot,
+}
+
+impl FrameSource {
+    pub(crate) fn kind(self) -> Option<FrameSourceKind> {
+        match self {
+            Self::Auto => None,
+            Self::Bitmap => Some(FrameSourceKind::CompositorBitmap),
+            Self::Screenshot => Some(FrameSourceKind::Screenshot),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,8 +84,8 @@ pub(crate) enum Command {
     Assemble {
         /// A plan folder
         plan: PathBuf,
-        /// All chunk files, in order of index
-        #[arg(required = true, value_name = "CHUNK")]
+        /// All chunk files in order of index, or one folder that holds them as 0.mp4, 1.mp4 and so on
+        #[arg(required = true, value_name = "CHUNKS")]
         chunks: Vec<PathBuf>,
         /// The video to write
         #[arg(short, long, value_name = "OUT")]
@@ -70,25 +104,47 @@ pub(crate) enum Command {
     },
 }
 
+/// What to plan. Where a thing is said more than once, the later of these counts:
+///
+/// 1. the composition's own attributes (`data-fps`) and, where it has none, the defaults named below;
+/// 2. the file of `--config`: a `crds::RenderConfig` as JSON, upstream's names, unknown fields ignored;
+/// 3. the flags. `--chunks` and `--chunk-size` both say how the work is cut: either one replaces both of the file's
+///    `maxParallelChunks` and `chunkSize`. `--variables` replaces the file's variables as a whole.
 #[derive(Debug, Args)]
 pub(crate) struct RequestArgs {
     /// Folder that holds index.html
     pub(crate) project: PathBuf,
+    /// JSON file with the render configuration; the flags below override what it says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Frames per second, 30 or 30000/1001 [default: the composition's data-fps, else 30]
     #[arg(long)]
     pub(crate) fps: Option<FrameRate>,
-    /// Encoder preset: draft, standard or high
-    #[arg(long, default_value = "standard")]
-    pub(crate) quality: Quality,
-    /// JSON object with values for the composition's variables
-    #[arg(long, value_name = "FILE")]
-    pub(crate) variables: Option<PathBuf>,
+    /// Container and codec; only mp4 so far [default: mp4]
+    #[arg(long, value_parser = named::<Format, _>(Format::ALL.map(Format::as_str)))]
+    pub(crate) format: Option<Format>,
+    /// Encoder preset [default: standard]
+    #[arg(long, value_parser = named::<Quality, _>(Quality::ALL.map(Quality::as_str)))]
+    pub(crate) quality: Option<Quality>,
+    /// Whether defects that a browser passes over are errors [default: each defect's own]
+    #[arg(long, value_parser = named::<Strictness, _>(["best-effort", "strict"]))]
+    pub(crate) strictness: Option<Strictness>,
+    /// Values for the composition's variables: a JSON file, or a JSON object as it stands
+    #[arg(long, value_name = "FILE|JSON")]
+    pub(crate) variables: Option<OsString>,
     /// Cut into at most so many chunks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_CHUNKS)))]
     pub(crate) chunks: Option<u32>,
     /// Cut into chunks of at most so many frames, rounded up to whole GOPs of 2 s [default: 240]
-    #[arg(long, value_name = "FRAMES", conflicts_with = "chunks", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, value_name = "FRAMES", conflicts_with = "chunks", value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST_CHUNK)))]
     pub(crate) chunk_size: Option<u32>,
+}
+
+/// One of some names, as the wire type spells them; clap suggests the nearest.
+fn named<T: DeserializeOwned + Clone + Send + Sync + 'static, const N: usize>(
+    names: [&'static str; N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(Value::String(name)))
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use crds::Code;
 pub(crate) mod cdp;
 pub(crate) mod events;
 pub(crate) mod launch;
-pub(crate) mod memory;
 pub(crate) mod page;
+pub(crate) mod procfs;
 pub(crate) mod system_fonts;
 
 /// The browser did not do what was asked.
@@ -70,6 +70,11 @@ pub enum Error {
         /// How long it was waited for.
         after: Duration,
     },
+    /// The compositor's bitmap was asked for and is not to be had.
+    #[error(
+        "the compositor's bitmap cannot be read here, as doctor says: leave out --frame-source bitmap, or use screenshot"
+    )]
+    NoBitmap,
     /// The process was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -93,6 +98,7 @@ impl Error {
             Self::Start { .. }
             | Self::Ended { .. }
             | Self::PageCrashed
+            | Self::NoBitmap
             | Self::Refused { .. }
             | Self::Protocol { .. } => Code::BrowserFailed,
             Self::NoProgress { .. } => Code::NoProgress,

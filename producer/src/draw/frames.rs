@@ -9,8 +9,8 @@ use crate::draw::browser::{self, page::Page};
 mod bitmap;
 mod screenshot;
 
-pub(crate) use bitmap::CompositorBitmap;
-pub(crate) use screenshot::Screenshot;
+use bitmap::CompositorBitmap;
+use screenshot::Screenshot;
 
 /// Draws what the page shows and hands out its pixels. Both implementations give the same pixels; a test says so.
 pub(crate) trait FrameSource: Send {
@@ -19,7 +19,7 @@ pub(crate) trait FrameSource: Send {
 
     /// The pixels of the frame just drawn, in strips of whole rows from the top, an even number of rows each but for
     /// the last: `strip(first_row, rows)`, four bytes a pixel in the order blue, green, red, unused.
-    fn take(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()>;
+    fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()>;
 
     /// Which implementation this is.
     fn kind(&self) -> FrameSourceKind;
@@ -28,11 +28,23 @@ pub(crate) trait FrameSource: Send {
 /// The colour of the empty page, as 0xRRGGBB, once a source was chosen.
 const BLANK: u32 = 0x00c4_275e;
 
-/// The cheapest source that works here: the compositor's bitmap, else screenshots.
+/// A source of a kind; without one, the cheapest that works here: the compositor's bitmap, else screenshots.
 ///
 /// Must be called while the page is still empty.
-pub(crate) fn best(page: &mut Page, width: u32, height: u32) -> browser::Result<Box<dyn FrameSource>> {
-    Ok(match CompositorBitmap::find(page, width, height)? {
+pub(crate) fn open(
+    page: &mut Page,
+    width: u32,
+    height: u32,
+    kind: Option<FrameSourceKind>,
+) -> browser::Result<Box<dyn FrameSource>> {
+    let bitmap = match kind {
+        Some(FrameSourceKind::Screenshot) => None,
+        Some(FrameSourceKind::CompositorBitmap) => {
+            Some(CompositorBitmap::find(page, width, height)?.ok_or(browser::Error::NoBitmap)?)
+        }
+        None => CompositorBitmap::find(page, width, height)?,
+    };
+    Ok(match bitmap {
         Some(bitmap) => Box::new(bitmap),
         None => Box::new(Screenshot::new(width, height)),
     })
@@ -47,7 +59,7 @@ pub(crate) fn wait_for_document(
     let mut blank = true;
     while blank && Instant::now() < give_up {
         source.draw(page)?;
-        source.take(&mut |_, pixels| blank &= is_colour(pixels, BLANK))?;
+        source.read(&mut |_, pixels| blank &= is_colour(pixels, BLANK))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 
 use crate::{
-    encode::yuv::Picture,
+    encode::yuv::{Layout, Picture},
     jobs::memory_to_spare,
     libav::{self, Encoding, Gop, encode_gop},
 };
@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 struct Job {
     index: u32,
-    settings: Encoding,
+    settings: Arc<Encoding>,
     pictures: Receiver<Arc<Picture>>,
     each: Arc<dyn Fn() + Send + Sync>,
     done: Sender<EncodedGop>,
@@ -49,22 +49,22 @@ pub(crate) struct EncodedGop {
 /// The GOPs of one chunk.
 pub(crate) struct GopQueue<'a> {
     encoders: &'a Encoders,
-    settings: Encoding,
+    settings: Arc<Encoding>,
     each: Arc<dyn Fn() + Send + Sync>,
     started: u32,
     done: (Sender<EncodedGop>, Receiver<EncodedGop>),
 }
 
 impl Encoders {
-    /// As many threads as cores.
-    pub(crate) fn start(cores: NonZeroUsize) -> Self {
+    /// As many threads as cores, for pictures like these.
+    pub(crate) fn start(cores: NonZeroUsize, layout: Layout) -> Self {
         let (jobs, queue) = channel::<Job>();
         let (queue, closing) = (Arc::new(Mutex::new(queue)), Arc::new(AtomicBool::new(false)));
         let start = |index| {
             let (queue, closing) = (Arc::clone(&queue), Arc::clone(&closing));
             thread::spawn(move || {
                 while !closing.load(Ordering::Relaxed) {
-                    if index > 0 && !memory_to_spare() {
+                    if index > 0 && !memory_to_spare(layout.width, layout.height) {
                         thread::sleep(LOOK_AGAIN);
                     } else if let Some(job) = next(&queue) {
                         job.run();
@@ -78,7 +78,7 @@ impl Encoders {
 
     /// A queue for the GOPs of a chunk; `each` is called after every encoded frame.
     pub(crate) fn queue(&self, settings: Encoding, each: Arc<dyn Fn() + Send + Sync>) -> GopQueue<'_> {
-        GopQueue { encoders: self, settings, each, started: 0, done: channel() }
+        GopQueue { encoders: self, settings: Arc::new(settings), each, started: 0, done: channel() }
     }
 }
 
@@ -115,7 +115,7 @@ impl GopQueue<'_> {
         let (sender, pictures) = sync_channel(self.settings.gop as usize);
         let job = Job {
             index: self.started,
-            settings: self.settings,
+            settings: Arc::clone(&self.settings),
             pictures,
             each: Arc::clone(&self.each),
             done: self.done.0.clone(),

@@ -1,35 +1,94 @@
-//! Pictures as the encoder takes them: planar YUV 4:2:0, BT.709, limited range.
+//! Pictures as an encoder takes them: BT.709, limited range.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::jobs::memory_to_spare;
 use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, bgra_to_yuv420};
 
-/// One picture. Width and height are even; an odd composition is padded with a black column or row, as upstream does.
+/// How a picture lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PixelFormat {
+    /// Planar, 8 bits, chroma at half of both resolutions.
+    Yuv420p,
+}
+
+impl PixelFormat {
+    /// The format that libav names so, if pictures can be made in it.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        match name {
+            "yuv420p" => Some(Self::Yuv420p),
+            _ => None,
+        }
+    }
+}
+
+/// Size and format of pictures. Width and height are even; an odd composition is padded with a black column or row, as
+/// upstream does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) format: PixelFormat,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Layout {
+    /// For a composition of this size.
+    pub(crate) fn of(format: PixelFormat, width: u32, height: u32) -> Self {
+        Self { format, width: width.next_multiple_of(2), height: height.next_multiple_of(2) }
+    }
+
+    /// Of each plane: bytes per row, and rows.
+    fn planes(self) -> [(usize, usize); 3] {
+        let (width, height) = (self.width as usize, self.height as usize);
+        match self.format {
+            PixelFormat::Yuv420p => [(width, height), (width / 2, height / 2), (width / 2, height / 2)],
+        }
+    }
+
+    fn bytes(self) -> usize {
+        self.planes().iter().map(|(row, rows)| row * rows).sum()
+    }
+
+    /// A black picture.
+    fn black(self) -> Vec<u8> {
+        let levels = match self.format {
+            PixelFormat::Yuv420p => [16, 128, 128],
+        };
+        let planes = self.planes().into_iter().zip(levels);
+        planes.flat_map(|((row, rows), level)| std::iter::repeat_n(level, row * rows)).collect()
+    }
+}
+
+/// One picture.
 pub(crate) struct Picture {
-    planes: Vec<u8>,
-    width: usize,
-    height: usize,
+    bytes: Vec<u8>,
+    layout: Layout,
     home: SyncSender<Vec<u8>>,
 }
 
-/// Y, U and V with their bytes per row.
+/// Planes with their bytes per row.
 pub(crate) type Planes<'a> = [(&'a [u8], usize); 3];
 
 impl Picture {
     /// Converts some rows of the composition. `first_row` is even; `bgra` has four bytes for each of `width` pixels.
     pub(crate) fn convert(&mut self, first_row: u32, bgra: &[u8], width: u32) {
-        let (first, rows) = (first_row as usize, bgra.len() / (width as usize * 4));
-        let (luma, chroma) = (self.width, self.width / 2);
-        let (y, rest) = self.planes.split_at_mut(self.width * self.height);
-        let (u, v) = rest.split_at_mut(chroma * self.height / 2);
-        let chroma_rows = first / 2 * chroma..(first + rows).div_ceil(2) * chroma;
+        match self.layout.format {
+            PixelFormat::Yuv420p => self.convert_to_yuv420(first_row as usize, bgra, width),
+        }
+    }
+
+    fn convert_to_yuv420(&mut self, first: usize, bgra: &[u8], width: u32) {
+        let rows = bgra.len() / (width as usize * 4);
+        let [(luma, luma_rows), (chroma, chroma_rows), _] = self.layout.planes();
+        let (y, rest) = self.bytes.split_at_mut(luma * luma_rows);
+        let (u, v) = rest.split_at_mut(chroma * chroma_rows);
+        let wanted = first / 2 * chroma..(first + rows).div_ceil(2) * chroma;
         let mut image = YuvPlanarImageMut {
             y_plane: BufferStoreMut::Borrowed(&mut y[first * luma..(first + rows) * luma]),
             y_stride: stride(luma),
-            u_plane: BufferStoreMut::Borrowed(&mut u[chroma_rows.clone()]),
+            u_plane: BufferStoreMut::Borrowed(&mut u[wanted.clone()]),
             u_stride: stride(chroma),
-            v_plane: BufferStoreMut::Borrowed(&mut v[chroma_rows]),
+            v_plane: BufferStoreMut::Borrowed(&mut v[wanted]),
             v_stride: stride(chroma),
             width,
             height: stride(rows),
@@ -47,9 +106,12 @@ impl Picture {
 
     /// The planes.
     pub(crate) fn planes(&self) -> Planes<'_> {
-        let (y, rest) = self.planes.split_at(self.width * self.height);
-        let (u, v) = rest.split_at(rest.len() / 2);
-        [(y, self.width), (u, self.width / 2), (v, self.width / 2)]
+        let mut rest = &self.bytes[..];
+        self.layout.planes().map(|(row, rows)| {
+            let (plane, after) = rest.split_at(row * rows);
+            rest = after;
+            (plane, row)
+        })
     }
 }
 
@@ -61,19 +123,17 @@ fn stride(value: usize) -> u32 {
 impl Drop for Picture {
     fn drop(&mut self) {
         // Back to the pool; without one the memory is simply freed.
-        let _ = self.home.try_send(std::mem::take(&mut self.planes));
+        let _ = self.home.try_send(std::mem::take(&mut self.bytes));
     }
 }
 
 /// Memory for pictures in flight. Whoever draws waits here when the encoders are behind.
 pub(crate) struct Pool {
+    layout: Layout,
     returned: Receiver<Vec<u8>>,
     home: SyncSender<Vec<u8>>,
     made: usize,
     most: usize,
-    composition_width: u32,
-    width: usize,
-    height: usize,
 }
 
 /// Pictures in flight of one browser take at most this many bytes, and that only where there is memory to spare. It is
@@ -83,40 +143,34 @@ const BUDGET: usize = 256 << 20;
 const FEWEST: usize = 12;
 
 impl Pool {
-    /// For pictures of a composition of this size.
-    pub(crate) fn new(width: u32, height: u32) -> Self {
-        let even = |value: u32| value.next_multiple_of(2) as usize;
-        let (composition_width, width, height) = (width, even(width), even(height));
-        let most = (BUDGET / (width * height * 3 / 2)).max(FEWEST);
+    pub(crate) fn new(layout: Layout) -> Self {
+        let most = (BUDGET / layout.bytes()).max(FEWEST);
         let (home, returned) = sync_channel(most);
-        Self { returned, home, made: 0, most, composition_width, width, height }
-    }
-
-    /// Pixels per row of what is converted.
-    pub(crate) fn composition_width(&self) -> u32 {
-        self.composition_width
+        Self { layout, returned, home, made: 0, most }
     }
 
     /// A picture to convert into, black where nothing is converted; waits until one is free.
     pub(crate) fn take(&mut self) -> Picture {
-        let (width, height) = (self.width, self.height);
-        let planes = self.returned.try_recv().ok().or_else(|| {
-            let another = self.made < FEWEST || self.made < self.most && memory_to_spare();
+        let layout = self.layout;
+        let bytes = self.returned.try_recv().ok().or_else(|| {
+            let another = self.made < FEWEST || self.made < self.most && memory_to_spare(layout.width, layout.height);
             if another { None } else { self.returned.recv().ok() }
         });
-        let planes = planes.unwrap_or_else(|| {
+        let bytes = bytes.unwrap_or_else(|| {
             self.made += 1;
-            let mut planes = vec![16; width * height];
-            planes.resize(width * height * 3 / 2, 128);
-            planes
+            layout.black()
         });
-        Picture { planes, width, height, home: self.home.clone() }
+        Picture { bytes, layout, home: self.home.clone() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pool(width: u32, height: u32) -> Pool {
+        Pool::new(Layout::of(PixelFormat::Yuv420p, width, height))
+    }
 
     /// Studio-range BT.709 from the definition (ITU-R BT.709-6, 8 bit): never further off than rounding.
     #[test]
@@ -125,7 +179,7 @@ mod tests {
         let colours =
             levels.iter().flat_map(|blue| levels.iter().flat_map(move |green| levels.map(|red| [*blue, *green, red])));
         for [blue, green, red] in colours {
-            let mut picture = Pool::new(64, 4).take();
+            let mut picture = pool(64, 4).take();
             picture.convert(0, &[blue, green, red, 255].repeat(64 * 4), 64);
             let [r, g, b] = [red, green, blue].map(|level| f64::from(level) / 255.0);
             let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
@@ -142,7 +196,7 @@ mod tests {
     fn odd_sizes_are_padded_with_black_and_strips_equal_the_whole() {
         let (width, height) = (35_u32, 27_u32);
         let bgra: Vec<u8> = (0..width * height * 4).map(|i| (i * 7 % 251) as u8).collect();
-        let mut pool = Pool::new(width, height);
+        let mut pool = pool(width, height);
         let mut whole = pool.take();
         whole.convert(0, &bgra, width);
         let mut strips = pool.take();

@@ -8,19 +8,26 @@ use std::sync::Arc;
 use crds::{FrameRate, Quality};
 use ffmpeg::{Dictionary, Packet, Rational, codec, color, encoder, format::Pixel, frame};
 use ffmpeg_next as ffmpeg;
+use tracing::debug;
 
 use super::{Error, Result, encoding, quiet};
-use crate::encode::yuv::{Picture, Planes, Pool};
+use crate::encode::{
+    preset::{self, X264},
+    yuv::{Layout, Picture, PixelFormat, Planes, Pool},
+};
 
 /// How pictures are encoded. Everything here is part of the plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Encoding {
-    /// Even width in pixels.
-    pub(crate) width: u32,
-    /// Even height in pixels.
-    pub(crate) height: u32,
+    /// The encoder's name.
+    pub(crate) encoder: &'static str,
+    pub(crate) layout: Layout,
     pub(crate) rate: FrameRate,
-    pub(crate) quality: Quality,
+    pub(crate) preset: String,
+    /// Constant rate factor.
+    pub(crate) crf: u8,
+    /// The encoder's own parameters, as `name=value:…`.
+    pub(crate) params: String,
     /// Frames from one keyframe to the next.
     pub(crate) gop: u32,
 }
@@ -31,24 +38,6 @@ pub(crate) struct Gop {
     pub(crate) packets: Vec<Packet>,
     /// What a container must know of the stream.
     pub(crate) parameters: codec::Parameters,
-}
-
-/// Preset and constant rate factor of a quality (upstream's table).
-pub(crate) const fn preset(quality: Quality) -> (&'static str, u8) {
-    match quality {
-        Quality::Draft => ("ultrafast", 28),
-        Quality::Standard => ("medium", 18),
-        Quality::High => ("slow", 15),
-    }
-}
-
-/// x264's own parameters: upstream's psychovisual settings, and nothing that looks beyond the GOP.
-fn x264_params(quality: Quality, gop: u32) -> String {
-    let tuned = if quality == Quality::Draft { "" } else { ":aq-strength=0.8:deblock=1,1" };
-    format!(
-        "aq-mode=3{tuned}:colorprim=bt709:transfer=bt709:colormatrix=bt709:scenecut=0:open-gop=0:bframes=0\
-         :keyint={gop}:min-keyint={gop}:threads=1:sliced-threads=0"
-    )
 }
 
 /// Encodes all pictures that arrive, `each` being called after every one. The first becomes an IDR frame.
@@ -62,10 +51,11 @@ pub(crate) fn encode_gop(
     let mut encoder = open(settings)?;
     let parameters = codec::Parameters::from(&encoder);
     let mut packets = Vec::new();
-    let mut frame = frame::Video::new(Pixel::YUV420P, settings.width, settings.height);
+    let mut frame = frame::Video::new(pixel(settings.layout), settings.layout.width, settings.layout.height);
     let mut last: Option<Arc<Picture>> = None;
     for (index, picture) in (0..).zip(pictures) {
         if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &picture)) {
+            make_writable(&mut frame)?;
             copy(&picture.planes(), &mut frame);
         }
         last = Some(picture);
@@ -79,14 +69,20 @@ pub(crate) fn encode_gop(
     Ok(Gop { packets, parameters })
 }
 
+fn pixel(layout: Layout) -> Pixel {
+    match layout.format {
+        PixelFormat::Yuv420p => Pixel::YUV420P,
+    }
+}
+
 fn open(settings: &Encoding) -> Result<encoder::video::Encoder> {
     quiet();
-    let codec = encoder::find_by_name("libx264").ok_or(Error::NoEncoder("libx264"))?;
+    let codec = encoder::find_by_name(settings.encoder).ok_or(Error::NoEncoder(settings.encoder))?;
     let mut video = codec::Context::new_with_codec(codec).encoder().video().map_err(encoding("set up the encoder"))?;
     let (num, den) = (settings.rate.num().cast_signed(), settings.rate.den().cast_signed());
-    video.set_width(settings.width);
-    video.set_height(settings.height);
-    video.set_format(Pixel::YUV420P);
+    video.set_width(settings.layout.width);
+    video.set_height(settings.layout.height);
+    video.set_format(pixel(settings.layout));
     video.set_time_base(Rational(den, num));
     video.set_frame_rate(Some(Rational(num, den)));
     video.set_gop(settings.gop);
@@ -96,12 +92,12 @@ fn open(settings: &Encoding) -> Result<encoder::video::Encoder> {
     video.set_color_primaries(color::Primaries::BT709);
     video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
     video.set_flags(codec::Flags::GLOBAL_HEADER);
-    let (preset, crf) = preset(settings.quality);
     let mut options = Dictionary::new();
-    options.set("preset", preset);
-    options.set("crf", &crf.to_string());
+    options.set("preset", &settings.preset);
+    options.set("crf", &settings.crf.to_string());
     options.set("threads", "1");
-    options.set("x264-params", &x264_params(settings.quality, settings.gop));
+    options.set("x264-params", &settings.params);
+    debug!(encoder = settings.encoder, size = ?settings.layout, ?options, "opening an encoder");
     video.open_as_with(codec, options).map_err(encoding("open the encoder"))
 }
 
@@ -116,6 +112,16 @@ fn drain(encoder: &mut encoder::video::Encoder, packets: &mut Vec<Packet>) -> Re
     }
 }
 
+/// An encoder may still refer to the frame it was given last: then writing needs another buffer.
+#[expect(unsafe_code, reason = "ffmpeg-next has no safe call for it")]
+fn make_writable(frame: &mut frame::Video) -> Result<()> {
+    // SAFETY: the pointer is that of a frame of ours, which lives as long as `frame`.
+    match unsafe { ffmpeg::ffi::av_frame_make_writable(frame.as_mut_ptr()) } {
+        0.. => Ok(()),
+        code => Err(encoding("allocate a frame")(code.into())),
+    }
+}
+
 fn copy(planes: &Planes<'_>, frame: &mut frame::Video) {
     for (index, (plane, row)) in planes.iter().enumerate() {
         let stride = frame.stride(index);
@@ -126,8 +132,18 @@ fn copy(planes: &Planes<'_>, frame: &mut frame::Video) {
 
 /// Name and build of the x264 library, as it writes them into every stream it makes.
 pub(crate) fn x264_version() -> Result<String> {
-    let settings = Encoding { width: 16, height: 16, rate: FrameRate::default(), quality: Quality::Draft, gop: 1 };
-    let picture = Arc::new(Pool::new(16, 16).take());
+    let X264 { preset, crf, params } = preset::x264(Quality::Draft, 1);
+    let layout = Layout::of(PixelFormat::Yuv420p, 16, 16);
+    let settings = Encoding {
+        encoder: "libx264",
+        layout,
+        rate: FrameRate::default(),
+        preset: preset.to_owned(),
+        crf,
+        params,
+        gop: 1,
+    };
+    let picture = Arc::new(Pool::new(layout).take());
     let gop = encode_gop(&settings, std::iter::once(picture), || {})?;
     let bytes: Vec<u8> = gop.packets.iter().filter_map(|packet| packet.data()).flatten().copied().collect();
     let text = String::from_utf8_lossy(&bytes);

@@ -1,10 +1,11 @@
-//! H.264 in MP4: exact constant frame rate, index in front of the data.
+//! Tracks into one file and out of it: exact constant frame rates, the index in front of the data.
 
 use std::path::{Path, PathBuf};
 
 use crds::FrameRate;
 use ffmpeg::{Dictionary, Packet, Rational, codec, format, media};
 use ffmpeg_next as ffmpeg;
+use tracing::debug;
 
 use super::{Error, Result, file, quiet};
 
@@ -13,14 +14,21 @@ pub(crate) const TAG_PLAN: &str = "hyperframes_plan";
 /// Metadata of a chunk file: its index in the plan.
 pub(crate) const TAG_CHUNK: &str = "hyperframes_chunk";
 
-/// Writes one video track.
-pub(crate) struct Mp4Writer {
+/// Writes tracks into one file, their packets in the order of time.
+///
+/// The file is begun with the first packet: all tracks are added before it.
+pub(crate) struct Muxer {
     output: format::context::Output,
     path: PathBuf,
-    ticks_per_frame: i64,
-    timescale: Rational,
-    frames: i64,
+    /// Of each track, what its packets' times count, in seconds.
+    units: Vec<Rational>,
+    options: Vec<(&'static str, String)>,
+    begun: bool,
 }
+
+/// A track of a [`Muxer`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Track(usize);
 
 /// Units per second of the track's clock, and units per frame: the frame rate's numerator times the smallest factor
 /// that gives at least 10 000, so that every frame lasts a whole number of units.
@@ -29,70 +37,74 @@ pub(crate) fn track_clock(rate: FrameRate) -> (u32, u32) {
     (rate.num() * factor, rate.den() * factor)
 }
 
-impl Mp4Writer {
-    /// Starts a file. `tags` become its metadata.
-    pub(crate) fn create(
-        path: &Path,
-        rate: FrameRate,
-        mut parameters: codec::Parameters,
-        tags: &[(&str, &str)],
-    ) -> Result<Self> {
+impl Muxer {
+    /// Starts a file of a container format, as libav names it. `tags` become its metadata.
+    pub(crate) fn create(path: &Path, container: &str, tags: &[(&str, &str)]) -> Result<Self> {
         quiet();
-        let mut output = format::output_as(path, "mp4").map_err(file("create", path))?;
-        let (units, per_frame) = track_clock(rate);
-        let timescale = Rational(1, units.cast_signed());
+        debug!(path = %path.display(), container, ?tags, "writing a video file");
+        let mut output = format::output_as(path, container).map_err(file("create", path))?;
+        output.set_metadata(tags.iter().copied().collect());
+        let options = [("movflags", "+faststart+use_metadata_tags"), ("fflags", "+bitexact")];
+        let options = options.map(|(name, value)| (name, value.to_owned())).to_vec();
+        Ok(Self { output, path: path.to_owned(), units: Vec::new(), options, begun: false })
+    }
+
+    /// Adds a video track, whose packets' times count frames.
+    pub(crate) fn add_video(&mut self, rate: FrameRate, mut parameters: codec::Parameters) -> Result<Track> {
         // A chunk's own average would make the file depend on how the video was cut; the muxer computes its own.
         parameters.set_bit_rate(0);
-        let mut stream = output.add_stream(codec::Id::None).map_err(file("add a track to", path))?;
+        let (units, _) = track_clock(rate);
+        self.options.push(("video_track_timescale", units.to_string()));
+        let mut stream = self.output.add_stream(codec::Id::None).map_err(file("add a track to", &self.path))?;
         stream.set_parameters(parameters);
-        stream.set_time_base(timescale);
-        stream.set_avg_frame_rate(Rational(rate.num().cast_signed(), rate.den().cast_signed()));
-        output.set_metadata(tags.iter().copied().collect());
-        let mut options = Dictionary::new();
-        options.set("movflags", "+faststart+use_metadata_tags");
-        options.set("video_track_timescale", &units.to_string());
-        options.set("fflags", "+bitexact");
-        let unknown: Vec<_> = output
-            .write_header_with(options)
-            .map_err(file("write", path))?
-            .iter()
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        if !unknown.is_empty() {
-            return Err(Error::UnknownOptions(unknown.join(", ")));
+        stream.set_time_base(Rational(1, units.cast_signed()));
+        let frame = frame_time(rate);
+        stream.set_avg_frame_rate(frame.invert());
+        self.units.push(frame);
+        Ok(Track(self.units.len() - 1))
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let options: Dictionary = self.options.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let left = self.output.write_header_with(options).map_err(file("write", &self.path))?;
+        let unknown: Vec<_> = left.iter().map(|(name, _)| name.to_owned()).collect();
+        self.begun = true;
+        if unknown.is_empty() { Ok(()) } else { Err(Error::UnknownOptions(unknown.join(", "))) }
+    }
+
+    /// Appends a packet of a track; within a track they come in the order of decoding.
+    pub(crate) fn write(&mut self, track: Track, mut packet: Packet) -> Result<()> {
+        if !self.begun {
+            self.begin()?;
         }
-        Ok(Self { output, path: path.to_owned(), ticks_per_frame: i64::from(per_frame), timescale, frames: 0 })
-    }
-
-    /// Appends the next frame.
-    pub(crate) fn write(&mut self, mut packet: Packet) -> Result<()> {
-        let time = Some(self.frames * self.ticks_per_frame);
-        packet.set_stream(0);
-        packet.set_pts(time);
-        packet.set_dts(time);
-        packet.set_duration(self.ticks_per_frame);
+        let Track(index) = track;
+        let clock = self.output.stream(index).map_or(self.units[index], |stream| stream.time_base());
+        packet.set_stream(index);
         packet.set_position(-1);
-        packet.set_time_base(self.timescale);
-        packet.write(&mut self.output).map_err(file("write", &self.path))?;
-        self.frames += 1;
-        Ok(())
+        packet.rescale_ts(self.units[index], clock);
+        packet.write_interleaved(&mut self.output).map_err(file("write", &self.path))
     }
 
-    /// Completes the file and returns how many frames it has.
-    pub(crate) fn finish(mut self) -> Result<u32> {
-        self.output.write_trailer().map_err(file("write", &self.path))?;
-        Ok(u32::try_from(self.frames).unwrap_or(u32::MAX))
+    /// Completes the file.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        debug!(path = %self.path.display(), "finishing a video file");
+        self.output.write_trailer().map_err(file("write", &self.path))
     }
 }
 
+/// How long a frame lasts, in seconds.
+fn frame_time(rate: FrameRate) -> Rational {
+    Rational(rate.den().cast_signed(), rate.num().cast_signed())
+}
+
 /// Reads the one video track of a file without decoding it.
-pub(crate) struct Mp4Reader {
+pub(crate) struct Demuxer {
     input: format::context::Input,
     path: PathBuf,
     stream: usize,
 }
 
-impl Mp4Reader {
+impl Demuxer {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         quiet();
         let input = format::input(path).map_err(file("open", path))?;
@@ -114,12 +126,16 @@ impl Mp4Reader {
         Ok(stream.parameters())
     }
 
-    /// The next frame, `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<Packet>> {
+    /// The next packet, its times counting frames; `None` after the last.
+    pub(crate) fn next(&mut self, rate: FrameRate) -> Result<Option<Packet>> {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
+                Ok(()) if packet.stream() == self.stream => {
+                    let clock = self.input.stream(self.stream).map_or(frame_time(rate), |stream| stream.time_base());
+                    packet.rescale_ts(clock, frame_time(rate));
+                    return Ok(Some(packet));
+                }
                 Ok(()) => {}
                 Err(ffmpeg::Error::Eof) => return Ok(None),
                 Err(source) => return Err(file("read", &self.path)(source)),

@@ -12,18 +12,15 @@ const DEFAULT_CHUNK_SIZE: u32 = 240;
 /// Upstream's smallest chunk when only a number of chunks is given, in frames.
 const MIN_CHUNK_SIZE: u32 = 10;
 
-/// How the work should be cut.
+/// How the work should be cut. Every member is a wish: chunks are whole GOPs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunking {
-    /// At most this many chunks.
-    Count(u32),
-    /// At most this many frames in each, rounded up to whole GOPs.
-    Size(u32),
-    /// Nobody says: chunks of the default size, but at least this many where there are GOPs for it.
-    Default {
-        /// Chunks that can be rendered at the same time.
-        parallel: u32,
-    },
+pub(crate) struct Chunking {
+    /// Most frames in a chunk, rounded up to whole GOPs.
+    pub(crate) size: Option<u32>,
+    /// Most chunks; without a size, also as many as that where there are GOPs for it.
+    pub(crate) most: Option<u32>,
+    /// Chunks that can be rendered at the same time: where neither is said there are at least so many.
+    pub(crate) parallel: u32,
 }
 
 /// Frames per GOP at a frame rate.
@@ -44,11 +41,11 @@ fn requested(total: u32, chunk_size: Option<u32>, max_parallel: u32, target: Opt
 /// grid, and as even as whole GOPs allow.
 pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking) -> Vec<ChunkRange> {
     let gops = total.div_ceil(gop);
-    let by_size = |size: u32| requested(total, Some(size.next_multiple_of(gop)), u32::MAX, None).0;
+    let by_size = |size: u32, most: u32| requested(total, Some(size.next_multiple_of(gop)), most, None).0;
     let count = match chunking {
-        Chunking::Count(count) => requested(total, None, count, None).0,
-        Chunking::Size(size) => by_size(size),
-        Chunking::Default { parallel } => by_size(DEFAULT_CHUNK_SIZE).max(parallel),
+        Chunking { size: Some(size), most, .. } => by_size(size, most.unwrap_or(u32::MAX)),
+        Chunking { size: None, most: Some(most), .. } => requested(total, None, most, None).0,
+        Chunking { size: None, most: None, parallel } => by_size(DEFAULT_CHUNK_SIZE, u32::MAX).max(parallel),
     };
     let count = count.min(gops);
     let boundary = |index: u32| {
@@ -86,15 +83,27 @@ mod tests {
         }
     }
 
+    fn count(most: u32) -> Chunking {
+        Chunking { size: None, most: Some(most), parallel: 1 }
+    }
+
+    fn size(size: u32) -> Chunking {
+        Chunking { size: Some(size), most: None, parallel: 1 }
+    }
+
+    fn parallel(parallel: u32) -> Chunking {
+        Chunking { size: None, most: None, parallel }
+    }
+
     #[test]
     fn chunks_cover_every_frame_once_and_start_on_the_grid() {
         for gop in [1, 48, 60, 120] {
             for total in (1..700).chain([54_000, 20_736_000]) {
                 for chunking in [1, 2, 3, 8, 16, 300]
-                    .map(Chunking::Count)
+                    .map(count)
                     .into_iter()
-                    .chain([1, 60, 240].map(Chunking::Size))
-                    .chain([Chunking::Default { parallel: 5 }])
+                    .chain([1, 60, 240].map(size))
+                    .chain([parallel(5), Chunking { size: Some(60), most: Some(4), parallel: 1 }])
                 {
                     let chunks = chunks(total, gop, chunking);
                     let mut next = 0;
@@ -113,12 +122,13 @@ mod tests {
     fn a_count_is_kept_up_to_the_number_of_gops_and_a_size_is_a_limit() {
         let sizes =
             |total, chunking| -> Vec<u32> { chunks(total, 60, chunking).iter().map(|chunk| chunk.frames()).collect() };
-        assert_eq!(sizes(600, Chunking::Count(8)), [60, 60, 60, 120, 60, 60, 60, 120]);
-        assert_eq!(sizes(150, Chunking::Count(16)), [60, 60, 30]);
-        assert_eq!(sizes(600, Chunking::Size(240)), [180, 180, 240]);
-        assert_eq!(sizes(150, Chunking::Size(1)), [60, 60, 30]);
-        assert_eq!(sizes(150, Chunking::Default { parallel: 1 }), [150]);
-        assert_eq!(sizes(150, Chunking::Default { parallel: 2 }), [60, 90]);
-        assert_eq!(sizes(600, Chunking::Default { parallel: 1 }), [180, 180, 240]);
+        assert_eq!(sizes(600, count(8)), [60, 60, 60, 120, 60, 60, 60, 120]);
+        assert_eq!(sizes(150, count(16)), [60, 60, 30]);
+        assert_eq!(sizes(600, size(240)), [180, 180, 240]);
+        assert_eq!(sizes(150, size(1)), [60, 60, 30]);
+        assert_eq!(sizes(600, Chunking { size: Some(60), most: Some(3), parallel: 1 }), [180, 180, 240]);
+        assert_eq!(sizes(150, parallel(1)), [150]);
+        assert_eq!(sizes(150, parallel(2)), [60, 90]);
+        assert_eq!(sizes(600, parallel(1)), [180, 180, 240]);
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn of(dir: &PlanDir, descriptor: &Descriptor) -> Result<String, Error
         encoder: &files::read(&dir.encoder()).map_err(missing)?,
         producer_version: &descriptor.producer_version,
         ffmpeg_version: &descriptor.ffmpeg_version,
-        shape: format!("{}/{}x{}x{}x{}", size.fps_num, size.fps_den, size.width, size.height, size.format),
+        shape: format!("{}/{}x{}x{}x{}", size.fps_num, size.fps_den, size.width, size.height, size.format.as_str()),
     }))
 }
 

@@ -6,10 +6,6 @@ use std::{
     io::{self, Read as _, Write as _},
     marker::PhantomData,
     os::fd::AsFd as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -17,9 +13,11 @@ use chromiumoxide_types::Command;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{Error, Result, events::Events};
-use crate::settings::Settings;
+use crate::context::Context;
 
 /// While waiting, a request to stop is noticed this soon.
 const STOP_NOTICED: Duration = Duration::from_millis(100);
@@ -32,7 +30,7 @@ pub(crate) struct Cdp {
     last_id: u64,
     session: Option<String>,
     patience: Duration,
-    stop: Arc<AtomicBool>,
+    stop: CancellationToken,
     /// What the page reported besides answers.
     pub(crate) events: Events,
 }
@@ -74,8 +72,8 @@ struct Refusal {
 
 impl Cdp {
     /// A conversation over the two pipes, with the settings' patience for each answer.
-    pub(crate) fn new(requests: File, answers: File, settings: &Settings) -> Self {
-        let (patience, stop) = (settings.progress_timeout, Arc::clone(&settings.stop));
+    pub(crate) fn new(requests: File, answers: File, context: &Context) -> Self {
+        let (patience, stop) = (context.settings.progress_timeout, context.stop.clone());
         let events = Events::default();
         Self { requests, answers, received: Vec::new(), last_id: 0, session: None, patience, stop, events }
     }
@@ -85,9 +83,9 @@ impl Cdp {
         std::mem::replace(&mut self.patience, patience)
     }
 
-    /// From here on commands go to this page instead of the browser itself.
-    pub(crate) fn use_session(&mut self, id: String) {
-        self.session = Some(id);
+    /// From here on commands go to this page; `None`: to the browser itself.
+    pub(crate) fn use_session(&mut self, id: Option<String>) {
+        self.session = id;
     }
 
     /// Sends a command and waits for its answer.
@@ -103,6 +101,7 @@ impl Cdp {
         let request =
             Request { id: self.last_id, method: &method, params: command, session_id: self.session.as_deref() };
         let mut bytes = serde_json::to_vec(&request).map_err(|source| protocol(&method, source))?;
+        debug!(target: "cdp", id = self.last_id, %method, params = %shown(&bytes), "command");
         bytes.push(0);
         self.requests.write_all(&bytes).map_err(|_| ended(&method))?;
         Ok(Pending { id: self.last_id, method, command: PhantomData })
@@ -143,7 +142,7 @@ impl Cdp {
     }
 
     fn read_more(&mut self, method: &str, deadline: Instant) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stop.is_cancelled() {
             return Err(Error::Interrupted);
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -166,6 +165,17 @@ impl Cdp {
             Err(_) => Err(ended(method)),
         }
     }
+}
+
+/// What the log shows of a command: its beginning. A script is left out, for it holds the composition's variables.
+fn shown(request: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let text = String::from_utf8_lossy(request);
+    let params = text.split_once("\"params\":").map_or(&*text, |(_, params)| params);
+    if params.starts_with("{\"source\"") {
+        return format!("a script of {} bytes", params.len());
+    }
+    params.chars().take(LONGEST).collect()
 }
 
 fn protocol(method: &str, source: serde_json::Error) -> Error {

@@ -21,8 +21,10 @@ use nix::{
     unistd::{Pid, pipe2},
 };
 
-use super::{Error, Result, cdp::Cdp, memory, system_fonts};
-use crate::{files, files::Scratch, settings::Settings};
+use tracing::debug;
+
+use super::{Error, Result, cdp::Cdp, procfs, system_fonts};
+use crate::{context::Context, files, files::Scratch};
 
 /// A running browser. Dropping it kills its whole process group, waits for it and removes its profile.
 pub(crate) struct Browser {
@@ -108,7 +110,8 @@ impl Browser {
     /// Starts the first usable program of the settings.
     ///
     /// The calling thread must outlive the browser: Linux ends it when the thread that started it ends.
-    pub(crate) fn launch(settings: &Settings, window: &Window) -> Result<(Self, Cdp)> {
+    pub(crate) fn launch(context: &Context, window: &Window) -> Result<(Self, Cdp)> {
+        let settings = &context.settings;
         let program = find(&settings.browsers)?;
         files::private_dir(&settings.scratch)?;
         let profile = Scratch::new(&settings.scratch, "profile-")?;
@@ -133,11 +136,12 @@ impl Browser {
             .stdout(Stdio::null())
             .stderr(log)
             .process_group(0);
+        debug!(?command, "starting a browser");
         hand_over(&mut command, requests_in, answers_out);
         let child = command.spawn().map_err(start)?;
         // The child's ends of the pipes must be closed here, or its end would go unnoticed.
         drop(command);
-        let cdp = Cdp::new(requests_out.into(), answers_in.into(), settings);
+        let cdp = Cdp::new(requests_out.into(), answers_in.into(), context);
         Ok((Self { child, profile }, cdp))
     }
 
@@ -176,12 +180,12 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let processes = memory::tree(self.pid());
+        let processes = procfs::tree(self.pid());
         let _ = killpg(self.pid(), Signal::SIGKILL);
         let _ = self.child.wait();
         // The profile can be removed once the last process has let go of it.
         let deadline = Instant::now() + Duration::from_secs(1);
-        while processes.iter().any(|pid| memory::is_alive(*pid)) && Instant::now() < deadline {
+        while processes.iter().any(|pid| procfs::is_alive(*pid)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -208,18 +212,33 @@ fn hand_over(command: &mut Command, requests: OwnedFd, answers: OwnedFd) {
     unsafe { command.pre_exec(set_up) };
 }
 
-/// The first program that can be started itself, not through a script that would stay between us and it.
+/// The first program that can be started itself. A script would stay between us and the browser: for Debian's
+/// `/usr/bin/chromium-headless-shell`, the program that it starts is taken.
 pub(crate) fn find(candidates: &[PathBuf]) -> Result<PathBuf> {
     let mut tried = Vec::new();
     for path in candidates {
-        let mut magic = [0; 4];
-        match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
-            Ok(()) if magic == *b"\x7fELF" => return Ok(path.clone()),
-            Ok(()) => tried.push(format!("{} is not a program but a script", path.display())),
+        match is_program(path) {
+            Ok(true) => return Ok(path.clone()),
+            Ok(false) => match started_by_script(path).filter(|program| is_program(program).is_ok_and(|is| is)) {
+                Some(program) => return Ok(program),
+                None => tried.push(format!("{} is not a program but a script", path.display())),
+            },
             Err(error) => tried.push(format!("{}: {error}", path.display())),
         }
     }
     Err(Error::NotFound { tried: tried.join("; ") })
+}
+
+fn is_program(path: &Path) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    File::open(path)?.read_exact(&mut magic)?;
+    Ok(magic == *b"\x7fELF")
+}
+
+/// Where Debian's packages keep the program that the script `<prefix>/bin/<name>` starts.
+fn started_by_script(script: &Path) -> Option<PathBuf> {
+    let prefix = script.parent()?.parent()?;
+    Some(prefix.join("lib/chromium").join(script.file_name()?))
 }
 
 #[cfg(test)]
@@ -235,6 +254,18 @@ mod tests {
         assert_eq!(error.code(), crds::Code::BrowserNotFound);
         let text = error.to_string();
         assert!(text.contains("is not a program but a script") && text.contains("set HF_BROWSER"), "{text}");
+    }
+
+    #[test]
+    fn the_program_that_debians_script_starts_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("bin/chromium-headless-shell");
+        let program = folder.path().join("lib/chromium/chromium-headless-shell");
+        for (path, content) in [(&script, b"#!/bin/sh\n" as &[u8]), (&program, b"\x7fELF...")] {
+            files::create_dir(path.parent().unwrap()).unwrap();
+            files::write(path, content).unwrap();
+        }
+        assert_eq!(find(&[script]).unwrap(), program);
     }
 
     #[test]

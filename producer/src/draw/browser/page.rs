@@ -7,7 +7,9 @@ use std::{
 
 use chromiumoxide_cdp::cdp::{
     browser_protocol::{
-        animation, browser, css, dom, dom_snapshot, emulation,
+        animation,
+        browser::{self, BrowserContextId},
+        css, dom, dom_snapshot, emulation,
         headless_experimental::{BeginFrameParams, ScreenshotParams, ScreenshotParamsFormat},
         inspector, network, page, target,
     },
@@ -18,9 +20,10 @@ use serde::de::DeserializeOwned;
 use super::{
     Error, Result,
     cdp::{Cdp, Pending},
+    events::Events,
     launch::{Browser, Window},
 };
-use crate::{draw::server::Server, files, settings::Settings};
+use crate::{context::Context, draw::server::Server, files};
 
 /// What a page has to know before its first script runs.
 pub(crate) struct PageConfig<'a> {
@@ -38,8 +41,11 @@ pub(crate) struct Page {
     cdp: Cdp,
     browser: Browser,
     _server: Server,
+    window: Window,
     script: String,
     product: String,
+    /// What the page shares with no other one.
+    profile: Option<BrowserContextId>,
     ticks: u32,
 }
 
@@ -66,32 +72,40 @@ const TICK_MS: f64 = 1000.0 / 60.0;
 
 impl Page {
     /// An empty page of the given size.
-    pub(crate) fn open(settings: &Settings, config: PageConfig<'_>) -> Result<Self> {
-        Self::open_in(settings, config, true)
+    pub(crate) fn open(context: &Context, config: PageConfig<'_>) -> Result<Self> {
+        Self::open_in(context, config, true)
     }
 
-    fn open_in(settings: &Settings, config: PageConfig<'_>, begin_frame_control: bool) -> Result<Self> {
+    fn open_in(context: &Context, config: PageConfig<'_>, begin_frame_control: bool) -> Result<Self> {
         let PageConfig { folder, width, height, script } = config;
         let server = Server::start(folder).map_err(|source| files::error("serve", folder, source))?;
         let window = Window { width, height, proxy_port: server.port(), begin_frame_control };
-        let (browser, cdp) = Browser::launch(settings, &window)?;
-        let mut page = Self { cdp, browser, _server: server, script, product: String::new(), ticks: 0 };
-        page.explained(|page| page.attach(i64::from(width), i64::from(height), begin_frame_control))?;
+        let (browser, cdp) = Browser::launch(context, &window)?;
+        let product = String::new();
+        let mut page = Self { cdp, browser, _server: server, window, script, product, profile: None, ticks: 0 };
+        page.explained(|page| {
+            page.product = page.cdp.call(&browser::GetVersionParams::default())?.product;
+            page.attach()
+        })?;
         Ok(page)
     }
 
-    fn attach(&mut self, width: i64, height: i64, begin_frame_control: bool) -> Result<()> {
-        let cdp = &mut self.cdp;
-        self.product = cdp.call(&browser::GetVersionParams::default())?.product;
+    /// An empty page that shares nothing with any other: storage, history, caches and process are its own.
+    fn attach(&mut self) -> Result<()> {
+        let Self { cdp, window, .. } = self;
+        let (width, height) = (i64::from(window.width), i64::from(window.height));
+        let profile = cdp.call(&target::CreateBrowserContextParams::default())?.browser_context_id;
         let mut create = target::CreateTargetParams::new("about:blank");
         create.width = Some(width);
         create.height = Some(height);
-        create.enable_begin_frame_control = Some(begin_frame_control);
+        create.browser_context_id = Some(profile.clone());
+        create.enable_begin_frame_control = Some(window.begin_frame_control);
+        self.profile = Some(profile);
         let target_id = cdp.call(&create)?.target_id;
         let mut attach = target::AttachToTargetParams::new(target_id);
         attach.flatten = Some(true);
         let session = cdp.call(&attach)?.session_id;
-        cdp.use_session(session.inner().clone());
+        cdp.use_session(Some(session.inner().clone()));
         cdp.call(&page::EnableParams::default())?;
         cdp.call(&runtime::EnableParams::default())?;
         cdp.call(&network::EnableParams::default())?;
@@ -102,6 +116,19 @@ impl Page {
         cdp.call(&page::SetFontFamiliesParams::new(generic_families()))?;
         cdp.call(&emulation::SetDeviceMetricsOverrideParams::new(width, height, 1.0, false))?;
         Ok(())
+    }
+
+    /// Puts an empty page in the place of this one.
+    pub(crate) fn renew(&mut self) -> Result<()> {
+        self.explained(|page| {
+            page.cdp.use_session(None);
+            if let Some(profile) = page.profile.take() {
+                page.cdp.call(&target::DisposeBrowserContextParams::new(profile))?;
+            }
+            page.cdp.events = Events::default();
+            page.ticks = 0;
+            page.attach()
+        })
     }
 
     /// Opens the composition; it is ready some time later.
@@ -246,7 +273,7 @@ impl Page {
     }
 
     /// What the page reported by itself.
-    pub(crate) fn events(&self) -> &super::events::Events {
+    pub(crate) fn events(&self) -> &Events {
         &self.cdp.events
     }
 
@@ -268,8 +295,8 @@ impl Page {
 /// A page that draws when it likes, as everybody's browser does: what the frames are compared with.
 #[cfg(test)]
 impl Page {
-    pub(crate) fn open_plain(settings: &Settings, config: PageConfig<'_>) -> Result<Self> {
-        Self::open_in(settings, config, false)
+    pub(crate) fn open_plain(context: &Context, config: PageConfig<'_>) -> Result<Self> {
+        Self::open_in(context, config, false)
     }
 
     pub(crate) fn screenshot(&mut self) -> Result<Vec<u8>> {

@@ -16,7 +16,7 @@ use nix::{
 };
 
 use super::{BLANK, FrameSource, is_colour, screenshot};
-use crate::draw::browser::{self, Error, memory, page::Page};
+use crate::draw::browser::{self, Error, page::Page, procfs};
 
 /// Rows copied at once: few enough that they are still in the cache when they are converted.
 const STRIP_ROWS: u32 = 24;
@@ -111,7 +111,7 @@ impl FrameSource for CompositorBitmap {
         Ok(page.draw(false)?.changed)
     }
 
-    fn take(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
+    fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
         // The address is stable while the GPU process lives; after a crash of it the read fails.
         if self.strips(strip) { Ok(()) } else { Err(Error::PageCrashed) }
     }
@@ -135,8 +135,8 @@ fn candidates(browser: Pid, size: usize) -> Option<Vec<Place>> {
     const LONGEST_REGION: usize = 16 << 20;
     const SMALL: usize = 1 << 20;
     let longest_header = if size < SMALL { LONGEST_REGION } else { 256 << 10 };
-    let Some(pid) = memory::gpu_process(browser) else { return Some(Vec::new()) };
-    let regions = memory::writable_regions(pid)?;
+    let Some(pid) = procfs::gpu_process(browser) else { return Some(Vec::new()) };
+    let regions = procfs::writable_regions(pid)?;
     let fits = regions.into_iter().filter(|region| (size..size + LONGEST_REGION).contains(&region.len()));
     let places = fits.flat_map(|region| {
         let last = longest_header.min(region.len() - size);

@@ -37,7 +37,7 @@ impl FrameSource for Screenshot {
         Ok(changed)
     }
 
-    fn take(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
+    fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
         let mut pixels = decode(&self.png, self.width, self.height).map_err(|message| Error::Refused {
             method: "HeadlessExperimental.beginFrame".to_owned(),
             message: format!("its screenshot cannot be used: {message}"),

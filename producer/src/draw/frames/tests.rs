@@ -1,57 +1,53 @@
 //! All ways to take a frame give the same pixels, and they are those of a plain browser's screenshot.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc};
 
-use crds::{Quality, line::FrameSourceKind};
-use serde_json::Map;
+use crds::{
+    Quality, RenderConfig,
+    line::{ChunkRange, FrameSourceKind},
+};
 
 use super::*;
 use crate::{
-    chunk,
+    context::Context,
     draw::{
         browser::page::PageConfig,
+        drawer::Drawer,
         ready::{self, Expected},
         script::{Purpose, page_script},
     },
-    plan::{self, Chunking, Plan, Request},
-    report::Reporter,
+    plan::{self, Plan, Request},
     settings::Settings,
 };
 
 /// Blue, green and red of every pixel.
 type Pixels = Vec<[u8; 3]>;
 
-fn planned(project: &str, folder: &Path, settings: &Settings) -> Plan {
+fn planned(project: &str, folder: &Path, context: &Context) -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let request = Request {
-        project: root.join(project),
-        rate: None,
-        quality: Quality::Draft,
-        variables: Map::new(),
-        chunking: Chunking::Count(1),
-    };
-    plan::plan(&request, &folder.join("plan"), settings, &Reporter::json()).unwrap();
+    let config = RenderConfig { quality: Quality::Draft, ..RenderConfig::default() };
+    plan::plan(&Request { project: root.join(project), config }, &folder.join("plan"), context).unwrap();
     Plan::open(&folder.join("plan")).unwrap()
 }
 
 /// Frames drawn one after the other, some kept.
-fn drawn(plan: &Plan, settings: &Settings, kind: FrameSourceKind) -> Vec<Pixels> {
-    let (mut page, mut source) = chunk::open(plan, settings, |page, width, height| match kind {
-        FrameSourceKind::CompositorBitmap => best(page, width, height),
-        FrameSourceKind::Screenshot => Ok(Box::new(Screenshot::new(width, height))),
-    })
-    .unwrap();
-    assert_eq!(source.kind(), kind);
+fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
+    let mut context = context.clone();
+    context.settings.frame_source = Some(kind);
+    let mut drawer = Drawer::open(plan, &context).unwrap();
+    assert_eq!(drawer.source(), kind);
+    drawer.begin(ChunkRange { index: 0, start_frame: 0, end_frame: 60 }).unwrap();
+    let (page, source) = drawer.parts();
     let mut frames = Vec::new();
     for frame in 0..=KEPT[KEPT.len() - 1] {
         let seek = page.seek_later(plan.rate.time_of(frame)).unwrap();
         page.evaluated(seek).unwrap();
-        source.draw(&mut page).unwrap();
+        source.draw(page).unwrap();
         if KEPT.contains(&frame) {
             let mut pixels = Pixels::new();
             let mut strip =
                 |_: u32, bytes: &[u8]| pixels.extend(bytes.chunks_exact(4).map(|pixel| [pixel[0], pixel[1], pixel[2]]));
-            source.take(&mut strip).unwrap();
+            source.read(&mut strip).unwrap();
             frames.push(pixels);
         }
     }
@@ -59,14 +55,14 @@ fn drawn(plan: &Plan, settings: &Settings, kind: FrameSourceKind) -> Vec<Pixels>
 }
 
 /// The same frames in a browser that draws when it likes.
-fn photographed(plan: &Plan, settings: &Settings) -> Vec<Pixels> {
+fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let (width, height) = (plan.composition.width, plan.composition.height);
     let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
     let folder = plan.dir.compiled();
-    let mut page = Page::open_plain(settings, PageConfig { folder: &folder, width, height, script }).unwrap();
+    let mut page = Page::open_plain(context, PageConfig { folder: &folder, width, height, script }).unwrap();
     page.navigate().unwrap();
     let expected = Expected { timelines: plan.composition.declares_timelines, duration: true };
-    ready::wait(&mut page, expected, settings.ready_timeout).unwrap();
+    ready::wait(&mut page, expected, context.settings.ready_timeout).unwrap();
     page.evaluate::<()>("__hfProducer.prepare()").unwrap();
     let mut take = |frame: u32| {
         // What a script remembers of the frame before is then as in a render.
@@ -95,12 +91,12 @@ fn different(one: &Pixels, other: &Pixels) -> usize {
 const KEPT: [u32; 5] = [0, 1, 17, 38, 59];
 
 fn same_pixels(project: &str, allowed_in_plain_browser: usize) {
-    let settings = Settings::resolve(Duration::from_secs(45), Duration::from_mins(2));
+    let context = Context::new(Settings::of_tests(), Arc::new(()));
     let folder = tempfile::tempdir().unwrap();
-    let plan = planned(project, folder.path(), &settings);
-    let bitmaps = drawn(&plan, &settings, FrameSourceKind::CompositorBitmap);
-    let screenshots = drawn(&plan, &settings, FrameSourceKind::Screenshot);
-    let photographs = photographed(&plan, &settings);
+    let plan = planned(project, folder.path(), &context);
+    let bitmaps = drawn(&plan, &context, FrameSourceKind::CompositorBitmap);
+    let screenshots = drawn(&plan, &context, FrameSourceKind::Screenshot);
+    let photographs = photographed(&plan, &context);
     for (place, frame) in KEPT.iter().enumerate() {
         assert_eq!(different(&bitmaps[place], &screenshots[place]), 0, "frame {frame}: bitmap and screenshot");
         let in_plain_browser = different(&bitmaps[place], &photographs[place]);

@@ -1,13 +1,13 @@
 //! `doctor`: what is there, what is missing, how to get it.
 
-use std::{num::NonZeroUsize, path::Path};
+use std::path::Path;
 
-use crds::{FrameRate, line::FrameSourceKind};
-use serde::Serialize;
+use crds::{Diagnosis, FrameRate, diagnosis::Check, line::FrameSourceKind};
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    context::Context,
     draw::{
         browser::{
             self,
@@ -20,45 +20,17 @@ use crate::{
     layout::canonical,
     libav,
     plan::assets::{self, Replacement},
-    settings::Settings,
 };
 
-/// The state of this machine.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Diagnosis {
-    /// Whether everything that rendering needs is there.
-    pub ready: bool,
-    /// Chunks that can be rendered at the same time.
-    pub jobs: NonZeroUsize,
-    /// SHA-256 over the versions pixels and bytes depend on; absent while something is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub renderer_digest: Option<String>,
-    /// How frames would be taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub frame_source: Option<FrameSourceKind>,
-    /// Everything looked at.
-    pub checks: Vec<Check>,
-}
-
-/// One thing looked at.
-#[derive(Debug, Serialize)]
-pub struct Check {
-    /// What it is.
-    pub name: &'static str,
-    /// Whether it is as it should be.
-    pub ok: bool,
-    /// Whether rendering is impossible without it.
-    pub required: bool,
-    /// Its version, or what is wrong and how to mend it.
-    pub detail: String,
-}
-
 /// Looks at this machine, and starts a browser once to see that it works.
+///
+/// Blocks the calling thread, which must live as long as the call. Jobs are for frames of 1920×1080.
 #[must_use]
-pub fn diagnose(settings: &Settings) -> Diagnosis {
+pub fn doctor(context: &Context) -> Diagnosis {
+    let settings = &context.settings;
     let capacity = Capacity::of_this_machine();
-    let browser = try_browser(settings);
+    let jobs = u32::try_from(capacity.jobs(1920, 1080).get()).unwrap_or(u32::MAX);
+    let browser = try_browser(context);
     let libav = libav::version();
     let (cores, mebibytes) = (capacity.cores, capacity.memory >> 20);
     let renderer_digest = match (&browser, &libav) {
@@ -96,24 +68,24 @@ pub fn diagnose(settings: &Settings) -> Diagnosis {
         check(
             "capacity",
             true,
-            Ok(format!("{cores} cores, {mebibytes} MiB free: {} chunks at the same time", capacity.jobs())),
+            Ok(format!("{cores} cores, {mebibytes} MiB free: {jobs} chunks of 1920×1080 at the same time")),
         ),
     ];
     let ready = checks.iter().all(|check| check.ok || !check.required);
-    Diagnosis { ready, jobs: capacity.jobs(), renderer_digest, frame_source, checks }
+    Diagnosis { ready, jobs, renderer_digest, frame_source, checks }
 }
 
 fn check(name: &'static str, required: bool, result: Result<String, String>) -> Check {
     let ok = result.is_ok();
-    Check { name, ok, required, detail: result.unwrap_or_else(|problem| problem) }
+    Check { name: name.to_owned(), ok, required, detail: result.unwrap_or_else(|problem| problem) }
 }
 
-fn try_browser(settings: &Settings) -> browser::Result<(String, FrameSourceKind)> {
+fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> {
     const SIDE: u32 = 512;
     let script = script::page_script(FrameRate::default(), &Map::new(), script::Purpose::Draw);
     let nothing = Path::new("/nonexistent");
-    let mut page = Page::open(settings, PageConfig { folder: nothing, width: SIDE, height: SIDE, script })?;
-    let kind = frames::best(&mut page, SIDE, SIDE)?.kind();
+    let mut page = Page::open(context, PageConfig { folder: nothing, width: SIDE, height: SIDE, script })?;
+    let kind = frames::open(&mut page, SIDE, SIDE, context.settings.frame_source)?.kind();
     Ok((page.product().to_owned(), kind))
 }
 
@@ -131,17 +103,4 @@ fn renderer_digest(browser: &str, libav: &str) -> String {
 
 fn sha256(bytes: &[u8]) -> String {
     files::hex(&Sha256::digest(bytes))
-}
-
-impl Diagnosis {
-    /// For people: a line for each thing.
-    #[must_use]
-    pub fn lines(&self) -> String {
-        let mark = |check: &Check| match (check.ok, check.required) {
-            (true, _) => "ok",
-            (false, true) => "MISSING",
-            (false, false) => "warning",
-        };
-        self.checks.iter().map(|check| format!("{:<8} {:<13} {}\n", mark(check), check.name, check.detail)).collect()
-    }
 }

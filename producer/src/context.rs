@@ -1,0 +1,89 @@
+//! What every verb works with besides its arguments: settings, somebody who listens, a way to end it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use crds::{Failure, Stage, line::Progress};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Settings;
+
+/// Is told what a verb comes to while it works, from its threads, and must not take long.
+pub trait Observer: Send + Sync {
+    /// How far a stage is. Within a stage `total` stays the same, `done` never falls, and the last report is complete.
+    fn progress(&self, progress: Progress);
+
+    /// Something is not as it should be, and the video is made all the same.
+    fn warning(&self, warning: &Failure);
+}
+
+/// Nobody listens.
+impl Observer for () {
+    fn progress(&self, _: Progress) {}
+
+    fn warning(&self, _: &Failure) {}
+}
+
+/// What a verb works with.
+#[derive(Clone)]
+pub struct Context {
+    /// Paths and deadlines.
+    pub settings: Settings,
+    /// Once cancelled, the verb ends within about 100 ms with `INTERRUPTED` and leaves nothing behind.
+    pub stop: CancellationToken,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+    /// When the work was asked for: what the time to the first frame counts from.
+    pub asked: Instant,
+}
+
+impl Context {
+    /// Asked for now, and never cancelled.
+    #[must_use]
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
+        Self { settings, stop: CancellationToken::new(), observer, asked: Instant::now() }
+    }
+
+    /// The same with a stop of its own, which the outer one sets off too.
+    pub(crate) fn within(&self) -> Self {
+        Self { stop: self.stop.child_token(), ..self.clone() }
+    }
+
+    pub(crate) fn warn(&self, warnings: &[Failure]) {
+        warnings.iter().for_each(|warning| self.observer.warning(warning));
+    }
+
+    /// Begins a stage of `total` units.
+    pub(crate) fn stage(&self, stage: Stage, total: u32) -> Meter {
+        let meter = Meter { observer: Arc::clone(&self.observer), stage, total, done: Mutex::new(0) };
+        meter.add(0);
+        meter
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Counts what is done of a stage, by all threads together.
+pub(crate) struct Meter {
+    observer: Arc<dyn Observer>,
+    stage: Stage,
+    total: u32,
+    done: Mutex<u32>,
+}
+
+impl Meter {
+    /// So many more units are done.
+    pub(crate) fn add(&self, units: u32) {
+        // Told under the lock: numbers arrive in order.
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += units;
+        self.observer.progress(Progress { stage: self.stage, done: *done, total: self.total });
+    }
+}
