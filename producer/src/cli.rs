@@ -32,6 +32,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    if cli.parent.is_some_and(|parent| !ends_with(parent)) {
+        return ExitCode::FAILURE;
+    }
     if cli.verbose {
         log();
     }
@@ -45,6 +48,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             exit_code(error.code())
         }
     }
+}
+
+/// Has Linux end this process with its parent. False when that has ended already.
+fn ends_with(parent: i32) -> bool {
+    let asked = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    asked.is_ok() && nix::unistd::getppid().as_raw() == parent
 }
 
 fn form(cli: &Cli) -> Form {

@@ -56,7 +56,7 @@ fn folder(count: usize) -> Folder {
         for number in first..(first + 100).min(count) {
             let _ = write!(
                 text,
-                "---\napiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {{name: r{number}}}\nspec:\n  source: {{path: site}}\n  variables: {{n: {number}}}\n"
+                "---\napiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {{name: r{number}}}\nspec:\n  source: {{path: site}}\n  variables: {{number: {number}}}\n"
             );
         }
         folder.write(&format!("r{first}.yaml"), &text);
@@ -94,7 +94,7 @@ fn edited(folder: &Folder, restart: Duration) -> (Duration, u64) {
     command.args(["-o", "json", "--watch"]).arg(folder.path()).stderr(Stdio::null());
     let mut watching = Watched::start(command);
     thread::sleep(2 * restart + Duration::from_secs(1));
-    let text = fs::read_to_string(folder.join("r0.yaml")).unwrap().replace("{n: 0}", "{n: -1}");
+    let text = fs::read_to_string(folder.join("r0.yaml")).unwrap().replace("{number: 0}", "{number: -1}");
     folder.write("r0.yaml", &text);
     let begin = Instant::now();
     watching.wait_for("the edited Render", |line| line["object"] == "Render default/r0" && line["state"] == "Running");

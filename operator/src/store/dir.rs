@@ -361,7 +361,7 @@ impl DirStore {
 
     async fn write_status<K: Resource>(&self, key: ObjectKey, read: &K, status: Status) -> Result<(), Error> {
         let entry = self.current(&Version::of(key.clone(), read))?;
-        let durability = if is_mere_progress(&entry.object, &status) { Durability::Fast } else { Durability::Durable };
+        let durability = if ends_an_attempt(&entry.object, &status) { Durability::Durable } else { Durability::Fast };
         let object = with_status(&entry.object, status.clone());
         let (store, path) = (self.clone(), self.0.layout.sidecar(&key));
         blocking(move || {
@@ -424,11 +424,14 @@ pub fn render_status(layout: &Layout, key: &ObjectKey) -> Option<RenderStatus> {
     read_sidecar(&layout.sidecar(key))
 }
 
-/// Whether a status differs from the one before only in progress, which the next run observes anew.
-fn is_mere_progress(object: &Object, new: &Status) -> bool {
+/// Whether a status says for the first time what an attempt came to: the one thing that a power cut must not take. Anything
+/// else is seen again, or done again under the same name.
+fn ends_an_attempt(object: &Object, new: &Status) -> bool {
     let (Object::Render(render), Status::Render(new)) = (object, new) else { return false };
-    let old = render.status.as_ref();
-    old.is_some_and(|old| RenderStatus { progress: new.progress.clone(), ..old.clone() } == *new)
+    let ended = |status: &RenderStatus| {
+        status.attempts.iter().filter(|attempt| attempt.stop_time.is_some()).next_back().map(|attempt| attempt.number)
+    };
+    ended(new).is_some() && ended(new) != render.status.as_ref().and_then(ended)
 }
 
 #[async_trait]

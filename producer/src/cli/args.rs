@@ -33,11 +33,20 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = FrameSource::Auto)]
     pub(crate) frame_source: FrameSource,
     /// How long a page may take to become ready
-    #[arg(long, global = true, value_name = "TIME", default_value = "45s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "45s", value_parser = deadline)]
     pub(crate) ready_timeout: Duration,
     /// How long nothing may move before the work is given up
-    #[arg(long, global = true, value_name = "TIME", default_value = "120s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "120s", value_parser = deadline)]
     pub(crate) progress_timeout: Duration,
+    /// End when the process of this id ends
+    #[arg(long, global = true, value_name = "PID", hide = true)]
+    pub(crate) parent: Option<i32>,
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_hours(24);
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=LONGEST).contains(&time) { Ok(time) } else { Err("from 1s to 24h".to_owned()) }
 }
 
 /// A way to read frames, or none in particular.

@@ -130,14 +130,15 @@ impl Producer {
         }
     }
 
-    /// Must be called on a thread that outlives the process: Linux ends it with the thread that started it.
+    /// Must be called on a thread that outlives the process: it has Linux end it with the thread that started it. That it asks for
+    /// that itself, instead of having it done between fork and exec, saves copying our page tables for each process.
     fn spawn(&self, arguments: &[OsString]) -> Result<Child, Box<Failure>> {
         debug!(program = %self.program.display(), ?arguments, "starting");
         let mut command = Command::new(&self.program);
+        command.arg("--parent").arg(std::process::id().to_string());
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Its own group: Ctrl-C on the terminal is for us to answer. Killed with us, however we end.
         command.process_group(0).kill_on_drop(true);
-        die_with_parent(&mut command);
         command.spawn().map_err(|error| {
             let program = self.program.display();
             let message = format!("cannot start {program}: {error}: name the program with --producer");
@@ -153,18 +154,6 @@ pub(super) enum Told {
     Progress(crds::line::Progress),
     /// Something is not as it should be.
     Warning(Failure),
-}
-
-#[expect(unsafe_code, reason = "only async-signal-safe calls run between fork and exec")]
-fn die_with_parent(command: &mut Command) {
-    let parent = nix::unistd::getpid();
-    let set_up = move || {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The parent may have ended before that took hold.
-        if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
-    };
-    // SAFETY: the closure allocates nothing and takes no lock.
-    unsafe { command.pre_exec(set_up) };
 }
 
 /// Asks a process to end, waits a little, and ends it.

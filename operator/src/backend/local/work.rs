@@ -159,7 +159,7 @@ impl PlanLock {
     /// Writes down what an attempt came to.
     pub(super) fn note_result(&self, attempt: &str, result: &AttemptResult) -> io::Result<()> {
         let text = serde_json::to_string(result).unwrap_or_else(|error| unreachable!("plain data: {error}"));
-        files::write_atomic(&self.folder.join("attempts").join(attempt), &text, Durability::Durable)
+        files::write_atomic(&self.folder.join("attempts").join(attempt), &text, Durability::Fast)
     }
 
     fn is_needed_by_nobody(&self) -> io::Result<bool> {

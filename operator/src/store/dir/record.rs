@@ -99,7 +99,7 @@ impl Record {
 
     pub(super) fn write(&self, layout: &Layout, key: &ObjectKey) -> io::Result<()> {
         let text = serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data: {error}"));
-        files::write_atomic(&layout.record(key), &(text + "\n"), Durability::Durable)
+        files::write_atomic(&layout.record(key), &(text + "\n"), Durability::Fast)
     }
 }
 
