@@ -119,6 +119,9 @@ pub trait Store: Send + Sync {
 
     /// The stack a Render runs on: the one it names, else the only one of its namespace, else the built-in one where there
     /// is one. `Err` says, for the user, why there is none.
+    ///
+    /// # Errors
+    /// The sentence.
     fn stack_of(&self, render: &Render) -> Result<ObjectKey, String>;
 
     /// The Renders of a stack that run or want to, as of the last change or own write that this store knows of. Kept up to

@@ -85,6 +85,7 @@ impl Sources {
     }
 
     /// Keys of Renders whose composition or video has changed. Only the first call gets them.
+    #[must_use]
     pub fn changes(&self) -> BoxStream<'static, ObjectKey> {
         match self {
             Self::Disk(sources) => sources.dependents.changes(),

@@ -129,7 +129,7 @@ fn a_child_is_killed(text: &str, failure: &str) {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_producer_is_killed() {
-    a_child_is_killed("hf-producer\0--progress-timeout", "PRODUCER_CRASHED");
+    a_child_is_killed("hf-producer\0--parent", "PRODUCER_CRASHED");
 }
 
 #[test]

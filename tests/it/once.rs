@@ -177,7 +177,7 @@ fn looking_at_a_folder() {
     assert_eq!(lines[0], ["NAMESPACE", "NAME", "READY", "STATE", "PROGRESS", "AGE"]);
     assert_eq!(lines[1][..5], ["default", "one", "True", "Completed", "-"]);
     assert_eq!(lines[4][..3], ["default", "here", "True"]);
-    assert!(run(&["get", "-o", "wide"]).contains("file:///"));
+    assert!(run(&["get", "-o", "wide"]).contains("out/one.mp4"));
     let list: Value = serde_json::from_str(&run(&["get", "-o", "json"])).unwrap();
     assert_eq!((&list["kind"], &list["items"][1]["status"]["parallelChunks"]), (&"List".into(), &1.into()));
     let object: Value = serde_yaml::from_str(&run(&["get", "one", "-o", "yaml"])).unwrap();
@@ -259,8 +259,7 @@ fn a_producer_that_stands_still() {
     command.args(["-o", "json", "--progress-timeout", "1s", "--once"]).arg(folder.path());
     let mut run = Watched::start(command);
     run.wait_for("frames", |line| line["progress"]["framesRendered"].as_u64() > Some(30));
-    let producer =
-        eventually("a producer", || with_command(&descendants(run.pid()), "hf-producer\0--progress-timeout"));
+    let producer = eventually("a producer", || with_command(&descendants(run.pid()), "hf-producer\0--parent"));
     kill(Pid::from_raw(producer), Signal::SIGSTOP).unwrap();
     let stopped = SystemTime::now();
     let retrying = run.wait_for("a retry", |line| line["state"] == "Retrying");

@@ -71,9 +71,8 @@ fn ask(layout: &Layout, key: &ObjectKey, render: &Render, verb: RequestVerb, sai
     requests::ask(layout, key, verb, at, hash)?;
     let shown = sentences::name(key);
     for _ in 0..PATIENCE.as_millis() / LOOK_AGAIN.as_millis() {
-        if !Lock::is_taken(layout) {
-            break;
-        }
+        // Asked first: what the last holder has written is there then.
+        let nobody_works = !Lock::is_taken(layout);
         let status = dir::render_status(layout, key).unwrap_or_default();
         let taken = status.request.as_ref().filter(|request| request.requested_time.0 >= at);
         match (taken, reason(&status)) {
@@ -81,8 +80,9 @@ fn ask(layout: &Layout, key: &ObjectKey, render: &Render, verb: RequestVerb, sai
                 return Ok(format!("{shown}: too late, it is {}\n", state.unwrap_or("new")));
             }
             (Some(_), Some(CANCELLED)) => return Ok(format!("{shown}: cancelled\n")),
-            (Some(_), _) => break,
-            (None, _) => thread::sleep(LOOK_AGAIN),
+            (Some(_), _) if verb == RequestVerb::Retry => break,
+            _ if nobody_works => break,
+            _ => thread::sleep(LOOK_AGAIN),
         }
     }
     Ok(format!("{shown}: {said}\n"))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// `3 s`, `1 min 20 s`, `2 h 5 min`.
 pub(crate) fn time(time: Duration) -> String {
-    let seconds = time.as_secs_f64().round() as u64;
+    let seconds = (time + Duration::from_millis(500)).as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0..10) if time < Duration::from_secs(10) => format!("{:.1} s", time.as_secs_f64()),
         (0, 0, seconds) => format!("{seconds} s"),
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        let times = [0.04, 3.14, 9.96, 59.4, 80.0, 7_500.0].map(|seconds| time(Duration::from_secs_f64(seconds)));
+        let times = [0.04, 3.1, 9.96, 59.4, 80.0, 7_500.0].map(|seconds| time(Duration::from_secs_f64(seconds)));
         assert_eq!(times, ["0.0 s", "3.1 s", "10 s", "59 s", "1 min 20 s", "2 h 5 min"]);
         let at = |second| Timestamp::from_second(second).unwrap();
         let ages = [5, 119, 120, 7_200, 200_000].map(|seconds| age(at(0), at(seconds)));

@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
                 terminal.say(&format!("{}: {} of another API skipped", shown(file), count(documents, "document")));
             }
         }
-        terminal.problems(layout, store.problems());
+        terminal.problems(layout, &store.problems());
         if args.watch.is_some() {
             let (renders, folder) = (store.renders().len(), args.watch.as_deref().unwrap_or(layout.root()));
             terminal.say(&format!("watching {}: {}", folder.display(), count(renders, "render")));
@@ -228,10 +228,12 @@ impl<'a> Session<'a> {
                 (false, true) => {
                     self.terminal.say("the folder is back");
                     watch = watch.restart();
+                    let sources = Arc::clone(&self.sources);
+                    blocking(move || sources.revalidate()).await;
                 }
                 _ => {}
             }
-            self.terminal.problems(&self.layout, self.store.problems());
+            self.terminal.problems(&self.layout, &self.store.problems());
             self.context.nudge();
         }
     }

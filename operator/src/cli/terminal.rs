@@ -91,7 +91,7 @@ impl Terminal {
     }
 
     /// Tells of problems in files that are new, and of files that are well again.
-    pub(crate) fn problems(&self, layout: &Layout, problems: Vec<FileProblem>) {
+    pub(crate) fn problems(&self, layout: &Layout, problems: &[FileProblem]) {
         let old = std::mem::take(&mut self.known.borrow_mut().problems);
         let file =
             |problem: &FileProblem| seen_from(&self.here, &layout.root().join(&problem.path).display().to_string());
@@ -103,7 +103,7 @@ impl Terminal {
         for file in mended.collect::<BTreeSet<_>>() {
             self.say(&format!("{file}: valid again"));
         }
-        self.known.borrow_mut().problems = problems;
+        self.known.borrow_mut().problems = problems.to_vec();
     }
 
     /// Tells of what has happened to an object.

@@ -234,6 +234,6 @@ async fn stack_view(key: &ObjectKey, context: &Context) -> Result<StackView, Err
         (Ok(StackReport::Ready { parallel_chunks, .. }), Ok(spec)) => {
             StackView::Ready { spec, slots: usize::try_from(parallel_chunks).unwrap_or(1) }
         }
-        (Ok(StackReport::NotReady(failure)), _) | (Err(failure), _) | (_, Err(failure)) => StackView::NotReady(failure),
+        (Ok(StackReport::NotReady(failure)) | Err(failure), _) | (_, Err(failure)) => StackView::NotReady(failure),
     })
 }

@@ -153,6 +153,12 @@ impl Trouble {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on nothing goes wrong.
+    fn end(&self) {
+        let mut state = self.state();
+        (state.end_at, state.failing) = (None, 0);
+    }
+
     async fn point(&self, after: bool) -> Result<(), Error> {
         let (delay, ends, fails) = {
             let mut state = self.state();
@@ -472,6 +478,7 @@ impl World {
         *self.again.entry(key.clone()).or_default() += 1;
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each thing that may happen")]
     async fn happen(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::Apply { render, priority, stack, input } => {
@@ -558,11 +565,8 @@ impl World {
 
     /// The controller is asked to end: it does, whatever waits.
     async fn drain(&mut self) -> Result<(), TestCaseError> {
-        let mut state = self.trouble.state();
-        (state.end_at, state.failing) = (None, 0);
-        let dead = state.dead;
-        drop(state);
-        if dead {
+        self.trouble.end();
+        if self.trouble.state().dead {
             self.begin();
         }
         self.store.set_stale(false);
@@ -590,9 +594,7 @@ impl World {
     /// Left alone in a kind world, everything ends as it should, and then nothing happens any more: at first what can be
     /// read, whatever cannot, then all.
     async fn comes_to_rest(&mut self) -> Result<(), TestCaseError> {
-        let mut state = self.trouble.state();
-        (state.end_at, state.failing) = (None, 0);
-        drop(state);
+        self.trouble.end();
         self.store.set_stale(false);
         self.backend.set_stack(&built_in(), ready(1));
         self.rests().await?;

@@ -14,6 +14,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -152,6 +153,7 @@ impl DirStore {
     /// A file that cannot be read keeps its last good objects; an object that two files define is left as it was; an
     /// object whose file is gone is left alone, or deleted when the store prunes. When the whole folder is gone or empty
     /// everything is left as it is, and the answer is false.
+    #[must_use]
     pub fn rescan(&self, snapshot: &Snapshot) -> bool {
         if snapshot.is_empty() && !self.state().entries.is_empty() {
             return false;
@@ -228,6 +230,7 @@ impl DirStore {
     }
 
     /// What a person who watches wants to know. Only the first call gets it.
+    #[must_use]
     pub fn notices(&self) -> BoxStream<'static, Notice> {
         self.0.notices.listen()
     }
@@ -360,6 +363,7 @@ impl DirStore {
     }
 
     async fn write_status<K: Resource>(&self, key: ObjectKey, read: &K, status: Status) -> Result<(), Error> {
+        self.is_there()?;
         let entry = self.current(&Version::of(key.clone(), read))?;
         let durability = if ends_an_attempt(&entry.object, &status) { Durability::Durable } else { Durability::Fast };
         let object = with_status(&entry.object, status.clone());
@@ -387,7 +391,15 @@ impl DirStore {
         .await
     }
 
+    /// A folder that is gone, for example because it was unmounted, is not made anew where it was.
+    fn is_there(&self) -> Result<(), Error> {
+        let root = self.0.layout.root();
+        let gone = || io::Error::new(io::ErrorKind::NotFound, format!("{} is gone", root.display()));
+        if root.is_dir() { Ok(()) } else { Err(gone().into()) }
+    }
+
     async fn write_finalizers(&self, version: &Version, finalizers: Vec<String>) -> Result<(), Error> {
+        self.is_there()?;
         let mut entry = self.current(version)?;
         let key = version.key.clone();
         let store = self.clone();
@@ -429,7 +441,7 @@ pub fn render_status(layout: &Layout, key: &ObjectKey) -> Option<RenderStatus> {
 fn ends_an_attempt(object: &Object, new: &Status) -> bool {
     let (Object::Render(render), Status::Render(new)) = (object, new) else { return false };
     let ended = |status: &RenderStatus| {
-        status.attempts.iter().filter(|attempt| attempt.stop_time.is_some()).next_back().map(|attempt| attempt.number)
+        status.attempts.iter().rfind(|attempt| attempt.stop_time.is_some()).map(|attempt| attempt.number)
     };
     ended(new).is_some() && ended(new) != render.status.as_ref().and_then(ended)
 }
@@ -461,7 +473,7 @@ impl Store for DirStore {
     }
 
     async fn write_render_status(&self, render: &Render, status: RenderStatus) -> Result<(), Error> {
-        self.write_status(ObjectKey::render(render), render, Status::Render(status)).await
+        self.write_status(ObjectKey::render(render), render, Status::Render(Box::new(status))).await
     }
 
     async fn write_stack_status(&self, stack: &HyperframesStack, status: HyperframesStackStatus) -> Result<(), Error> {

@@ -47,6 +47,7 @@ pub(super) struct AttemptResult {
     pub(super) warnings: Vec<Failure>,
 }
 
+const CONFIG: &str = ".config.json";
 /// What nobody has worked on for this long is removed: upstream keeps intermediate files as long.
 const ABANDONED: Duration = Duration::from_hours(7 * 24);
 
@@ -62,7 +63,7 @@ impl Work {
 
     /// Where an attempt's configuration is written.
     pub(super) fn config(&self, attempt: &str) -> PathBuf {
-        self.root.join(".plans").join(format!("{attempt}.config.json"))
+        self.root.join(".plans").join(format!("{attempt}{CONFIG}"))
     }
 
     /// Takes the folder of a plan for an attempt, if nobody else has it. The plan just made moves there: it is the same as
@@ -83,21 +84,30 @@ impl Work {
         notes.into_iter().find_map(|note| serde_json::from_str(&files::read_text(&note).ok()?).ok())
     }
 
-    /// Forgets an attempt, and removes every plan folder that nobody needs any more.
+    /// Forgets an attempt and those of the same Render before it, and removes every plan folder that nobody needs any more.
     pub(super) fn release(&self, attempt: &str) -> io::Result<()> {
         for folder in self.folders() {
-            let note = folder.join("attempts").join(attempt);
-            if note.symlink_metadata().is_err() {
+            let notes: Vec<_> = names_in(&folder.join("attempts"))?;
+            let notes: Vec<_> = notes.into_iter().filter(|note| note == attempt || is_before(note, attempt)).collect();
+            if notes.is_empty() {
                 continue;
             }
-            files::remove_file(&note)?;
+            for note in notes {
+                files::remove_file(&folder.join("attempts").join(note))?;
+            }
             if let Some(lock) = PlanLock::try_take(&folder)?
                 && lock.is_needed_by_nobody()?
             {
                 lock.remove()?;
             }
         }
-        self.forget_staged(attempt)
+        for name in names_in(&self.root.join(".plans"))? {
+            let staged = name.strip_suffix(CONFIG).unwrap_or(&name);
+            if staged == attempt || is_before(staged, attempt) {
+                self.forget_staged(staged)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what was only there to make a plan.
@@ -132,6 +142,24 @@ impl Work {
     }
 }
 
+/// Whether one attempt is an earlier one of the same Render: `hf-<uid>-<number>-<hash>`.
+fn is_before(one: &str, other: &str) -> bool {
+    let parts = |name: &str| {
+        let (rest, _) = name.rsplit_once('-')?;
+        let (owner, number) = rest.rsplit_once('-')?;
+        Some((owner.to_owned(), number.parse::<i64>().ok()?))
+    };
+    parts(one).zip(parts(other)).is_some_and(|(one, other)| one.0 == other.0 && one.1 < other.1)
+}
+
+/// Names in a folder; none if it is not there.
+fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+    }
+}
+
 impl PlanLock {
     fn try_take(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(".lock");
@@ -163,10 +191,7 @@ impl PlanLock {
     }
 
     fn is_needed_by_nobody(&self) -> io::Result<bool> {
-        match fs::read_dir(self.folder.join("attempts")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            entries => Ok(entries?.next().is_none()),
-        }
+        Ok(names_in(&self.folder.join("attempts"))?.is_empty())
     }
 
     fn remove(self) -> io::Result<()> {
@@ -206,6 +231,21 @@ mod tests {
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [".plans"]);
         assert_eq!(fs::read_dir(folder.path().join(".plans")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn attempts_before_a_released_one_need_nothing_either() {
+        let (folder, work) = work();
+        for attempt in ["hf-u-1-abc", "hf-u-2-abc", "hf-u-10-abc", "hf-v-1-abc"] {
+            drop(locked(&work, attempt).unwrap());
+        }
+        work.release("hf-u-2-abc").unwrap();
+        let mut left = names_in(&folder.path().join(HASH).join("attempts")).unwrap();
+        left.sort();
+        assert_eq!(left, ["hf-u-10-abc", "hf-v-1-abc"]);
+        work.release("hf-u-10-abc").unwrap();
+        work.release("hf-v-1-abc").unwrap();
+        assert!(!folder.path().join(HASH).exists());
     }
 
     #[test]

@@ -154,12 +154,12 @@ mod tests {
     fn the_state_of_an_enclosing_folder_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("a/b");
-        std::fs::create_dir_all(&inner).unwrap();
+        fs_err::create_dir_all(&inner).unwrap();
         assert!(Layout::enclosing(&inner).is_none());
         // Somebody else's folder of that name does not count.
-        std::fs::create_dir_all(inner.join(".status")).unwrap();
+        fs_err::create_dir_all(inner.join(".status")).unwrap();
         assert!(Layout::enclosing(&inner).is_none());
-        std::fs::create_dir_all(folder.path().join(".status/.state")).unwrap();
+        fs_err::create_dir_all(folder.path().join(".status/.state")).unwrap();
         assert_eq!(Layout::enclosing(&inner).unwrap().root(), folder.path());
     }
 }

@@ -210,7 +210,7 @@ fn same(one: &Object, other: &Object) -> bool {
 /// A status that can be written beside an object.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Status {
-    Render(RenderStatus),
+    Render(Box<RenderStatus>),
     Stack(HyperframesStackStatus),
 }
 
@@ -218,7 +218,7 @@ pub(super) enum Status {
 pub(super) fn with_status(object: &Object, status: Status) -> Object {
     let mut object = object.clone();
     match (&mut object, status) {
-        (Object::Render(render), Status::Render(status)) => Arc::make_mut(render).status = Some(status),
+        (Object::Render(render), Status::Render(status)) => Arc::make_mut(render).status = Some(*status),
         (Object::Stack(stack), Status::Stack(status)) => Arc::make_mut(stack).status = Some(status),
         (Object::Render(_), Status::Stack(_)) | (Object::Stack(_), Status::Render(_)) => {
             unreachable!("a key's kind is that of its object")
