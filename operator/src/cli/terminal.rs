@@ -109,7 +109,7 @@ impl Terminal {
     /// Tells of what has happened to an object.
     pub(crate) fn told(&self, notice: Notice) {
         match notice {
-            Notice::Render(render) => self.render(render),
+            Notice::Render(render) => self.render(&render),
             Notice::Stack(stack) => {
                 let old = self.known.borrow_mut().stacks.insert(ObjectKey::stack(&stack), Arc::clone(&stack));
                 if let Some(line) = sentences::stack(old.as_deref(), &stack) {
@@ -130,18 +130,18 @@ impl Terminal {
         }
     }
 
-    fn render(&self, render: Arc<Render>) {
-        let key = ObjectKey::render(&render);
+    fn render(&self, render: &Arc<Render>) {
+        let key = ObjectKey::render(render);
         let mut known = self.known.borrow_mut();
-        let old = known.renders.insert(key.clone(), Arc::clone(&render));
+        let old = known.renders.insert(key.clone(), Arc::clone(render));
         known.told.insert(key.clone());
         drop(known);
         if self.json {
-            print_line(&key, &render);
+            print_line(&key, render);
             return;
         }
         let old = old.as_ref().and_then(|old| old.status.as_ref());
-        for line in sentences::render(old, &render, &self.here) {
+        for line in sentences::render(old, render, &self.here) {
             self.say(&line);
         }
     }

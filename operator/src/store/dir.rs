@@ -153,7 +153,7 @@ impl DirStore {
     /// A file that cannot be read keeps its last good objects; an object that two files define is left as it was; an
     /// object whose file is gone is left alone, or deleted when the store prunes. When the whole folder is gone or empty
     /// everything is left as it is, and the answer is false.
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it takes in")]
     pub fn rescan(&self, snapshot: &Snapshot) -> bool {
         if snapshot.is_empty() && !self.state().entries.is_empty() {
             return false;
