@@ -7,6 +7,7 @@ use crds::{
     condition::{CANCELLED, FINISHED},
     render::RequestVerb,
 };
+use jiff::Timestamp;
 
 use super::{
     args::FolderArgs,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     error::Error,
     ports::ObjectKey,
-    reconcile::conditions,
+    reconcile::{conditions, requests::whole_second},
     store::dir::{self, layout::Layout, lock::Lock, requests},
 };
 
@@ -67,7 +68,10 @@ fn is_finished(render: &Render) -> bool {
 /// Asks, and waits until whoever works on the folder has taken it; `said` is what comes of it then.
 fn ask(layout: &Layout, key: &ObjectKey, render: &Render, verb: RequestVerb, said: &str) -> Result<String, Error> {
     let hash = render.status.as_ref().and_then(|status| status.input_hash.as_deref());
-    let at = now();
+    // Later than what was asked for before, also within one second.
+    let before = render.status.as_ref().and_then(|status| status.request.as_ref());
+    let after = before.map(|request| request.requested_time.0 + Duration::from_secs(1));
+    let at = after.into_iter().fold(whole_second(now()), Timestamp::max);
     requests::ask(layout, key, verb, at, hash)?;
     let shown = sentences::name(key);
     for _ in 0..PATIENCE.as_millis() / LOOK_AGAIN.as_millis() {

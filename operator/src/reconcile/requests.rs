@@ -38,12 +38,20 @@ pub const fn name(verb: RequestVerb) -> &'static str {
     }
 }
 
+/// The first whole second that is not before a moment: a status keeps no finer times, and what was asked for must not seem to
+/// be newer than itself, nor older than an attempt that had ended before.
+#[must_use]
+pub fn whole_second(at: Timestamp) -> Timestamp {
+    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(at)
+}
+
 /// What was asked for last: RFC 3339 time, then optionally a space and the input hash that the asker saw.
 fn asked(metadata: &ObjectMeta) -> Option<(RequestVerb, Timestamp, Option<&str>)> {
     let request = |verb| {
         let text = metadata.annotations.as_ref()?.get(annotation(verb))?;
         let (at, hash) = text.split_once(' ').map_or((text.as_str(), None), |(at, hash)| (at, Some(hash)));
-        Some((verb, at.parse().ok()?, hash))
+        Some((verb, whole_second(at.parse().ok()?), hash))
     };
     VERBS.into_iter().filter_map(request).max_by_key(|(_, at, _)| *at)
 }
