@@ -77,6 +77,8 @@ codes! {
     ChunkInvalid = "CHUNK_INVALID", Transient;
     /// The plan was made with other libav libraries (upstream's code).
     FfmpegVersionMismatch = "FFMPEG_VERSION_MISMATCH", Permanent;
+    /// The plan was made by another build of the renderer.
+    ProducerVersionMismatch = "PRODUCER_VERSION_MISMATCH", Permanent;
     /// The plan was made with another browser build.
     BrowserVersionMismatch = "BROWSER_VERSION_MISMATCH", Permanent;
     /// No usable headless-shell was found.

@@ -11,9 +11,10 @@ use crate::{
     Error,
     context::Context,
     draw::browser,
-    files::{self, Scratch},
+    files,
     libav::{self, Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track},
     plan::Plan,
+    target::{Inputs, Target},
 };
 
 /// Joins all chunks of the plan folder `plan` into the video `out`, whole or not at all. `chunks`: their files in order of
@@ -28,11 +29,11 @@ pub fn assemble(plan: &Path, chunks: &[PathBuf], out: &Path, context: &Context) 
     let plan = Plan::open(plan)?;
     plan.format.check_output(out)?;
     let chunks = chunk_files(&plan, chunks);
-    let scratch = Scratch::beside(out)?;
-    let finished = scratch.path().join(plan.format.file_name("video"));
+    let target = Target::file(out, Inputs { project: None, plan: Some(plan.dir.path()), files: &chunks })?;
+    let finished = target.scratch().join(plan.format.file_name("video"));
     join(&plan, &chunks, &finished, context)?;
     let report = report(&plan, &finished, out)?;
-    scratch.publish(&finished, out)?;
+    target.publish(&finished)?;
     Ok(report)
 }
 
@@ -66,13 +67,21 @@ pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &C
     }
     let meter = context.stage(Stage::Assemble, plan.descriptor.total_frames);
     let mut video: Option<(Muxer, Track)> = None;
+    let mut pictures = None;
     for (path, planned) in chunks.iter().zip(&plan.chunks) {
         if context.stop.is_cancelled() {
             return Err(browser::Error::Interrupted.into());
         }
         let wrong = |reason: String| Error::Chunk { path: path.clone(), reason };
+        files::open_regular(path).map_err(|error| wrong(error.to_string()))?;
         let mut chunk = Demuxer::open(path).map_err(|error| wrong(error.to_string()))?;
         is_planned(&chunk, plan, *planned).map_err(wrong)?;
+        let found = chunk.pictures().map_err(|error| wrong(error.to_string()))?;
+        let expected = *pictures.get_or_insert(found);
+        let size = (plan.layout.width, plan.layout.height);
+        if found != expected || (found.1, found.2) != size {
+            return Err(wrong(format!("its pictures are {found:?}, those of this plan {expected:?} of {size:?}")));
+        }
         let (muxer, track) = match &mut video {
             Some(video) => video,
             none => {

@@ -22,11 +22,12 @@ use crate::{
         encoders::{EncodedGop, Encoders, GopQueue},
         yuv::Picture,
     },
-    files::{self, Scratch},
+    files,
     jobs::Capacity,
     libav::{self, Muxer, TAG_CHUNK, TAG_PLAN, Track},
     plan::Plan,
     stopwatch::Stopwatch,
+    target::{Inputs, Target},
 };
 
 /// Renders chunk `index` (from 0) of the plan folder `plan` into the file `out`, whole or not at all.
@@ -41,14 +42,14 @@ use crate::{
 pub fn chunk(plan: &Path, index: u32, out: &Path, context: &Context) -> Result<ChunkReport, Error> {
     let plan = Plan::open(plan)?;
     let chunk = plan.chunk(index)?;
-    let scratch = Scratch::beside(out)?;
-    let finished = scratch.path().join(plan.format.file_name("chunk"));
+    let target = Target::file(out, Inputs { plan: Some(plan.dir.path()), ..Inputs::default() })?;
+    let finished = target.scratch().join(plan.format.file_name("chunk"));
     let work = Work::new(&plan, Capacity::of_this_machine(), chunk.frames(), context);
     let mut drawer = Drawer::open(&plan, context)?;
     let drawn = work.draw(&mut drawer, chunk, finished.clone())?;
     drop(drawer);
     let report = drawn.finish()?;
-    scratch.publish(&finished, out)?;
+    target.publish(&finished)?;
     Ok(report)
 }
 

@@ -15,7 +15,6 @@ use crate::{
         },
         frames, script,
     },
-    files,
     jobs::Capacity,
     layout::canonical,
     libav,
@@ -102,5 +101,5 @@ fn renderer_digest(browser: &str, libav: &str) -> String {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    files::hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }

@@ -8,6 +8,7 @@ use crate::{
     draw::{browser, ready},
     files, libav,
     plan::{assets, project},
+    target,
 };
 
 /// A command failed.
@@ -16,6 +17,9 @@ pub enum Error {
     /// A file operation.
     #[error(transparent)]
     Files(#[from] files::Error),
+    /// The output.
+    #[error(transparent)]
+    Output(#[from] target::Error),
     /// The project folder.
     #[error(transparent)]
     Project(#[from] project::Error),
@@ -88,9 +92,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A path was given that must not be replaced.
-    #[error("{} exists and is not a plan folder: name another one", .0.display())]
-    NotAPlan(PathBuf),
 }
 
 impl Error {
@@ -99,6 +100,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Files(error) => error.code(),
+            Self::Output(error) => error.code(),
             Self::Project(error) => error.code(),
             Self::Assets(_) => Code::AssetCacheInvalid,
             Self::Browser(error) => error.code(),
@@ -110,7 +112,6 @@ impl Error {
             Self::PlanChanged { .. } => Code::PlanHashMismatch,
             Self::ChunkIndex { .. } => Code::ChunkIndexOutOfRange,
             Self::Chunk { .. } => Code::ChunkInvalid,
-            Self::NotAPlan(_) => Code::NotWritable,
         }
     }
 
@@ -123,7 +124,7 @@ impl Error {
             Self::Page(error) => error.place(),
             Self::Project(project::Error::ReferenceOutside { path, line, .. }) => (Some(path.clone()), *line),
             Self::Project(project::Error::LinkOutside { path, .. }) => (Some(path.clone()), None),
-            Self::Files(error) => (shown(error.path()), None),
+            Self::Output(error) => (shown(error.path()), None),
             Self::PlanUnreadable { path, .. } | Self::Chunk { path, .. } => (shown(path), None),
             _ => (None, None),
         };

@@ -1,118 +1,148 @@
-//! File operations that name the path in their error, and writing that is either whole or absent.
-
-#![expect(clippy::disallowed_methods, reason = "this module is the one that touches the file system")]
+//! File operations that have rules of their own: only regular files of a sane size are read, and what is written is whole
+//! or absent. Everything else is `fs-err`, whose errors name the path.
 
 use std::{
-    fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use crds::Code;
-use nix::fcntl::{Flock, FlockArg};
+use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
+use nix::libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK};
 use sha2::{Digest as _, Sha256};
 
-/// A file operation failed.
+mod scratch;
+
+pub(crate) use scratch::Scratch;
+
+/// A file operation failed. The messages name the path.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}{}", path.display(), advice(self.code()))]
-pub struct Error {
-    action: &'static str,
-    path: PathBuf,
-    source: io::Error,
+pub enum Error {
+    /// Something could not be read.
+    #[error("{0}")]
+    Read(io::Error),
+    /// Something could not be made, written or replaced.
+    #[error("{0}{advice}", advice = advice(write_code(.0.kind())))]
+    Write(io::Error),
 }
 
 impl Error {
     /// The stable code: the disk is full, the place is not writable, or anything else.
     #[must_use]
     pub fn code(&self) -> Code {
-        match self.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::DiskFull,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if self.action != "read" => {
-                Code::NotWritable
-            }
-            _ => Code::IoFailed,
+        match self {
+            Self::Read(_) => Code::IoFailed,
+            Self::Write(error) => write_code(error.kind()),
         }
-    }
-
-    /// The file or folder it is about.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 
-fn advice(code: Code) -> &'static str {
+/// What a failed write means. A file that is too large or has too long a name would be so again.
+pub(crate) fn write_code(kind: io::ErrorKind) -> Code {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::DiskFull,
+        io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem
+        | io::ErrorKind::FileTooLarge
+        | io::ErrorKind::InvalidFilename
+        | io::ErrorKind::ResourceBusy => Code::NotWritable,
+        _ => Code::IoFailed,
+    }
+}
+
+pub(crate) fn advice(code: Code) -> &'static str {
     match code {
         Code::DiskFull => ": free some space and run this again",
-        Code::NotWritable => ": choose a folder you may write to",
+        Code::NotWritable => ": choose a place that you may write to, and check its limits (ulimit -f)",
         _ => "",
     }
 }
 
 type Result<T> = std::result::Result<T, Error>;
 
-trait Named<T> {
-    fn named(self, action: &'static str, path: &Path) -> Result<T>;
-}
+/// The largest file that is read as a whole, to be parsed: style sheets, scripts, JSON.
+pub(crate) const LARGEST_PARSED: u64 = 64 << 20;
 
-impl<T> Named<T> for io::Result<T> {
-    fn named(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error { action, path: path.to_owned(), source })
+/// Opens a regular file. A folder, a pipe or a device is an error at once and is never waited for.
+pub(crate) fn open_regular(path: &Path) -> Result<File> {
+    // Without O_NONBLOCK opening a pipe waits for its writer.
+    let flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::Read)?;
+    if file.metadata().map_err(Error::Read)?.is_file() {
+        return Ok(file);
     }
+    let message = format!("{} is not a regular file", path.display());
+    Err(Error::Read(io::Error::new(io::ErrorKind::InvalidInput, message)))
 }
 
-/// A failure another library reported for a path of ours.
-pub(crate) fn error(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error { action, path: path.to_owned(), source }
-}
-
+/// The content of a regular file of at most [`LARGEST_PARSED`] bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).named("read", path)
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(LARGEST_PARSED + 1).read_to_end(&mut bytes).map_err(Error::Read)?;
+    if bytes.len() as u64 > LARGEST_PARSED {
+        let message = format!("{} is larger than {} MiB", path.display(), LARGEST_PARSED >> 20);
+        return Err(Error::Read(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+    }
+    Ok(bytes)
 }
 
+/// As [`read`], of UTF-8 text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).named("read", path)
+    String::from_utf8(read(path)?).map_err(|_| {
+        let message = format!("{} is not UTF-8 text", path.display());
+        Error::Read(io::Error::new(io::ErrorKind::InvalidData, message))
+    })
+}
+
+/// The first bytes of a regular file, at most so many.
+pub(crate) fn head(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(most).read_to_end(&mut bytes).map_err(Error::Read)?;
+    Ok(bytes)
 }
 
 pub(crate) fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).named("create folder", path)
+    fs::create_dir_all(path).map_err(Error::Write)
 }
 
 /// Creates a folder only this user may look into. One that somebody else made in a shared place is refused.
 pub(crate) fn private_dir(path: &Path) -> Result<()> {
-    let made = fs::DirBuilder::new().mode(0o700).create(path);
-    if made.is_err() {
-        let meta = fs::symlink_metadata(path).named("create folder", path)?;
+    if std::fs::DirBuilder::new().mode(0o700).create(path).is_err() {
+        let meta = fs::symlink_metadata(path).map_err(Error::Write)?;
         if !meta.is_dir() || meta.uid() != nix::unistd::getuid().as_raw() || meta.mode() & 0o077 != 0 {
-            return Err(error("use folder", path, io::ErrorKind::PermissionDenied.into()));
+            let message = format!("{} is no folder of this user alone", path.display());
+            return Err(Error::Write(io::Error::new(io::ErrorKind::PermissionDenied, message)));
         }
     }
     Ok(())
 }
 
+/// Writes a file of a folder that nobody reads yet.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
-    fs::write(path, content).named("write", path)
+    fs::write(path, content).map_err(Error::Write)
 }
 
-/// Copies one regular file, creating its folder.
+/// Copies the content of a regular file, creating the copy's folder.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut source = open_regular(from)?;
     if let Some(folder) = to.parent() {
         create_dir(folder)?;
     }
-    fs::copy(from, to).map(drop).named("write", to)
+    let mut copy = File::create(to).map_err(Error::Write)?;
+    // Which of the two failed cannot be told; files that were just opened rarely fail to be read.
+    io::copy(&mut source, &mut copy).map(drop).map_err(Error::Write)
 }
 
-/// Size in bytes and SHA-256 in hexadecimal of a file.
+/// Size in bytes and SHA-256 in hexadecimal of a regular file.
 pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
-    let mut file = File::open(path).named("read", path)?;
+    let mut file = open_regular(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut size = 0;
     loop {
-        match file.read(&mut buffer).named("read", path)? {
-            0 => return Ok((size, hex(&hash.finalize()))),
+        match file.read(&mut buffer).map_err(Error::Read)? {
+            0 => return Ok((size, hex::encode(hash.finalize()))),
             count => {
                 hash.update(&buffer[..count]);
                 size += count as u64;
@@ -121,82 +151,34 @@ pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
     }
 }
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A folder of our own that goes away with us: removed on drop, and when we are killed, by the next process that
-/// makes one in the same place. A held file lock tells the living from the dead.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    path: PathBuf,
-    _lock: Flock<File>,
-}
-
-/// Scratch folders are named `<prefix><random>`; the lock file inside is named this.
-const LOCK: &str = ".lock";
-/// Between making a folder and locking it, a process may be this slow before its folder counts as abandoned.
-const LOCK_GRACE: Duration = Duration::from_mins(1);
-
-impl Scratch {
-    /// A new folder in `parent` (created if missing), after removing the abandoned ones beside it.
-    pub(crate) fn new(parent: &Path, prefix: &str) -> Result<Self> {
-        create_dir(parent)?;
-        sweep(parent, prefix);
-        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).named("create a folder in", parent)?;
-        let lock = File::create(folder.path().join(LOCK)).named("write", folder.path())?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, errno)| error("lock", folder.path(), errno.into()))?;
-        Ok(Self { path: folder.keep(), _lock: lock })
-    }
-
-    /// A new folder beside a file or folder that is to be written, so that a rename finishes it.
-    pub(crate) fn beside(target: &Path) -> Result<Self> {
-        Self::new(parent_of(target), ".hf-part-")
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes a finished file or folder of this scratch folder the target, replacing it at once.
-    pub(crate) fn publish(&self, finished: &Path, target: &Path) -> Result<()> {
-        File::open(finished).and_then(|file| file.sync_all()).named("write", target)?;
-        if target.is_dir() {
-            let old = self.path.join(".replaced");
-            fs::rename(target, old).named("replace", target)?;
-        }
-        fs::rename(finished, target).named("write", target)?;
-        let parent = parent_of(target);
-        File::open(parent).and_then(|folder| folder.sync_all()).named("write", parent)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed by the next process's sweep.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn parent_of(path: &Path) -> &Path {
+/// The folder a path lies in.
+pub(crate) fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn sweep(parent: &Path, prefix: &str) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes())) {
-        let path = entry.path();
-        let abandoned = match File::open(path.join(LOCK)) {
-            Ok(lock) => Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok(),
-            Err(_) => entry
-                .metadata()
-                .and_then(|meta| meta.modified())
-                .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LOCK_GRACE)),
-        };
-        if abandoned {
-            let _ = fs::remove_dir_all(path);
+/// Folders that were made for something that may yet fail: removed again on drop, unless [kept](Self::keep) or in use.
+#[derive(Debug, Default)]
+pub(crate) struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    /// Makes a folder and those above it.
+    pub(crate) fn make(path: &Path) -> Result<Self> {
+        let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = Self(missing.map(Path::to_owned).collect());
+        create_dir(path)?;
+        Ok(made)
+    }
+
+    pub(crate) fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // One that somebody has put something into meanwhile stays.
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -206,39 +188,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn abandoned_scratch_folders_are_removed_and_living_ones_kept() {
-        let parent = tempfile::tempdir().unwrap();
-        let living = Scratch::new(parent.path(), "x-").unwrap();
-        let dead = parent.path().join("x-dead");
-        create_dir(&dead).unwrap();
-        write(&dead.join(LOCK), "").unwrap();
-        let fresh = parent.path().join("x-fresh");
-        create_dir(&fresh).unwrap();
-
-        let newest = Scratch::new(parent.path(), "x-").unwrap();
-
-        assert!(living.path().exists() && newest.path().exists() && fresh.exists());
-        assert!(!dead.exists());
-        let path = newest.path().to_owned();
-        drop(newest);
-        assert!(!path.exists());
+    fn only_regular_files_of_a_sane_size_are_read_and_none_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            for error in [read(path).unwrap_err(), digest(path).unwrap_err(), head(path, 1).unwrap_err()] {
+                assert!(error.to_string().contains("not a regular file"), "{error}");
+            }
+        }
+        let large = folder.path().join("large");
+        File::create(&large).unwrap().set_len(LARGEST_PARSED + 1).unwrap();
+        let error = read_text(&large).unwrap_err();
+        assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
     }
 
     #[test]
-    fn publishing_replaces_files_and_folders() {
-        let parent = tempfile::tempdir().unwrap();
-        for folder in [false, true] {
-            let target = parent.path().join(format!("target-{folder}"));
-            for content in ["old", "new"] {
-                let scratch = Scratch::beside(&target).unwrap();
-                let finished = scratch.path().join("finished");
-                let file = if folder { finished.join("file") } else { finished.clone() };
-                create_dir(parent_of(&file)).unwrap();
-                write(&file, content).unwrap();
-                scratch.publish(&finished, &target).unwrap();
-                assert_eq!(read_text(&if folder { target.join("file") } else { target.clone() }).unwrap(), content);
-            }
-        }
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 2);
+    fn new_folders_go_away_unless_they_are_kept_or_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/c");
+        drop(NewFolders::make(&deep).unwrap());
+        assert!(!folder.path().join("a").exists());
+        NewFolders::make(&deep).unwrap().keep();
+        assert!(deep.exists());
+        let other = NewFolders::make(&folder.path().join("a/b/x/y")).unwrap();
+        write(&folder.path().join("a/b/x/file"), "").unwrap();
+        drop(other);
+        assert!(folder.path().join("a/b/x/file").exists() && !folder.path().join("a/b/x/y").exists());
     }
 }

@@ -146,7 +146,7 @@ pub(crate) fn digest() -> &'static str {
             hash.update(face.file);
             hash.update(face.content);
         }
-        files::hex(&hash.finalize())
+        hex::encode(&hash.finalize())
     });
     &DIGEST
 }

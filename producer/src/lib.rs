@@ -27,6 +27,7 @@ mod plan;
 mod render;
 mod settings;
 mod stopwatch;
+mod target;
 
 pub use assemble::assemble;
 pub use chunk::chunk;

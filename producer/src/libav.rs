@@ -91,3 +91,9 @@ pub(crate) fn version() -> Result<String> {
     let (codec, format) = (triple(ffmpeg::codec::version()), triple(ffmpeg::format::version()));
     Ok(format!("libavcodec {codec}, libavformat {format}, {}", x264_version()?))
 }
+
+/// A path as an address that libav takes for a file, whatever is in it: a colon would make it a protocol.
+fn local(path: &Path) -> Result<String> {
+    let unusable = || file("open", path)(ffmpeg::Error::InvalidData);
+    path.to_str().map(|path| format!("file:{path}")).ok_or_else(unusable)
+}

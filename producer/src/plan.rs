@@ -27,9 +27,10 @@ use crate::{
         yuv::{Layout, PixelFormat},
     },
     error::composition,
-    files::{self, Scratch},
+    files,
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
     libav,
+    target::{Inputs, Target},
 };
 
 pub(crate) mod assets;
@@ -43,6 +44,7 @@ pub(crate) mod html;
 mod probe;
 pub(crate) mod project;
 mod root;
+mod sane;
 mod variables;
 
 use grid::Chunking;
@@ -57,6 +59,14 @@ pub struct Request {
     pub project: PathBuf,
     /// How to make a video of it.
     pub config: RenderConfig,
+    /// The files that the configuration was read from: no output replaces them.
+    pub read_from: Vec<PathBuf>,
+}
+
+impl Request {
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        Inputs { project: Some(&self.project), plan: None, files: &self.read_from }
+    }
 }
 
 /// Frames drawn and not kept before a chunk's first: what composited layers and scripts remember of earlier frames is
@@ -69,7 +79,7 @@ const STEPS: u32 = 3;
 pub(crate) const LARGEST_CHUNK: u32 = 3600;
 pub(crate) const MOST_CHUNKS: u32 = 10_000;
 
-/// Writes the plan folder `out`, whole or not at all. An older plan there is replaced.
+/// Writes the plan folder `out`, whole or not at all. An older plan there is replaced, if nothing else is in it.
 ///
 /// Blocks the calling thread, which starts a browser to look at the composition and must live as long as the call.
 ///
@@ -77,11 +87,10 @@ pub(crate) const MOST_CHUNKS: u32 = 10_000;
 /// See [`Error`]; nothing is left behind. Foremost the composition's own mistakes ([`crds::Fault::Composition`]), with file
 /// and line; `CONFIG_INVALID` and `FEATURE_UNSUPPORTED` for a configuration that cannot be made.
 pub fn plan(request: &Request, out: &Path, context: &Context) -> Result<PlanReport, Error> {
-    keep_what_is_no_plan(out)?;
-    let scratch = Scratch::beside(out)?;
-    let finished = scratch.path().join("plan");
+    let target = Target::plan(out, request.inputs())?;
+    let finished = target.scratch().join("plan");
     let report = write(request, &finished, |_, _| NonZeroUsize::MIN, context)?;
-    scratch.publish(&finished, out)?;
+    target.publish(&finished)?;
     Ok(report)
 }
 
@@ -93,7 +102,7 @@ pub(crate) fn write(
     parallel: impl FnOnce(u32, u32) -> NonZeroUsize,
     context: &Context,
 ) -> Result<PlanReport, Error> {
-    let Request { project, config } = request;
+    let Request { project, config, read_from: _ } = request;
     let format = FormatSpec::of(config.format)?;
     let cut = chunking(config)?;
     let meter = context.stage(Stage::Plan, STEPS);
@@ -165,13 +174,6 @@ fn chunking(config: &RenderConfig) -> Result<Chunking, Error> {
     Ok(Chunking { size, most, parallel: 1 })
 }
 
-/// A folder with anything else in it is somebody's.
-fn keep_what_is_no_plan(out: &Path) -> Result<(), Error> {
-    let is_plan = PlanDir::new(out).descriptor().is_file();
-    let holds_something = out.read_dir().is_ok_and(|mut folder| folder.next().is_some());
-    if holds_something && !is_plan { Err(Error::NotAPlan(out.to_owned())) } else { Ok(()) }
-}
-
 struct Facts<'a> {
     format: &'static FormatSpec,
     shape: Shape,
@@ -223,6 +225,10 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
     Ok(files::write(&dir.encoder(), canonical(&encoder))?)
 }
 
+fn same_version(code: Code, planned: String, here: String) -> Result<(), Error> {
+    if planned == here { Ok(()) } else { Err(Error::Version { code, planned, here }) }
+}
+
 /// A plan that was read and found unchanged, for this machine.
 pub(crate) struct Plan {
     pub(crate) dir: PlanDir,
@@ -249,13 +255,14 @@ impl Plan {
         if found != descriptor.plan_hash {
             return Err(Error::PlanChanged { expected: descriptor.plan_hash, found });
         }
-        let here = format!("{}, page script {}", libav::version()?, script::digest());
-        let planned = format!("{}, page script {}", encoder.ffmpeg_version, encoder.page_script_sha256);
-        if here != planned {
-            return Err(Error::Version { code: Code::FfmpegVersionMismatch, planned, here });
-        }
+        let made_by = |version: &str, script: &str| format!("hf-producer {version} with page script {script}");
+        let planned = made_by(&descriptor.producer_version, &encoder.page_script_sha256);
+        same_version(Code::ProducerVersionMismatch, planned, made_by(crate::VERSION, &script::digest()))?;
+        same_version(Code::FfmpegVersionMismatch, encoder.ffmpeg_version.clone(), libav::version()?)?;
         let composition: layout::Composition = layout::read(&dir.composition())?;
-        let chunks = layout::read(&dir.chunks())?;
+        let chunks: Vec<ChunkRange> = layout::read(&dir.chunks())?;
+        sane::check(&descriptor, &composition, &encoder, &chunks)
+            .map_err(|reason| Error::PlanUnreadable { path: path.to_owned(), reason })?;
         let (rate, format) = (descriptor.rate()?, FormatSpec::of(descriptor.dimensions.format)?);
         let pixels = PixelFormat::of(&encoder.pixel_format).ok_or_else(|| Error::PlanUnreadable {
             path: dir.encoder(),

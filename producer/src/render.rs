@@ -21,9 +21,9 @@ use crate::{
     context::Context,
     draw::drawer::Drawer,
     encode::format::FormatSpec,
-    files::Scratch,
     jobs::Capacity,
     plan::{self, Plan, Request},
+    target::Target,
 };
 
 /// What a render came to.
@@ -47,20 +47,20 @@ pub struct Rendered {
 pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context: &Context) -> Result<Rendered, Error> {
     let format = FormatSpec::of(request.config.format)?;
     format.check_output(out)?;
-    let scratch = Scratch::beside(out)?;
+    let target = Target::file(out, request.inputs())?;
     let capacity = Capacity::of_this_machine();
     let parallel = |width, height| jobs.unwrap_or_else(|| capacity.jobs(width, height));
-    let folder = scratch.path().join("plan");
+    let folder = target.scratch().join("plan");
     plan::write(request, &folder, parallel, context)?;
     let plan = Plan::open(&folder)?;
-    let chunk_file = |index: u32| scratch.path().join(format.file_name(&index.to_string()));
+    let chunk_file = |index: u32| target.scratch().join(format.file_name(&index.to_string()));
     let files: Vec<_> = plan.chunks.iter().map(|chunk| chunk_file(chunk.index)).collect();
     let jobs = parallel(plan.composition.width, plan.composition.height);
     let chunks = render_chunks(&plan, &files, jobs, capacity, context)?;
-    let finished = scratch.path().join(format.file_name("video"));
+    let finished = target.scratch().join(format.file_name("video"));
     assemble::join(&plan, &files, &finished, context)?;
     let output = assemble::report(&plan, &finished, out)?;
-    scratch.publish(&finished, out)?;
+    target.publish(&finished)?;
     Ok(Rendered { output, rate: plan.rate, chunks })
 }
 

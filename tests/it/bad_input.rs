@@ -215,7 +215,6 @@ fn wrong_usage() {
 }
 
 #[test]
-#[ignore = "needs Chromium"]
 fn a_folder_that_is_not_a_plan_is_not_replaced() {
     let folder = Folder::new();
     folder.project("site", SECOND, "");
@@ -223,7 +222,7 @@ fn a_folder_that_is_not_a_plan_is_not_replaced() {
     let mut command = producer_in(&folder);
     command.args(["plan", "site", "-o", "tmp/mine"]);
     let run = run(command);
-    assert_eq!((run.error().unwrap().code, run.code), (Code::NotWritable, 1));
+    assert_eq!((run.error().unwrap().code, run.code), (Code::OutputNotReplaceable, 1));
     assert_eq!(folder.list("tmp/mine"), ["notes.txt"]);
 }
 

@@ -18,5 +18,7 @@ mod invariance;
 mod kill;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
+/// What `hf-producer` writes to, and what it never does.
+mod outputs;
 /// `hf-reconcile --watch`: files come, change, break and go.
 mod watch;

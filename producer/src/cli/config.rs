@@ -1,6 +1,9 @@
 //! The render configuration of a command line: a file, and flags over it.
 
-use std::{ffi::OsStr, path::Path};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use crds::{Code, RenderConfig};
 use serde::de::DeserializeOwned;
@@ -16,6 +19,7 @@ impl RequestArgs {
     /// `CONFIG_INVALID` or `VARIABLES_INVALID` with file and line, and those of reading files.
     pub(crate) fn read(self) -> Result<Request, Error> {
         let Self { project, config, fps, format, quality, strictness, variables, chunks, chunk_size } = self;
+        let mut read_from: Vec<PathBuf> = config.iter().cloned().collect();
         let config: Option<RenderConfig> =
             config.map(|path| json(&files::read_text(&path)?, Code::ConfigInvalid, Some(&path))).transpose()?;
         let mut config = config.unwrap_or_default();
@@ -25,11 +29,12 @@ impl RequestArgs {
         config.strictness = strictness.or(config.strictness);
         if let Some(variables) = variables {
             config.variables = read_variables(&variables)?;
+            read_from.push(variables.into());
         }
         if chunks.or(chunk_size).is_some() {
             (config.max_parallel_chunks, config.chunk_size) = (chunks, chunk_size);
         }
-        Ok(Request { project, config })
+        Ok(Request { project, config, read_from })
     }
 }
 

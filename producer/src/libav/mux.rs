@@ -107,7 +107,7 @@ pub(crate) struct Demuxer {
 impl Demuxer {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         quiet();
-        let input = format::input(path).map_err(file("open", path))?;
+        let input = format::input(&local(path)?).map_err(file("open", path))?;
         let stream = input
             .streams()
             .find(|stream| stream.parameters().medium() == media::Type::Video)
@@ -126,11 +126,22 @@ impl Demuxer {
         Ok(stream.parameters())
     }
 
+    /// Codec, width, height and pixel format of its pictures.
+    pub(crate) fn pictures(&self) -> Result<(codec::Id, u32, u32, format::Pixel)> {
+        let parameters = self.parameters()?;
+        let id = parameters.id();
+        let decoder = codec::Context::from_parameters(parameters).and_then(|context| context.decoder().video());
+        let decoder = decoder.map_err(file("read", &self.path))?;
+        Ok((id, decoder.width(), decoder.height(), decoder.format()))
+    }
+
     /// The next packet, its times counting frames; `None` after the last.
     pub(crate) fn next(&mut self, rate: FrameRate) -> Result<Option<Packet>> {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
+                // libav hands out what there is of a packet that is cut short.
+                Ok(()) if packet.is_corrupt() => return Err(file("read", &self.path)(ffmpeg::Error::InvalidData)),
                 Ok(()) if packet.stream() == self.stream => {
                     let clock = self.input.stream(self.stream).map_or(frame_time(rate), |stream| stream.time_base());
                     packet.rescale_ts(clock, frame_time(rate));

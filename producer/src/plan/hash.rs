@@ -7,7 +7,7 @@ use walkdir::WalkDir;
 
 use crate::{
     Error, files,
-    layout::{Descriptor, HASH_SCHEMA, PlanDir},
+    layout::{self, Descriptor, HASH_SCHEMA, PlanDir},
 };
 
 const DESCRIPTOR: &str = "plan.json";
@@ -27,25 +27,47 @@ struct Inputs<'a> {
     shape: String,
 }
 
-/// The hash of a plan folder, as `plan.json` has to name it.
+/// Folders of a plan.
+const FOLDERS: [&str; 3] = ["compiled", "meta", "video-frames"];
+
+/// Whether a folder holds a plan as it was written and nothing else.
+pub(crate) fn is_unchanged_plan(folder: &Path) -> Result<bool, Error> {
+    let dir = PlanDir::new(folder);
+    let descriptor: Descriptor = layout::read(&dir.descriptor())?;
+    Ok(of(&dir, &descriptor)? == descriptor.plan_hash)
+}
+
+/// The hash of a plan folder, as `plan.json` has to name it. It covers every file: whatever is no file or folder, such as
+/// a link, or lies where a plan has nothing, is an error.
 pub(crate) fn of(dir: &PlanDir, descriptor: &Descriptor) -> Result<String, Error> {
+    let unreadable = |path: &Path, reason: String| Error::PlanUnreadable { path: path.to_owned(), reason };
     let mut listed = Vec::new();
-    for entry in WalkDir::new(dir.path()) {
-        let entry =
-            entry.map_err(|error| Error::PlanUnreadable { path: dir.path().to_owned(), reason: error.to_string() })?;
-        let path = entry.path().strip_prefix(dir.path()).unwrap_or(Path::new("")).to_string_lossy().into_owned();
-        if entry.file_type().is_file() && ![DESCRIPTOR, ENCODER, ENTRY].contains(&path.as_str()) {
-            listed.push((path, files::digest(entry.path())?.1));
+    for entry in WalkDir::new(dir.path()).min_depth(1) {
+        let entry = entry.map_err(|error| unreadable(dir.path(), error.to_string()))?;
+        let path = entry.path().strip_prefix(dir.path()).unwrap_or(Path::new(""));
+        let path = path.to_str().ok_or_else(|| unreadable(entry.path(), "its name is not UTF-8".to_owned()))?;
+        let known = if entry.file_type().is_dir() {
+            entry.depth() > 1 || FOLDERS.contains(&path)
+        } else {
+            entry.file_type().is_file() && (entry.depth() > 1 || path == DESCRIPTOR)
+        };
+        if !known {
+            return Err(unreadable(entry.path(), "no plan has such a thing".to_owned()));
+        }
+        if entry.file_type().is_file() && ![DESCRIPTOR, ENCODER, ENTRY].contains(&path) {
+            listed.push((path.to_owned(), files::digest(entry.path())?.1));
         }
     }
-    let missing =
-        |error: files::Error| Error::PlanUnreadable { path: error.path().to_owned(), reason: error.to_string() };
+    let read = |path: &str| {
+        let path = dir.path().join(path);
+        files::read(&path).map_err(|error| unreadable(&path, error.to_string()))
+    };
     let size = &descriptor.dimensions;
     Ok(hash(Inputs {
-        entry: &files::read(&dir.path().join(ENTRY)).map_err(missing)?,
+        entry: &read(ENTRY)?,
         files: listed,
         font_snapshot_sha: &descriptor.font_snapshot_sha,
-        encoder: &files::read(&dir.encoder()).map_err(missing)?,
+        encoder: &read(ENCODER)?,
         producer_version: &descriptor.producer_version,
         ffmpeg_version: &descriptor.ffmpeg_version,
         shape: format!("{}/{}x{}x{}x{}", size.fps_num, size.fps_den, size.width, size.height, size.format.as_str()),
@@ -70,7 +92,7 @@ fn hash(mut inputs: Inputs<'_>) -> String {
     part(inputs.producer_version.as_bytes());
     part(inputs.ffmpeg_version.as_bytes());
     hash.update(inputs.shape.as_bytes());
-    files::hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]
@@ -79,7 +101,7 @@ mod tests {
     use crate::layout::canonical;
 
     fn sha256(text: &str) -> String {
-        files::hex(&Sha256::digest(text))
+        hex::encode(Sha256::digest(text))
     }
 
     /// Made by running upstream's hash.

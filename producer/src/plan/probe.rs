@@ -118,7 +118,7 @@ fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
             continue;
         }
         let file = compiled.join(percent_decoded(path));
-        if file.is_file() && libav::is_animated(&file, &files::read(&file)?) {
+        if file.is_file() && libav::is_animated(&file, &files::head(&file, 64)?) {
             let message = "animated images cannot be rendered yet: use a still one";
             return Err(composition_at(Code::FeatureUnsupported, message, path, 0));
         }

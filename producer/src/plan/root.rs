@@ -23,9 +23,9 @@ pub(crate) struct Shape {
 /// Upstream's size where the root does not say one.
 const DEFAULT_SIZE: (u32, u32) = (1080, 1920);
 /// Limits of upstream's configuration.
-const SIZES: std::ops::RangeInclusive<u32> = 16..=7680;
+pub(super) const SIZES: std::ops::RangeInclusive<u32> = 16..=7680;
 /// Upstream's longest composition, in seconds.
-const LONGEST: f64 = 24.0 * 3600.0;
+pub(super) const LONGEST: f64 = 24.0 * 3600.0;
 
 /// Reads the root's attributes. Warnings are about values that are ignored, as upstream ignores them.
 pub(crate) fn shape(root: &Root, warnings: &mut Vec<Failure>) -> Result<Shape, Error> {

@@ -78,7 +78,7 @@ impl Page {
 
     fn open_in(context: &Context, config: PageConfig<'_>, begin_frame_control: bool) -> Result<Self> {
         let PageConfig { folder, width, height, script } = config;
-        let server = Server::start(folder).map_err(|source| files::error("serve", folder, source))?;
+        let server = Server::start(folder).map_err(files::Error::Read)?;
         let window = Window { width, height, proxy_port: server.port(), begin_frame_control };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();

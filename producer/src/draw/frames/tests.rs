@@ -26,7 +26,8 @@ type Pixels = Vec<[u8; 3]>;
 fn planned(project: &str, folder: &Path, context: &Context) -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let config = RenderConfig { quality: Quality::Draft, ..RenderConfig::default() };
-    plan::plan(&Request { project: root.join(project), config }, &folder.join("plan"), context).unwrap();
+    let request = Request { project: root.join(project), config, read_from: Vec::new() };
+    plan::plan(&request, &folder.join("plan"), context).unwrap();
     Plan::open(&folder.join("plan")).unwrap()
 }
 
