@@ -7,8 +7,6 @@ use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::files;
-
 /// One upright face of a bundled family.
 pub(crate) struct Face {
     pub(crate) family: &'static str,
@@ -146,7 +144,7 @@ pub(crate) fn digest() -> &'static str {
             hash.update(face.file);
             hash.update(face.content);
         }
-        hex::encode(&hash.finalize())
+        hex::encode(hash.finalize())
     });
     &DIGEST
 }

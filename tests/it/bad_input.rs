@@ -96,7 +96,7 @@ fn a_script_that_throws_is_an_error_if_the_page_needed_it() {
 fn a_page_that_never_becomes_ready() {
     let folder = Folder::new();
     for (attributes, body) in [
-        (SECOND, "<script>Object.defineProperty(window, '__renderReady', { get: () => false });</script>"),
+        (SECOND, "<script>Object.defineProperty(window, '__renderReady', { get: () => false, set() {} });</script>"),
         ("data-duration=\"1\"", "<script>if (0) window.__timelines = {};</script>"),
         (SECOND, "<script>for (;;);</script>"),
         (SECOND, "<script>addEventListener('load', () => { for (;;); });</script>"),

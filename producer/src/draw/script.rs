@@ -29,5 +29,5 @@ pub(crate) fn page_script(rate: FrameRate, variables: &Map<String, Value>, purpo
 /// SHA-256 of what draws, scripts and fonts; part of the plan hash.
 pub(crate) fn digest() -> String {
     use sha2::{Digest as _, Sha256};
-    hex::encode(&Sha256::new().chain_update(TIME).chain_update(DRIVER).chain_update(crate::fonts::digest()).finalize())
+    hex::encode(Sha256::new().chain_update(TIME).chain_update(DRIVER).chain_update(crate::fonts::digest()).finalize())
 }

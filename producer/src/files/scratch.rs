@@ -37,16 +37,14 @@ impl Scratch {
     /// A new folder `<prefix><random>` in `parent` (created if missing), after removing the abandoned ones beside it.
     pub(crate) fn new(parent: &Path, prefix: &str) -> Result<Self> {
         /// Another process may remove the folders that it had made just before we use them.
-        const TRIES: u32 = 5;
+        const TRIES: u32 = 100;
+        let gone = |error: &Error| matches!(error, Error::Write(error) if error.kind() == io::ErrorKind::NotFound);
         let mut tries = 0;
         let (made, folder) = loop {
             tries += 1;
-            let made = NewFolders::make(parent)?;
-            sweep(parent, prefix);
-            match tempfile::Builder::new().prefix(prefix).tempdir_in(parent) {
-                Ok(folder) => break (made, folder),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => {}
-                Err(error) => return Err(Error::Write(error)),
+            match new_in(parent, prefix) {
+                Err(error) if gone(&error) && tries < TRIES => {}
+                made => break made?,
             }
         };
         let lock = lock_new(folder.path()).map_err(Error::Write)?;
@@ -98,6 +96,13 @@ impl Drop for Scratch {
         // What cannot be removed now is removed by the next process's sweep.
         let _ = remove(&self.path);
     }
+}
+
+fn new_in(parent: &Path, prefix: &str) -> Result<(NewFolders, tempfile::TempDir)> {
+    let made = NewFolders::make(parent)?;
+    sweep(parent, prefix);
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).map_err(Error::Write)?;
+    Ok((made, folder))
 }
 
 /// Locks a new folder. The lock file cannot be seen under its name before it is locked.

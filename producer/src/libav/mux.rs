@@ -7,7 +7,7 @@ use ffmpeg::{Dictionary, Packet, Rational, codec, format, media};
 use ffmpeg_next as ffmpeg;
 use tracing::debug;
 
-use super::{Error, Result, file, quiet};
+use super::{Error, Result, file, local, quiet};
 
 /// Metadata of a chunk file: the plan hash it belongs to.
 pub(crate) const TAG_PLAN: &str = "hyperframes_plan";
@@ -42,7 +42,7 @@ impl Muxer {
     pub(crate) fn create(path: &Path, container: &str, tags: &[(&str, &str)]) -> Result<Self> {
         quiet();
         debug!(path = %path.display(), container, ?tags, "writing a video file");
-        let mut output = format::output_as(path, container).map_err(file("create", path))?;
+        let mut output = format::output_as(&local(path)?, container).map_err(file("create", path))?;
         output.set_metadata(tags.iter().copied().collect());
         let options = [("movflags", "+faststart+use_metadata_tags"), ("fflags", "+bitexact")];
         let options = options.map(|(name, value)| (name, value.to_owned())).to_vec();

@@ -5,7 +5,7 @@ use std::path::Path;
 use ffmpeg::format;
 use ffmpeg_next as ffmpeg;
 
-use super::quiet;
+use super::{local, quiet};
 
 /// Whether an image file holds more than one picture. Such an image would move by the real clock.
 ///
@@ -22,5 +22,5 @@ pub(crate) fn is_animated(path: &Path, head: &[u8]) -> bool {
         return false;
     }
     quiet();
-    format::input(path).is_ok_and(|mut input| input.packets().take(2).count() > 1)
+    local(path).is_ok_and(|path| format::input(&path).is_ok_and(|mut input| input.packets().take(2).count() > 1))
 }

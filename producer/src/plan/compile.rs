@@ -133,7 +133,7 @@ impl Step<'_> {
             self.put(&path, content)?;
             sizes.insert(path, json!(content.len()));
         }
-        Ok((css, hex::encode(&Sha256::digest(canonical(&Value::Object(sizes))))))
+        Ok((css, hex::encode(Sha256::digest(canonical(&Value::Object(sizes))))))
     }
 }
 
