@@ -181,7 +181,9 @@ fn the_folder_vanishes() {
     watching.expect_silence(A_WHILE, |line| line["state"] != "Completed");
     assert!(!folder.join("renders").exists(), "it is not made anew");
     fs::create_dir(folder.join("renders")).unwrap();
-    copy(&folder.join("elsewhere"), &folder.join("renders"));
+    copy(&folder.join("elsewhere"), &folder.join("copied"));
+    // In one step, as a mount: half a folder is another matter.
+    fs::rename(folder.join("copied"), folder.join("renders")).unwrap();
     told(&folder, "the folder is back");
     watching.expect_silence(A_WHILE, |line| line["state"] != "Completed");
     assert_eq!(attempt(&folder), 1);
