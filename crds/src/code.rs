@@ -57,6 +57,8 @@ codes! {
     PageNotReady = "PAGE_NOT_READY", Composition;
     /// A font cannot be had deterministically (upstream's code).
     FontFetchFailed = "FONT_FETCH_FAILED", Composition;
+    /// The composition asks for a file that is not in the project.
+    AssetMissing = "ASSET_MISSING", Composition;
     /// The composition asks for a resource on the network.
     RemoteAssetUnsupported = "REMOTE_ASSET_UNSUPPORTED", Composition;
     /// The composition uses something this renderer cannot draw rightly yet.

@@ -57,7 +57,7 @@ pub enum Report {
 ///
 /// A code that this version does not know is read as [`Code::Unrecognized`] with its name in front of the message: a line
 /// of another version never gets lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "WrittenFailure")]
 pub struct Failure {
     /// The stable code.

@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Once, mpsc::SyncSender},
+    sync::{Arc, mpsc::SyncSender},
     time::Duration,
 };
 
@@ -59,14 +59,13 @@ pub(crate) struct Work<'a> {
     encoders: Encoders,
     context: &'a Context,
     meter: Arc<Meter>,
-    slow: Once,
 }
 
 impl<'a> Work<'a> {
     /// For chunks of `frames` frames together.
     pub(crate) fn new(plan: &'a Plan, capacity: Capacity, frames: u32, context: &'a Context) -> Self {
         let encoders = Encoders::start(capacity.cores, plan.layout);
-        Self { plan, encoders, context, meter: Arc::new(context.stage(Stage::Render, frames)), slow: Once::new() }
+        Self { plan, encoders, context, meter: Arc::new(context.stage(Stage::Render, frames)) }
     }
 
     /// Draws all frames of a chunk, which go into a new file. What is left then is encoded without the drawer.
@@ -74,7 +73,7 @@ impl<'a> Work<'a> {
         drawer.begin(chunk)?;
         let source = drawer.source();
         if source == FrameSourceKind::Screenshot && self.context.settings.frame_source.is_none() {
-            self.slow.call_once(|| self.context.observer.warning(&slow()));
+            self.context.warn(&[slow()]);
         }
         let meter = Arc::clone(&self.meter);
         let queue = self.encoders.queue(self.plan.encoding(), Arc::new(move || meter.add(1)));

@@ -4,6 +4,7 @@ use std::{ffi::OsString, io::Write as _, process::ExitCode, sync::Arc, time::Ins
 
 use clap::Parser as _;
 use crds::{Code, Fault, line::Report};
+use signal_hook::consts::SIGXFSZ;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, context::Context, settings::Settings};
@@ -40,7 +41,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
     let reporter = Arc::new(Reporter::new(form(&cli), settings::no_color()));
     let settings = Settings::resolve(&cli);
-    let context = Context { settings, stop: stopped_by_signals(), observer: reporter.clone(), asked };
+    // Writing a file past the limit of `ulimit -f` is then an error like any other.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    let mut context = Context::new(settings, reporter.clone());
+    (context.stop, context.asked) = (stopped_by_signals(), asked);
     match execute(cli, &context, &reporter) {
         Ok(code) => code,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! What every verb works with besides its arguments: settings, somebody who listens, a way to end it.
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -38,13 +39,15 @@ pub struct Context {
     pub observer: Arc<dyn Observer>,
     /// When the work was asked for: what the time to the first frame counts from.
     pub asked: Instant,
+    /// Warnings that were told: chunks come to the same ones.
+    told: Arc<Mutex<HashSet<Failure>>>,
 }
 
 impl Context {
     /// Asked for now, and never cancelled.
     #[must_use]
     pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
-        Self { settings, stop: CancellationToken::new(), observer, asked: Instant::now() }
+        Self { settings, stop: CancellationToken::new(), observer, asked: Instant::now(), told: Arc::default() }
     }
 
     /// The same with a stop of its own, which the outer one sets off too.
@@ -52,8 +55,11 @@ impl Context {
         Self { stop: self.stop.child_token(), ..self.clone() }
     }
 
+    /// Tells of each warning, once.
     pub(crate) fn warn(&self, warnings: &[Failure]) {
-        warnings.iter().for_each(|warning| self.observer.warning(warning));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = warnings.iter().filter(|warning| told.insert((*warning).clone()));
+        new.for_each(|warning| self.observer.warning(warning));
     }
 
     /// Begins a stage of `total` units.

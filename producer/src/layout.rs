@@ -12,7 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crds::{Format, FrameRate, Quality};
+use crds::{Format, FrameRate, Quality, Strictness};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -126,6 +126,12 @@ pub(crate) struct Composition {
     pub(crate) image_count: u32,
     /// Whether some script registers a timeline: a page without one is not waited for.
     pub(crate) declares_timelines: bool,
+    /// Compositions in it whose timeline never came while planning: they are not waited for again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) missing_timelines: Vec<String>,
+    /// Addresses of files that it asked for while planning and that are not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) missing_assets: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +165,9 @@ pub(crate) struct Encoder {
     pub(crate) browser_version: String,
     /// SHA-256 of the scripts that drive the page.
     pub(crate) page_script_sha256: String,
+    /// Which defects of the composition are errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) strictness: Option<Strictness>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(crate) variables: Map<String, Value>,
 }

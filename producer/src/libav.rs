@@ -2,12 +2,15 @@
 //! an `ffmpeg` program.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Once,
 };
 
 use crds::Code;
 use ffmpeg_next as ffmpeg;
+
+use crate::files;
 
 mod encode;
 mod mux;
@@ -52,11 +55,14 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::NoEncoder(_) | Self::UnknownOptions(_) => Code::EncoderUnavailable,
-            Self::Encode { source, .. } | Self::File { source, .. } => match source {
-                ffmpeg::Error::Other { errno: ffmpeg::error::ENOSPC } => Code::DiskFull,
-                ffmpeg::Error::Other { errno: ffmpeg::error::EACCES } => Code::NotWritable,
-                _ => Code::EncodeFailed,
-            },
+            Self::Encode { source: ffmpeg::Error::Other { errno }, .. }
+            | Self::File { source: ffmpeg::Error::Other { errno }, .. } => {
+                match files::write_code(io::Error::from_raw_os_error(*errno).kind()) {
+                    Code::IoFailed => Code::EncodeFailed,
+                    code => code,
+                }
+            }
+            Self::Encode { .. } | Self::File { .. } => Code::EncodeFailed,
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::{
 pub(crate) mod assets;
 mod compile;
 pub(crate) mod css;
+pub(crate) mod defects;
 mod drawn;
 mod fonts;
 pub(crate) mod grid;
@@ -43,12 +44,14 @@ pub(crate) mod hash;
 pub(crate) mod html;
 mod probe;
 pub(crate) mod project;
+pub(crate) mod references;
 mod root;
 mod sane;
 mod variables;
 
+use defects::Defects;
 use grid::Chunking;
-use probe::Probe;
+use probe::{Probe, Subject};
 use project::Project;
 use root::Shape;
 
@@ -112,20 +115,22 @@ pub(crate) fn write(
         files::create_dir(&folder)?;
     }
     let compiled = compile::compile(&project, &dir.compiled(), &context.settings.assets)?;
-    let mut warnings = Vec::new();
-    let shape = root::shape(&compiled.root, &mut warnings)?;
-    variables::check(&config.variables, compiled.variables.as_ref(), &mut warnings)?;
-    context.warn(&warnings);
+    let mut defects = Defects::default();
+    let shape = root::shape(&compiled.root, &mut defects)?;
+    variables::check(&config.variables, compiled.variables.as_ref(), &mut defects)?;
+    defects.minor.extend(compiled.remarks.iter().cloned());
+    context.warn(&defects.judge(config.strictness)?);
     let rate = config.fps.or(shape.rate).unwrap_or_default();
     meter.add(1);
 
-    let expected = Expected { timelines: compiled.declares_timelines, duration: shape.duration.is_some() };
+    let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
+    let expected = Expected { timelines, missing_timelines: &[], duration };
     let script = page_script(rate, &config.variables, Purpose::Inspect);
     let page = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
     let mut page = Page::open(context, page)?;
-    let probe = probe::probe(&mut page, &dir, rate, shape.duration, expected, &compiled.fonts, &context.settings)?;
+    let subject = Subject { dir: &dir, rate, duration: shape.duration, expected, compiled: &compiled };
+    let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     drop(page);
-    context.warn(&probe.warnings);
     let duration = root::in_range(probe.duration, compiled.root.line)?;
     meter.add(1);
 
@@ -180,7 +185,7 @@ struct Facts<'a> {
     rate: FrameRate,
     duration: f64,
     probe: &'a Probe,
-    expected: Expected,
+    expected: Expected<'a>,
     gop: u32,
     chunks: &'a [ChunkRange],
 }
@@ -196,6 +201,8 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         audio_count: 0,
         image_count: probe.image_count,
         declares_timelines: expected.timelines,
+        missing_timelines: probe.missing_timelines.clone(),
+        missing_assets: probe.missing_assets.clone(),
     };
     let X264 { preset, crf, params } = preset::x264(config.quality, gop);
     let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);
@@ -217,6 +224,7 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         ffmpeg_version: libav::version()?,
         browser_version: probe.browser_version.clone(),
         page_script_sha256: script::digest(),
+        strictness: config.strictness,
         variables: config.variables.clone(),
     };
     files::write(&dir.composition(), pretty(&composition))?;

@@ -1,13 +1,12 @@
 //! Outputs: what a path to be written means, and that nothing of anybody's is destroyed there. Decided before any work.
 
 use std::{
-    ffi::OsStr,
     io,
     os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
 };
 
-use crds::{Code, project::is_skipped};
+use crds::{Code, project::Skipped};
 use fs_err as fs;
 use walkdir::WalkDir;
 
@@ -181,9 +180,10 @@ impl Inputs<'_> {
             // What cannot be found is reported by whoever reads it.
             let Ok(folder) = fs::canonicalize(folder) else { continue };
             let inside = target.strip_prefix(&folder).ok();
-            let top = inside.and_then(|inside| inside.components().next());
-            let skipped = |name: &OsStr| kind == "project" && is_skipped(name);
-            if inside.is_some() && !top.is_some_and(|top| skipped(top.as_os_str())) {
+            // An ignore file that cannot be read is an error of the project, and told when it is.
+            let skipped =
+                |path: &Path| kind == "project" && Skipped::of(&folder).is_ok_and(|all| all.skips(path, false));
+            if inside.is_some_and(|inside| !skipped(inside)) {
                 return refuse(format!("it lies in the {kind} that is read: name a path outside it"));
             }
             if folder.starts_with(target) {

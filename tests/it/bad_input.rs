@@ -164,6 +164,109 @@ fn what_would_need_the_network() {
     }
 }
 
+/// What a browser would pass over, each with the place where it is written: an error, or a warning for whoever wants one.
+#[test]
+#[ignore = "needs Chromium"]
+fn defects_by_strictness() {
+    let folder = Folder::new();
+    let gsap = "<script src=\"https://unpkg.com/gsap@3.9.1/dist/gsap.min.js\"></script>";
+    let timeline = "<script>const tl = gsap.timeline({ paused: true }); tl.to('div', { x: 9, duration: 1 }); window.__timelines = { mian: tl }</script>";
+    let late_font = "<style>@font-face { font-family: Mine; src: local(Lato) }</style><canvas></canvas><script>const c = document.querySelector('canvas').getContext('2d'); c.font = '20px Mine'; c.fillText('a', 9, 9)</script>";
+    for (attributes, body, code, words) in [
+        (SECOND, "<img alt=\"\" src=\"img/logo.png\">", Code::AssetMissing, "index.html:4: \"img/logo.png\""),
+        (
+            SECOND,
+            "<style>\np { background: url(a.png) }</style><p>x</p>",
+            Code::AssetMissing,
+            "index.html:5: \"a.png\"",
+        ),
+        ("data-duration=\"1\"", &format!("{gsap}{timeline}"), Code::PageNotReady, "mian"),
+        (SECOND, "<p style=\"font-family: Gotham\">x</p>", Code::FontFetchFailed, "index.html:4: "),
+        (SECOND, late_font, Code::FontFetchFailed, "before its font"),
+    ] {
+        folder.project("site", attributes, body);
+        let run = render(&folder, &[]);
+        failed(&folder, &run, code, 2, &[words]);
+        let run = render(&folder, &["--strictness", "best-effort", "--quality", "draft"]).ok();
+        assert!(run.warnings().contains(&code), "{run:#?}");
+        std::fs::remove_file(folder.join("out.mp4")).unwrap();
+    }
+    // A variable the composition does not declare, and one more when everything is an error.
+    folder.project("site", SECOND, "");
+    let variables = ["--variables", "{\"titel\": 1}"];
+    failed(&folder, &render(&folder, &variables), Code::VariablesInvalid, 2, &["titel"]);
+    folder.write("site/index.html", "<div data-composition-id=\"m\" data-no-timeline data-duration=\"1\"></div>");
+    failed(&folder, &render(&folder, &["--strictness", "strict"]), Code::CompositionInvalid, 2, &["1080", "1920"]);
+}
+
+/// Everything that is wrong is told at once.
+#[test]
+#[ignore = "needs Chromium"]
+fn all_problems_of_a_kind_at_once() {
+    let folder = Folder::new();
+    folder.project("site", SECOND, "<video src=\"a.mp4\"></video>\n<audio src=\"b.mp3\"></audio>");
+    failed(
+        &folder,
+        &render(&folder, &[]),
+        Code::FeatureUnsupported,
+        2,
+        &["index.html:4: <video>", "index.html:5: <audio>"],
+    );
+    folder.project(
+        "site",
+        SECOND,
+        "<img alt=\"\" src=\"https://a.example/a.png\">\n<img alt=\"\" src=\"//b.example/b.png\">",
+    );
+    let words = ["index.html:4: ", "https://a.example/a.png", "index.html:5: ", "b.example/b.png"];
+    failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &words);
+}
+
+/// A script that may not be loaded is named, not what fails without it.
+#[test]
+#[ignore = "needs Chromium"]
+fn the_cause_is_told_before_its_consequence() {
+    let folder = Folder::new();
+    let body = |address: &str| {
+        format!("<script src=\"{address}\"></script>\n<script>window.__timelines = {{ main: lib.timeline() }}</script>")
+    };
+    folder.project("site", "data-duration=\"1\"", &body("https://cdn.example/lib.js"));
+    failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &["index.html:4: ", "cdn.example/lib.js"]);
+    folder.project("site", "data-duration=\"1\"", &body("lib.js"));
+    failed(&folder, &render(&folder, &[]), Code::AssetMissing, 2, &["index.html:4: ", "lib.js"]);
+}
+
+/// Workers are listened to: what they load is waited for, and what never ends does not hang the render.
+#[test]
+#[ignore = "needs Chromium"]
+fn workers() {
+    let folder = Folder::new();
+    folder.project("site", SECOND, "<script>new Worker('worker.js')</script>");
+    folder.write("site/data.json", "{}");
+    folder.write("site/more.js", "");
+    folder.write("site/worker.js", "importScripts('more.js'); fetch('data.json'); new Worker('more.js');");
+    let run = render(&folder, &["--quality", "draft"]).ok();
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    std::fs::remove_file(folder.join("out.mp4")).unwrap();
+    folder.write("site/worker.js", "fetch('https://a.example/data.json'); new WebSocket('wss://b.example/');");
+    failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &["a.example/data.json"]);
+}
+
+/// What is no file in a project, and what editors and tools leave there, is no part of it.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_does_not_belong_to_a_project() {
+    let folder = Folder::new();
+    folder.project("site", SECOND, "<img alt=\"\" src=\"pipe.png\"><img alt=\"\" src=\"notes/a.png\">");
+    nix::unistd::mkfifo(&folder.join("site/pipe.png"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("site/socket")).unwrap();
+    folder.write("site/notes/a.png", "");
+    folder.write("site/.index.html.swp", "\0");
+    folder.write("site/.hyperframesignore", "/notes/\n");
+    failed(&folder, &render(&folder, &[]), Code::AssetMissing, 2, &["\"pipe.png\"", "\"notes/a.png\""]);
+    folder.write("site/.hyperframesignore", "{a\n");
+    failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &[".hyperframesignore:1"]);
+}
+
 /// Never a wrong picture: what cannot be drawn rightly yet is refused, also where a script brings it in.
 #[test]
 #[ignore = "needs Chromium"]

@@ -20,5 +20,7 @@ mod kill;
 mod once;
 /// What `hf-producer` writes to, and what it never does.
 mod outputs;
+/// Nothing is missing from the picture.
+mod pictures;
 /// `hf-reconcile --watch`: files come, change, break and go.
 mod watch;

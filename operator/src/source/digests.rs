@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crds::project::is_skipped;
+use crds::project::Skipped;
 use fs_err::{self as fs, File};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -59,9 +59,11 @@ impl Stamp {
 impl Digests {
     /// Forgets the digests of folders that hold any of these paths, or lie in them; names these folders.
     pub(super) fn invalidate(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        // What only an ignore file leaves out comes to the same digest again.
+        let skipped = Skipped::everywhere();
         let related = |site: &Path| {
             paths.iter().any(|path| match path.strip_prefix(site) {
-                Ok(inside) => !inside.iter().next().is_some_and(is_skipped),
+                Ok(inside) => !skipped.skips(inside, false),
                 Err(_) => site.starts_with(path),
             })
         };
@@ -108,10 +110,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Everything in a project, sorted by name.
-fn entries(folder: &Path) -> impl Iterator<Item = io::Result<DirEntry>> {
+fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEntry>>> {
+    let skipped = Skipped::of(folder)?;
     let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
-    let entries = walk.filter_entry(|entry| entry.depth() != 1 || !is_skipped(entry.file_name()));
-    entries.map(|entry| entry.map_err(io::Error::from))
+    let entries = walk.filter_entry(move |entry| {
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        entry.depth() == 0 || !skipped.skips(path, entry.file_type().is_dir())
+    });
+    Ok(entries.map(|entry| entry.map_err(io::Error::from)))
 }
 
 fn stamps(folder: &Path) -> io::Result<Vec<(PathBuf, Stamp)>> {
@@ -119,14 +125,14 @@ fn stamps(folder: &Path) -> io::Result<Vec<(PathBuf, Stamp)>> {
         let meta = fs::symlink_metadata(entry.path())?;
         Ok((entry.into_path(), Stamp::of(&meta)))
     };
-    entries(folder).map(|entry| entry.and_then(stamp)).collect()
+    entries(folder)?.map(|entry| entry.and_then(stamp)).collect()
 }
 
 /// SHA-256 over a project's files: upstream's site hash (of which upstream uses the first 16 digits), and where a
 /// symbolic link leads, which upstream leaves out. Pipes and devices are not opened.
 fn site_digest(folder: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
-    for entry in entries(folder) {
+    for entry in entries(folder)? {
         let entry = entry?;
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let mut name = || {

@@ -70,11 +70,24 @@ pub enum Error {
         /// How long it was waited for.
         after: Duration,
     },
+    /// What a frame needs has not arrived in time.
+    #[error("after {:.0} s the page still waits for {what}: the machine is overloaded, or the composition asks for what never ends", .after.as_secs_f64())]
+    Late {
+        /// Addresses, fonts.
+        what: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The compositor's bitmap was asked for and is not to be had.
     #[error(
         "the compositor's bitmap cannot be read here, as doctor says: leave out --frame-source bitmap, or use screenshot"
     )]
     NoBitmap,
+    /// The compositor's bitmap is not what the page shows.
+    #[error(
+        "the compositor's bitmap is not what the page shows: render again, and with --frame-source screenshot if it stays so"
+    )]
+    WrongBitmap,
     /// The process was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -99,9 +112,10 @@ impl Error {
             | Self::Ended { .. }
             | Self::PageCrashed
             | Self::NoBitmap
+            | Self::WrongBitmap
             | Self::Refused { .. }
             | Self::Protocol { .. } => Code::BrowserFailed,
-            Self::NoProgress { .. } => Code::NoProgress,
+            Self::NoProgress { .. } | Self::Late { .. } => Code::NoProgress,
             Self::Interrupted => Code::Interrupted,
             Self::Script { .. } => Code::ScriptError,
             Self::Files(error) => error.code(),

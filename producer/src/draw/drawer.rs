@@ -1,6 +1,6 @@
 //! A browser that draws one chunk after the other.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use crds::{
     Code,
@@ -9,7 +9,7 @@ use crds::{
 use nix::unistd::Pid;
 
 use super::{
-    browser::page::{Page, PageConfig, SETTLE},
+    browser::page::{Page, PageConfig},
     frames::{self, FrameSource},
     ready::{self, Expected},
     script::{Purpose, page_script},
@@ -18,7 +18,12 @@ use crate::{
     Error,
     context::Context,
     encode::yuv::{Picture, Pool},
-    plan::Plan,
+    layout,
+    plan::{
+        Plan,
+        defects::{Defects, refuse},
+        references::References,
+    },
     stopwatch::{Lap, Stopwatch},
 };
 
@@ -35,6 +40,10 @@ pub(crate) struct Drawer<'a> {
     /// Nothing was opened in the page yet.
     empty: bool,
 }
+
+/// A chunk's second frame (the first that differs from what was there before) and every so many more are compared with a
+/// screenshot, which costs as much as some 30 frames.
+const CHECKED_EVERY: u32 = 600;
 
 impl<'a> Drawer<'a> {
     /// Starts a browser.
@@ -72,12 +81,13 @@ impl<'a> Drawer<'a> {
         }
         self.last = None;
         page.navigate()?;
-        let expected = Expected { timelines: plan.composition.declares_timelines, duration: true };
+        let layout::Composition { declares_timelines: timelines, ref missing_timelines, .. } = plan.composition;
+        let expected = Expected { timelines, missing_timelines, duration: true };
         ready::wait(page, expected, context.settings.ready_timeout)?;
-        page.evaluate::<()>("__hfProducer.prepare()")?;
-        frames::wait_for_document(page, &mut **source, Instant::now() + SETTLE)?;
+        page.prepare()?;
+        frames::wait_for_document(page, &mut **source)?;
         // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
-        page.settle(Instant::now() + SETTLE, |page| source.draw(page))?;
+        page.settle(|page| source.draw(page))?;
         self.pre_roll(chunk.start_frame)
     }
 
@@ -87,7 +97,7 @@ impl<'a> Drawer<'a> {
             let requests = self.page.events().started;
             let seek = self.page.seek_later(self.plan.rate.time_of(frame))?;
             self.page.evaluated(seek)?;
-            self.draw(requests)?;
+            self.draw(requests, false)?;
         }
         Ok(())
     }
@@ -107,7 +117,7 @@ impl<'a> Drawer<'a> {
                 self.page.evaluated(seek)?;
             }
             watch.lap(Lap::Seek);
-            let changed = self.draw(requests)?;
+            let changed = self.draw(requests, (frame - chunk.start_frame) % CHECKED_EVERY == 1)?;
             watch.lap(Lap::Draw);
             requests = self.page.events().started;
             // The page moves on while this frame is read and converted.
@@ -116,16 +126,27 @@ impl<'a> Drawer<'a> {
             }
             each(self.picture(changed, watch)?)?;
         }
+        self.tell_defects()
+    }
+
+    /// What the page asked for in vain: planning saw only a few of its moments.
+    fn tell_defects(&self) -> Result<(), Error> {
+        let (events, references) = (self.page.events(), References::default());
+        refuse(references.external(&events.external))?;
+        let told = &self.plan.composition.missing_assets;
+        let missing = events.missing.iter().filter(|address| !told.contains(address));
+        let defects = Defects { visible: references.missing(missing), minor: Vec::new() };
+        self.context.warn(&defects.judge(self.plan.encoder.strictness)?);
         Ok(())
     }
 
     /// Draws what the page shows, completely: waits for what the frame asked for, if it asked for anything. The answer is
     /// whether anything changed.
-    fn draw(&mut self, requests_before: u64) -> Result<bool, Error> {
+    fn draw(&mut self, requests_before: u64, check: bool) -> Result<bool, Error> {
         let Self { page, source, .. } = self;
-        let mut changed = source.draw(page)?;
+        let mut changed = if check { source.draw_checked(page)? } else { source.draw(page)? };
         if page.events().started != requests_before || page.events().loading() {
-            changed |= page.settle(Instant::now() + SETTLE, |page| source.draw(page))?;
+            changed |= page.settle(|page| source.draw(page))?;
         }
         Ok(changed)
     }

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use crds::line::FrameSourceKind;
 
-use crate::draw::browser::{self, page::Page};
+use crate::draw::browser::{
+    self,
+    page::{Page, SETTLE},
+};
 
 mod bitmap;
 mod screenshot;
@@ -16,6 +19,9 @@ use screenshot::Screenshot;
 pub(crate) trait FrameSource: Send {
     /// Draws one frame. True when anything on the screen changed since the last one.
     fn draw(&mut self, page: &mut Page) -> browser::Result<bool>;
+
+    /// As [`draw`](Self::draw), and has [`read`](Self::read) fail if what it reads is not what a screenshot shows.
+    fn draw_checked(&mut self, page: &mut Page) -> browser::Result<bool>;
 
     /// The pixels of the frame just drawn, in strips of whole rows from the top, an even number of rows each but for
     /// the last: `strip(first_row, rows)`, four bytes a pixel in the order blue, green, red, unused.
@@ -51,17 +57,24 @@ pub(crate) fn open(
 }
 
 /// Draws until the composition is on the screen: a busy browser may show the empty page for some frames more.
-pub(crate) fn wait_for_document(
-    page: &mut Page,
-    source: &mut dyn FrameSource,
-    give_up: Instant,
-) -> browser::Result<()> {
-    let mut blank = true;
-    while blank && Instant::now() < give_up {
+pub(crate) fn wait_for_document(page: &mut Page, source: &mut dyn FrameSource) -> browser::Result<()> {
+    let give_up = Instant::now() + SETTLE;
+    loop {
+        let mut blank = true;
         source.draw(page)?;
         source.read(&mut |_, pixels| blank &= is_colour(pixels, BLANK))?;
+        if !blank {
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            // A composition may be all of that colour: then a screenshot shows it too.
+            let png = page.draw(true)?.png;
+            let shown = png.and_then(|png| screenshot::rgba(&png).ok()).map(|(_, pixels)| pixels);
+            let same = |pixels: &[u8]| pixels.chunks_exact(4).all(|pixel| pixel[..3] == BLANK.to_be_bytes()[1..]);
+            let late = || browser::Error::Late { what: "its first frame".to_owned(), after: SETTLE };
+            return shown.filter(|pixels| same(pixels)).map(drop).ok_or_else(late);
+        }
     }
-    Ok(())
 }
 
 /// Whether every pixel of a strip has a colour, given as 0xRRGGBB.

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use crds::{Code, Failure};
 use serde::Deserialize;
 
-use crate::draw::{
-    browser::{self, events::Exception, page::Page},
-    server,
+use crate::{
+    draw::{
+        browser::{self, events::Exception, page::Page},
+        server,
+    },
+    plan::defects::Defects,
 };
 
 /// A page that never became ready.
@@ -64,9 +67,11 @@ impl Error {
 
 /// What is known about the composition before its page is opened.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Expected {
+pub(crate) struct Expected<'a> {
     /// Some script registers a timeline.
     pub(crate) timelines: bool,
+    /// Compositions whose timeline is known not to come.
+    pub(crate) missing_timelines: &'a [String],
     /// The root says its duration.
     pub(crate) duration: bool,
 }
@@ -76,8 +81,10 @@ pub(crate) struct Expected {
 pub(crate) struct Ready {
     /// Seconds, as the runtime computes it.
     pub(crate) duration: f64,
+    /// Compositions whose timeline never came.
+    pub(crate) missing_timelines: Vec<String>,
     /// What is not as it should be.
-    pub(crate) warnings: Vec<Failure>,
+    pub(crate) defects: Defects,
 }
 
 #[derive(Deserialize)]
@@ -87,21 +94,24 @@ struct State {
     seekable: bool,
     duration: f64,
     missing_timelines: Vec<String>,
+    stray_timelines: Vec<String>,
 }
 
 /// Once everything has loaded, a script may still register its timeline or duration this much later (upstream's
 /// fixtures do so 3 s late).
 const LATE: Duration = Duration::from_secs(5);
-/// The same, when a script has thrown and so will probably never do it.
-const LATE_AFTER_THROW: Duration = Duration::from_secs(1);
+/// The same, when it will probably never happen: a script has thrown, or a timeline has a name that nothing else has.
+const LATE_IN_VAIN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Waits until the page has a runtime, a duration and the timelines it declares.
-pub(crate) fn wait(page: &mut Page, expected: Expected, timeout: Duration) -> Result<Ready, Error> {
+pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -> Result<Ready, Error> {
     let start = Instant::now();
     let mut quiet_since = None;
     loop {
-        let left = timeout.saturating_sub(start.elapsed());
+        // What is asked just before the deadline still gets its answer: it says what is missing.
+        let left = timeout.saturating_sub(start.elapsed()).max(LAST_ANSWER);
         let state: State = match page.evaluate_within(left, "__hfProducer.state()") {
             Ok(state) => state,
             Err(browser::Error::NoProgress { .. }) => return Err(not_ready(timeout, "its scripts do not return")),
@@ -113,21 +123,22 @@ pub(crate) fn wait(page: &mut Page, expected: Expected, timeout: Duration) -> Re
             Err(browser::Error::Script { .. }) => return Err(not_ready(timeout, "it never loaded")),
             Err(error) => return Err(error.into()),
         };
-        let timelines_there = !expected.timelines || state.missing_timelines.is_empty();
+        let comes = |id: &String| expected.timelines && !expected.missing_timelines.contains(id);
         let usable = state.loaded && state.seekable && state.duration > 0.0;
-        if usable && timelines_there {
-            return Ok(ready(page, state.duration, &[]));
+        if usable && !state.missing_timelines.iter().any(comes) {
+            return Ok(ready(page, State { missing_timelines: Vec::new(), ..state }));
         }
         if !state.loaded || page.events().loading() {
             quiet_since = None;
         }
         let quiet = quiet_since.get_or_insert_with(Instant::now).elapsed();
         let exception = page.events().exceptions.first();
-        let patience = if exception.is_some() { LATE_AFTER_THROW } else { LATE };
+        let in_vain = exception.is_some() || !state.stray_timelines.is_empty();
+        let patience = if in_vain { LATE_IN_VAIN } else { LATE };
         if state.loaded && quiet >= patience {
             match exception {
                 Some(exception) if state.seekable => return Err(thrown(exception, &consequence(&state))),
-                None if usable => return Ok(ready(page, state.duration, &state.missing_timelines)),
+                None if usable => return Ok(ready(page, state)),
                 None if state.seekable && !expected.duration => return Err(Error::NoDuration),
                 _ => {}
             }
@@ -169,15 +180,23 @@ fn place(exception: &Exception) -> Option<(String, u32)> {
     Some((path.to_owned(), exception.line))
 }
 
-fn ready(page: &Page, duration: f64, missing_timelines: &[String]) -> Ready {
+fn ready(page: &Page, state: State) -> Ready {
     let thrown = page.events().exceptions.iter().map(|exception| {
         let (path, line) = place(exception).unzip();
         let message = format!("a script threw, and the page is ready all the same: {}", exception.message);
         Failure { code: Code::ScriptError, message, path, line }
     });
-    let missing = missing_timelines.iter().map(|id| {
-        let message = format!("no timeline was registered for {id:?}: it stays as it is; say so with data-no-timeline");
+    let missing = state.missing_timelines.iter().map(|id| {
+        let strays = state.stray_timelines.join(", ");
+        let message = if strays.is_empty() {
+            format!("no timeline was registered as {id:?}: register one, or say data-no-timeline")
+        } else {
+            format!(
+                "no timeline was registered as {id:?}, but as {strays:?}, which nothing is called: give them one name"
+            )
+        };
         Failure::new(Code::PageNotReady, message)
     });
-    Ready { duration, warnings: thrown.chain(missing).collect() }
+    let defects = Defects { visible: missing.collect(), minor: thrown.collect() };
+    Ready { duration: state.duration, missing_timelines: state.missing_timelines, defects }
 }

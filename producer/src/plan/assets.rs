@@ -24,8 +24,9 @@ pub(crate) struct Package {
     name: String,
     version: String,
     sha256: String,
+    /// Its files stand in for those at the addresses where such packages are published.
     #[serde(default)]
-    replaces: Vec<String>,
+    scripts: bool,
 }
 
 static PACKAGES: LazyLock<Vec<Package>> = LazyLock::new(|| {
@@ -55,16 +56,33 @@ pub(crate) fn inter_range(subset: &str) -> String {
 pub(crate) struct Replacement {
     package: &'static Package,
     file: String,
+    /// The version that was asked for.
+    asked: String,
 }
 
 impl Replacement {
-    /// What stands in for an address, if anything.
+    /// What stands in for an address, if anything: the version it names, else the newest of the same major version.
     pub(crate) fn of(address: &str) -> Option<Self> {
-        let address = address.strip_prefix("//").map_or_else(|| address.to_owned(), |rest| format!("https://{rest}"));
-        PACKAGES.iter().find_map(|package| {
-            let file = package.replaces.iter().find_map(|prefix| address.strip_prefix(prefix.as_str()))?;
-            let plain = file.split(['?', '#']).next().unwrap_or_default();
-            Some(Self { package, file: plain.to_owned() })
+        let (name, asked, file) = published(address)?;
+        let newest_first = || PACKAGES.iter().filter(|package| package.scripts && package.name == name);
+        let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
+        let same_major =
+            |package: &&Package| ["", "latest"].contains(&asked) || major(&package.version) == major(asked);
+        let package =
+            newest_first().find(|package| package.version == asked).or_else(|| newest_first().find(same_major))?;
+        Some(Self { package, file: file.to_owned(), asked: asked.to_owned() })
+    }
+
+    /// What is to be said of it: that it is of another version than was asked for.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let Package { name, version, .. } = self.package;
+        let exact = [version.as_str(), "", "latest"].contains(&self.asked.as_str())
+            || version.starts_with(&format!("{}.", self.asked));
+        (!exact).then(|| {
+            format!(
+                "{name} {version} stands in for {}: ask for {version}, or copy the other into the project",
+                self.asked
+            )
         })
     }
 
@@ -96,20 +114,47 @@ impl Replacement {
     }
 }
 
+/// Package, version (or nothing) and file that an address of a public package server names.
+fn published(address: &str) -> Option<(&str, &str, &str)> {
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("//"))?;
+    if let Some(rest) = rest.strip_prefix("cdnjs.cloudflare.com/ajax/libs/") {
+        let (name, rest) = rest.split_once('/')?;
+        let (version, file) = rest.split_once('/')?;
+        return Some((name, version, file));
+    }
+    let rest = rest.strip_prefix("cdn.jsdelivr.net/npm/").or_else(|| rest.strip_prefix("unpkg.com/"))?;
+    let (package, file) = rest.split_once("/dist/")?;
+    let (name, version) = package.split_once('@').unwrap_or((package, ""));
+    Some((name, version, file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_two_common_addresses_of_gsap_are_known() {
-        let path = |address| Replacement::of(address).map(|replacement| replacement.path());
-        let jsdelivr = "https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js";
-        assert_eq!(path(jsdelivr).unwrap(), "__hf/gsap-3.14.2/gsap.min.js");
-        assert_eq!(
-            path("//cdnjs.cloudflare.com/ajax/libs/gsap/3.12.2/gsap.min.js").unwrap(),
-            "__hf/gsap-3.12.2/gsap.min.js"
-        );
-        assert_eq!(path("https://cdn.jsdelivr.net/npm/gsap@3.99.0/dist/gsap.min.js"), None);
+    fn public_addresses_of_gsap_are_known() {
+        for (address, path, remarked) in [
+            ("https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js", Some("__hf/gsap-3.14.2/gsap.min.js"), false),
+            ("https://unpkg.com/gsap@3/dist/gsap.min.js?x=1", Some("__hf/gsap-3.14.2/gsap.min.js"), false),
+            ("https://unpkg.com/gsap/dist/gsap.min.js", Some("__hf/gsap-3.14.2/gsap.min.js"), false),
+            ("//cdnjs.cloudflare.com/ajax/libs/gsap/3.12.2/gsap.min.js", Some("__hf/gsap-3.12.2/gsap.min.js"), false),
+            (
+                "https://cdnjs.cloudflare.com/ajax/libs/gsap/3.9.1/gsap.min.js",
+                Some("__hf/gsap-3.14.2/gsap.min.js"),
+                true,
+            ),
+            ("https://cdn.jsdelivr.net/npm/gsap@2.1.3/dist/gsap.min.js", None, false),
+            ("https://cdn.jsdelivr.net/npm/other@3.14.2/dist/gsap.min.js", None, false),
+            ("https://example.com/gsap@3.14.2/dist/gsap.min.js", None, false),
+            ("gsap.min.js", None, false),
+        ] {
+            let replacement = Replacement::of(address);
+            assert_eq!(replacement.as_ref().map(Replacement::path).as_deref(), path, "{address}");
+            let remark = replacement.and_then(|replacement| replacement.remark());
+            assert_eq!(remark.is_some(), remarked, "{address}: {remark:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use crds::Code;
+use crds::{Code, Failure};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -13,9 +13,11 @@ use crate::{
     plan::{
         assets::{self, Replacement},
         css,
+        defects::refuse,
         fonts::Named,
         html::{self, Document, Inserts, Lines, Root},
         project::{self, ENTRY, Project, ProjectFile, RESERVED},
+        references::References,
     },
 };
 
@@ -31,6 +33,10 @@ pub(crate) struct Compiled {
     pub(crate) font_snapshot_sha: String,
     /// Families it names and declares.
     pub(crate) fonts: Named,
+    /// Addresses it names.
+    pub(crate) references: References,
+    /// What deserves a word.
+    pub(crate) remarks: Vec<Failure>,
 }
 
 /// Upstream's rule for glyph advances, on every element.
@@ -38,7 +44,14 @@ const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
 
 /// Writes `project` into the new folder `target`.
 pub(crate) fn compile(project: &Project, target: &Path, cache: &Path) -> Result<Compiled, Error> {
-    let mut step = Step { target, cache, replacements: BTreeSet::new(), fonts: Named::default() };
+    let mut step = Step {
+        target,
+        cache,
+        replacements: BTreeSet::new(),
+        fonts: Named::default(),
+        references: References::default(),
+        remarks: Vec::new(),
+    };
     let mut entry = None;
     let mut declares_timelines = false;
     for file in &project.files {
@@ -65,7 +78,9 @@ pub(crate) fn compile(project: &Project, target: &Path, cache: &Path) -> Result<
     let document = step.document(entry, Inserts { first: &first, last: &last })?;
     let no_root = || composition(Code::CompositionInvalid, "index.html has no element with data-composition-id");
     let root = document.root.ok_or_else(no_root)?;
-    Ok(Compiled { root, variables: document.variables, declares_timelines, font_snapshot_sha, fonts: step.fonts })
+    let Step { fonts, references, remarks, .. } = step;
+    let variables = document.variables;
+    Ok(Compiled { root, variables, declares_timelines, font_snapshot_sha, fonts, references, remarks })
 }
 
 fn mentions_timelines(script: &str) -> bool {
@@ -82,6 +97,8 @@ struct Step<'a> {
     /// Paths already written.
     replacements: BTreeSet<String>,
     fonts: Named,
+    references: References,
+    remarks: Vec<Failure>,
 }
 
 impl Step<'_> {
@@ -98,7 +115,7 @@ impl Step<'_> {
         let stacks = sheet.stacks.into_iter().map(|(names, offset)| (names, lines.at(offset)));
         self.fonts.note(&file.path, &sheet.font_faces, stacks);
         for (url, offset) in sheet.urls {
-            inside(&file.path, &url, lines.at(offset))?;
+            self.refer(&file.path, &url, lines.at(offset))?;
         }
         Ok(self.put(&file.path, sheet.text.as_bytes())?)
     }
@@ -107,16 +124,23 @@ impl Step<'_> {
         let replace = |address: &str| Replacement::of(address).map(|replacement| format!("/{}", replacement.path()));
         let document = html::compile(&project::read_text(file)?, inserts, &replace)
             .map_err(|reason| composition_at(Code::CompositionInvalid, format!("not HTML: {reason}"), &file.path, 0))?;
-        if let Some((feature, line)) = document.unsupported.first() {
+        let unsupported = document.unsupported.iter().map(|(feature, line)| {
             let message = format!("{feature} cannot be rendered yet: remove it");
-            return Err(composition_at(Code::FeatureUnsupported, message, &file.path, *line));
-        }
+            let (path, line) = (Some(file.path.clone()), Some(*line));
+            Failure { code: Code::FeatureUnsupported, message, path, line }
+        });
+        refuse(unsupported.collect())?;
         for (url, line) in &document.references {
-            inside(&file.path, url, *line)?;
+            self.refer(&file.path, url, *line)?;
         }
-        for replacement in document.replaced.iter().filter_map(|address| Replacement::of(address)) {
+        for (address, line) in &document.replaced {
+            let Some(replacement) = Replacement::of(address) else { continue };
             if self.replacements.insert(replacement.path()) {
                 self.put(&replacement.path(), &replacement.content(self.cache)?)?;
+                self.remarks.extend(replacement.remark().map(|message| {
+                    let (path, line) = (Some(file.path.clone()), Some(*line));
+                    Failure { code: Code::RemoteAssetUnsupported, message, path, line }
+                }));
             }
         }
         self.fonts.note(&file.path, &document.font_faces, document.stacks.iter().cloned());
@@ -135,12 +159,14 @@ impl Step<'_> {
         }
         Ok((css, hex::encode(Sha256::digest(canonical(&Value::Object(sizes))))))
     }
-}
 
-fn inside(file: &str, url: &str, line: u32) -> Result<(), Error> {
-    if project::stays_inside(file, url) {
-        return Ok(());
+    /// Notes an address; an error if it leads out of the project.
+    fn refer(&mut self, file: &str, url: &str, line: u32) -> Result<(), Error> {
+        if !project::stays_inside(file, url) {
+            let line = Some(line).filter(|line| *line > 0);
+            return Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into());
+        }
+        self.references.note(file, url, line);
+        Ok(())
     }
-    let line = (line > 0).then_some(line);
-    Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into())
 }

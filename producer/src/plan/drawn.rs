@@ -14,7 +14,7 @@ use crate::{
         system_fonts::MISSING_GLYPH,
     },
     fonts::{bundled, is_generic},
-    plan::{fonts::Named, project::ENTRY},
+    plan::{defects::Defects, fonts::Named, project::ENTRY},
 };
 
 /// What was seen so far.
@@ -91,13 +91,13 @@ impl Drawn {
         }
     }
 
-    /// Every problem: what makes the picture another than was asked for, and what only deserves a word.
-    pub(crate) fn problems(&self, named: &Named) -> (Vec<Failure>, Vec<Failure>) {
+    /// What was found.
+    pub(crate) fn defects(&self, named: &Named) -> Defects {
         let failure = |message: String, place: Option<(&str, u32)>| {
             let (path, line) = place.map_or((None, None), |(path, line)| (Some(path.to_owned()), Some(line)));
             Failure { code: Code::FontFetchFailed, message, path, line: line.filter(|line| *line > 0) }
         };
-        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+        let Defects { mut visible, mut minor } = Defects::default();
         for (family, instead) in self.absent.iter().take(REPORTED) {
             let place = named.place(family);
             let file = family.to_lowercase().replace(' ', "-");
@@ -106,9 +106,9 @@ impl Drawn {
             );
             match instead {
                 Instead::Unasked => {
-                    errors.push(failure(format!("the font {family} is not bundled. Use Inter, or {bring}"), place));
+                    visible.push(failure(format!("the font {family} is not bundled. Use Inter, or {bring}"), place));
                 }
-                Instead::Listed => warnings.push(failure(
+                Instead::Listed => minor.push(failure(
                     format!("the font {family} is not bundled: a later one of its list is used. To have it, {bring}"),
                     place,
                 )),
@@ -119,9 +119,9 @@ impl Drawn {
             let message = format!(
                 "no font of {stack} has every character of {text:?}: declare one that has with a local @font-face"
             );
-            errors.push(failure(message, place));
+            visible.push(failure(message, place));
         }
-        (errors, warnings)
+        Defects { visible, minor }
     }
 }
 
@@ -140,8 +140,8 @@ mod tests {
         let mut drawn = Drawn::default();
         let text = Text { stack: stack.to_owned(), text: "abc".to_owned(), fonts: vec![(font.to_owned(), custom)] };
         drawn.judge(&text, |family| family == "Mine");
-        let (errors, warnings) = drawn.problems(&Named::default());
-        assert_eq!((errors.len(), warnings.len()), expected, "{stack}: {errors:?} {warnings:?}");
+        let Defects { visible, minor } = drawn.defects(&Named::default());
+        assert_eq!((visible.len(), minor.len()), expected, "{stack}: {visible:?} {minor:?}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) struct Document {
     /// Family lists, with their line.
     pub(crate) stacks: Vec<(Vec<String>, u32)>,
     /// Packages that replace public addresses, as found by the caller's `replace`.
-    pub(crate) replaced: Vec<String>,
+    pub(crate) replaced: Vec<(String, u32)>,
 }
 
 /// Attributes of the composition root, as written.
@@ -80,7 +80,8 @@ pub(crate) fn compile(
                 // The bytes were compared with a pinned digest, and come from our own origin.
                 el.remove_attribute("integrity");
                 el.remove_attribute("crossorigin");
-                seen.borrow_mut().replaced.push(address);
+                let line = lines.at(el.source_location().bytes().start);
+                seen.borrow_mut().replaced.push((address, line));
             }
             Ok(())
         }))
@@ -258,7 +259,7 @@ mod tests {
             compile(source, Inserts::default(), &|url| (url == "https://cdn/x.js").then(|| "/local.js".into()))
                 .unwrap();
         assert_eq!(document.text, "<head><script src=\"/local.js\"></script><link rel=stylesheet href=own.css></head>");
-        assert_eq!(document.replaced, ["https://cdn/x.js"]);
+        assert_eq!(document.replaced, [("https://cdn/x.js".to_owned(), 1)]);
     }
 
     #[test]

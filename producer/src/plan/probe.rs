@@ -1,24 +1,36 @@
 //! A look at the running composition before anything is rendered: how long it is, and whether it uses something that
 //! would be drawn wrongly.
 
-use std::time::Instant;
-
-use crds::{Code, Failure, FrameRate};
+use crds::{Code, Failure, FrameRate, Strictness};
 
 use crate::{
     Error,
+    context::Context,
     draw::{
-        browser::page::{Page, SETTLE},
-        ready::{self, Expected},
+        browser::page::Page,
+        ready::{self, Expected, Ready},
         server::ORIGIN,
     },
-    error::{composition, composition_at},
+    error::composition_at,
     files,
     layout::PlanDir,
     libav,
-    plan::{drawn::Drawn, fonts::Named},
-    settings::Settings,
+    plan::{
+        compile::Compiled,
+        defects::{Defects, refuse},
+        drawn::Drawn,
+    },
 };
+
+/// What is looked at.
+pub(crate) struct Subject<'a> {
+    pub(crate) dir: &'a PlanDir,
+    pub(crate) rate: FrameRate,
+    /// Seconds, as authored.
+    pub(crate) duration: Option<f64>,
+    pub(crate) expected: Expected<'a>,
+    pub(crate) compiled: &'a Compiled,
+}
 
 /// What the running composition told.
 pub(crate) struct Probe {
@@ -27,27 +39,34 @@ pub(crate) struct Probe {
     /// The browser's name and version.
     pub(crate) browser_version: String,
     pub(crate) image_count: u32,
-    pub(crate) warnings: Vec<Failure>,
+    /// Compositions whose timeline never came.
+    pub(crate) missing_timelines: Vec<String>,
+    /// Addresses of files that are not there.
+    pub(crate) missing_assets: Vec<String>,
 }
 
 /// Moments at which the page is looked at, as parts of its duration.
 const MOMENTS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
-/// Runs an opened composition and looks at it at a few moments.
+/// Runs an opened composition and looks at it at a few moments. Its defects are judged and told.
 pub(crate) fn probe(
     page: &mut Page,
-    dir: &PlanDir,
-    rate: FrameRate,
-    authored_duration: Option<f64>,
-    expected: Expected,
-    named: &Named,
-    settings: &Settings,
+    subject: &Subject<'_>,
+    context: &Context,
+    strictness: Option<Strictness>,
 ) -> Result<Probe, Error> {
+    let Subject { dir, rate, duration, expected, compiled } = *subject;
+    let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
-    let ready = ready::wait(page, expected, settings.ready_timeout)?;
-    refuse_external(page)?;
-    let duration = authored_duration.unwrap_or(ready.duration);
-    page.evaluate::<()>("__hfProducer.prepare()")?;
+    let ready = ready::wait(page, expected, context.settings.ready_timeout);
+    refuse(references.external(&page.events().external))?;
+    if ready.is_err() {
+        // A script that is not there is why others throw.
+        refuse(references.missing(&page.events().missing))?;
+    }
+    let Ready { duration: computed, missing_timelines, mut defects } = ready?;
+    let duration = duration.unwrap_or(computed);
+    page.prepare()?;
     let last = rate.frames_in(duration).saturating_sub(1);
     let mut drawn = Drawn::default();
     for part in MOMENTS {
@@ -55,57 +74,42 @@ pub(crate) fn probe(
         let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
         let seek = page.seek_later(time)?;
         page.evaluated(seek)?;
-        page.settle(Instant::now() + SETTLE, |page| Ok(page.draw(false)?.changed))?;
-        drawn.look(page, named)?;
+        page.settle(|page| Ok(page.draw(false)?.changed))?;
+        drawn.look(page, fonts)?;
     }
+    defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
-    drawn.look(page, named)?;
-    refuse_external(page)?;
+    drawn.look(page, fonts)?;
+    refuse(references.external(&page.events().external))?;
     refuse_unsupported(page)?;
-    let (font_errors, font_warnings) = drawn.problems(named);
-    refuse(font_errors)?;
     refuse_animated_images(page, dir)?;
-    let missing = page.events().missing.iter().map(|url| {
-        let path = url.strip_prefix(ORIGIN).unwrap_or(url).to_owned();
-        let message = "the composition asks for this file and it is not there: it is left out".to_owned();
-        Failure { code: Code::CompositionInvalid, message, path: Some(path), line: None }
-    });
-    let warnings = ready.warnings.into_iter().chain(missing).chain(font_warnings).collect();
+    let Defects { visible, minor } = drawn.defects(fonts);
+    defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
+    defects.minor.extend(minor);
+    context.warn(&defects.judge(strictness)?);
     let image_count = page.evaluate("document.images.length")?;
-    Ok(Probe { duration, browser_version: page.product().to_owned(), image_count, warnings })
+    let (missing_assets, browser_version) =
+        (page.events().missing.iter().cloned().collect(), page.product().to_owned());
+    Ok(Probe { duration, browser_version, image_count, missing_timelines, missing_assets })
 }
 
-fn refuse_external(page: &Page) -> Result<(), Error> {
-    let Some(url) = page.events().external.first() else { return Ok(()) };
-    let others = page.events().external.len() - 1;
-    let more = if others == 0 { String::new() } else { format!(" and {others} more") };
-    let message =
-        format!("the composition asks for {url}{more}: copy it into the project; the network cannot be reached");
-    Err(composition(Code::RemoteAssetUnsupported, message))
-}
-
-/// The first problem as an error that names all the others.
-fn refuse(problems: Vec<Failure>) -> Result<(), Error> {
-    let mut problems = problems.into_iter();
-    let Some(Failure { code, mut message, path, line }) = problems.next() else { return Ok(()) };
-    for Failure { message: other, path, line, .. } in problems {
-        let place = path.map_or_else(String::new, |path| match line {
-            Some(line) => format!("{path}:{line}: "),
-            None => format!("{path}: "),
-        });
-        message += &format!("\n{place}{other}");
-    }
-    Err(Error::Composition { code, message, path, line })
+/// Texts that were drawn on canvases before their font had loaded, and not again since.
+fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
+    let fonts: Vec<String> = page.evaluate("__hfProducer.earlyCanvasTexts()")?;
+    let failure = |font: String| {
+        let message = format!(
+            "text is drawn on a canvas before its font {font:?} has loaded: wait for document.fonts.load first"
+        );
+        Failure::new(Code::FontFetchFailed, message)
+    };
+    Ok(fonts.into_iter().map(failure).collect())
 }
 
 fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
     let found: Vec<String> = page.evaluate("__hfProducer.unsupported()")?;
-    match found.first() {
-        Some(feature) => {
-            Err(composition(Code::FeatureUnsupported, format!("{feature} cannot be rendered yet: remove it")))
-        }
-        None => Ok(()),
-    }
+    let failure =
+        |feature| Failure::new(Code::FeatureUnsupported, format!("{feature} cannot be rendered yet: remove it"));
+    refuse(found.into_iter().map(failure).collect())
 }
 
 /// An animated image moves by the real clock.

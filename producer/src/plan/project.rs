@@ -2,9 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crds::{Code, project::is_skipped};
+use crds::{Code, project::Skipped};
 use percent_encoding::percent_decode_str;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::files;
 
@@ -88,8 +88,13 @@ impl Project {
             return Err(Error::Reserved);
         }
         let mut files = Vec::new();
+        let skipped = Skipped::of(&root).map_err(|error| Error::Unreadable(error.to_string()))?;
         let walk = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
-        for entry in walk.filter_entry(|entry| entry.depth() != 1 || !is_skipped(entry.file_name())) {
+        let belongs = |entry: &DirEntry| {
+            let path = entry.path().strip_prefix(&root).unwrap_or(entry.path());
+            entry.depth() == 0 || !skipped.skips(path, entry.file_type().is_dir())
+        };
+        for entry in walk.filter_entry(belongs) {
             let entry = entry.map_err(|error| Error::Unreadable(error.to_string()))?;
             let relative = entry.path().strip_prefix(&root).unwrap_or(entry.path());
             let path =

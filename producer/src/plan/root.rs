@@ -5,7 +5,7 @@ use crds::{Code, Failure, FrameRate};
 use crate::{
     Error,
     error::composition_at,
-    plan::{html::Root, project::ENTRY},
+    plan::{defects::Defects, html::Root, project::ENTRY},
 };
 
 /// Size, rate and duration as authored.
@@ -27,15 +27,34 @@ pub(super) const SIZES: std::ops::RangeInclusive<u32> = 16..=7680;
 /// Upstream's longest composition, in seconds.
 pub(super) const LONGEST: f64 = 24.0 * 3600.0;
 
-/// Reads the root's attributes. Warnings are about values that are ignored, as upstream ignores them.
-pub(crate) fn shape(root: &Root, warnings: &mut Vec<Failure>) -> Result<Shape, Error> {
+/// Reads the root's attributes. Minor defects are values that are ignored or taken for others, as upstream does.
+pub(crate) fn shape(root: &Root, defects: &mut Defects) -> Result<Shape, Error> {
     let invalid = |message: String| composition_at(Code::CompositionInvalid, message, ENTRY, root.line);
-    let size = |name: &str, written: &Option<String>, default: u32| match written {
-        None => Ok(default),
-        Some(text) => text.trim().parse().ok().filter(|pixels| SIZES.contains(pixels)).ok_or_else(|| {
-            invalid(format!("{name}={text:?}: write whole pixels from {} to {}", SIZES.start(), SIZES.end()))
-        }),
+    let mut minor = |message: String| {
+        let mut defect = Failure::new(Code::CompositionInvalid, message);
+        (defect.path, defect.line) = (Some(ENTRY.to_owned()), Some(root.line));
+        defects.minor.push(defect);
     };
+    let mut size = |name: &str, written: &Option<String>, default: u32| -> Result<u32, Error> {
+        match written {
+            None => {
+                minor(format!("the root has no {name}: {default} is used"));
+                Ok(default)
+            }
+            Some(text) => {
+                let pixels: Option<u32> = text.trim().parse().ok().filter(|pixels| SIZES.contains(pixels));
+                let pixels = pixels.ok_or_else(|| {
+                    invalid(format!("{name}={text:?}: write whole pixels from {} to {}", SIZES.start(), SIZES.end()))
+                })?;
+                if pixels % 2 == 1 {
+                    minor(format!("{name}={pixels} is odd, which videos cannot be: the last pixels are doubled"));
+                }
+                Ok(pixels)
+            }
+        }
+    };
+    let width = size("data-width", &root.width, DEFAULT_SIZE.0)?;
+    let height = size("data-height", &root.height, DEFAULT_SIZE.1)?;
     let rate = root.fps.as_deref().map(|text| text.trim().parse::<FrameRate>()).transpose();
     let rate = rate.map_err(|error| invalid(format!("data-fps: {error}")))?;
     let duration = match root.duration.as_deref().map(|text| (text, text.trim().parse::<f64>())) {
@@ -44,14 +63,10 @@ pub(crate) fn shape(root: &Root, warnings: &mut Vec<Failure>) -> Result<Shape, E
         Some((text, _)) => {
             let message =
                 format!("data-duration={text:?} is not a positive number of seconds: the timelines' length is used");
-            let mut warning = Failure::new(Code::CompositionInvalid, message);
-            (warning.path, warning.line) = (Some(ENTRY.to_owned()), Some(root.line));
-            warnings.push(warning);
+            minor(message);
             None
         }
     };
-    let (width, height) =
-        (size("data-width", &root.width, DEFAULT_SIZE.0)?, size("data-height", &root.height, DEFAULT_SIZE.1)?);
     Ok(Shape { width, height, rate, duration })
 }
 
@@ -70,13 +85,19 @@ mod tests {
 
     fn read(width: &str, duration: &str, fps: &str) -> (Result<Shape, Code>, usize) {
         let some = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
-        let root = Root { line: 7, width: some(width), height: None, duration: some(duration), fps: some(fps) };
-        let mut warnings = Vec::new();
-        let shape = shape(&root, &mut warnings).map_err(|error| {
+        let root = Root {
+            line: 7,
+            width: some(width),
+            height: Some("1920".to_owned()),
+            duration: some(duration),
+            fps: some(fps),
+        };
+        let mut defects = Defects::default();
+        let shape = shape(&root, &mut defects).map_err(|error| {
             assert_eq!(error.failure().line, Some(7));
             error.code()
         });
-        (shape, warnings.len())
+        (shape, defects.minor.len())
     }
 
     #[test]
@@ -85,7 +106,8 @@ mod tests {
         let whole = Shape { width: 1920, height: 1920, rate, duration: Some(2.5) };
         assert_eq!(read("1920", "2.5", "30000/1001"), (Ok(whole), 0));
         let default = Shape { width: 1080, height: 1920, rate: None, duration: None };
-        assert_eq!(read("-", "-", "-"), (Ok(default), 0));
+        assert_eq!(read("-", "-", "-"), (Ok(default), 1), "a size nobody wrote");
+        assert_eq!(read("641", "-", "-").1, 1, "an odd size");
         for (width, duration, fps, code) in [
             ("8", "1", "-", Code::CompositionInvalid),
             ("7681", "1", "-", Code::CompositionInvalid),
@@ -97,7 +119,7 @@ mod tests {
             assert_eq!(read(width, duration, fps).0, Err(code), "{width} {duration} {fps}");
         }
         for ignored in ["0", "-1", "3s", "NaN", ""] {
-            assert_eq!(read("-", ignored, "-"), (Ok(default), 1), "{ignored}");
+            assert_eq!(read("1080", ignored, "-"), (Ok(default), 1), "{ignored}");
         }
     }
 }

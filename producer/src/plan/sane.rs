@@ -86,6 +86,7 @@ mod tests {
             ffmpeg_version: String::new(),
             browser_version: String::new(),
             page_script_sha256: String::new(),
+            strictness: None,
             variables: Map::new(),
         };
         let chunk = |index, start_frame, end_frame| ChunkRange { index, start_frame, end_frame };

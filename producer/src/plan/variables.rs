@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     Error,
     error::{composition, composition_at},
-    plan::project::ENTRY,
+    plan::{defects::Defects, project::ENTRY},
 };
 
 #[derive(Deserialize)]
@@ -19,11 +19,11 @@ struct Declaration {
     options: Vec<Value>,
 }
 
-/// Checks every value that has a declaration; one that has none is only warned of, for scripts may read it.
+/// Checks every value that has a declaration; one that has none is a defect: the composition shows its default.
 pub(crate) fn check(
     values: &Map<String, Value>,
     declared: Option<&(String, u32)>,
-    warnings: &mut Vec<Failure>,
+    defects: &mut Defects,
 ) -> Result<(), Error> {
     let declarations: Vec<Declaration> = match declared {
         None => Vec::new(),
@@ -35,8 +35,9 @@ pub(crate) fn check(
     for (id, value) in values {
         let Some(declaration) = declarations.iter().find(|declaration| declaration.id == *id) else {
             let known: Vec<_> = declarations.iter().map(|declaration| declaration.id.as_str()).collect();
-            let message = format!("the composition declares no variable {id:?} (it declares: {})", known.join(", "));
-            warnings.push(Failure::new(Code::VariablesInvalid, message));
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!("the composition declares no variable {id:?} (it declares: {known})");
+            defects.visible.push(Failure::new(Code::VariablesInvalid, message));
             continue;
         };
         if let Some(wanted) = declaration.refuses(value) {
@@ -77,9 +78,9 @@ mod tests {
     fn check_value(value: Value, expected: Result<usize, &str>) {
         let declared = r#"[{"id":"n","type":"number"},{"id":"e","type":"enum","options":["a",{"value":"b"}]},{"id":"s","type":"string"}]"#;
         let Value::Object(values) = value else { unreachable!() };
-        let mut warnings = Vec::new();
-        let result = check(&values, Some(&(declared.to_owned(), 3)), &mut warnings);
-        let result = result.map(|()| warnings.len()).map_err(|error| error.to_string());
+        let mut defects = Defects::default();
+        let result = check(&values, Some(&(declared.to_owned(), 3)), &mut defects);
+        let result = result.map(|()| defects.visible.len()).map_err(|error| error.to_string());
         assert_eq!(result, expected.map_err(str::to_owned));
     }
 
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn unreadable_declarations_name_their_line() {
-        let error = check(&Map::new(), Some(&("{}".into(), 3)), &mut Vec::new()).unwrap_err();
+        let error = check(&Map::new(), Some(&("{}".into(), 3)), &mut Defects::default()).unwrap_err();
         assert_eq!((error.code(), error.failure().line), (Code::CompositionInvalid, Some(3)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read as _, Write as _},
     marker::PhantomData,
@@ -9,8 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
+use chromiumoxide_cdp::cdp::{
+    browser_protocol::{
+        network,
+        target::{FilterEntry, SetAutoAttachParams, TargetFilter},
+    },
+    js_protocol::runtime,
+};
 use chromiumoxide_types::Command;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +38,13 @@ const STOP_NOTICED: Duration = Duration::from_millis(100);
 pub(crate) struct Cdp {
     requests: File,
     answers: File,
-    received: Vec<u8>,
+    received: BytesMut,
+    /// So much of what was received is known to hold no end of a message.
+    searched: usize,
+    /// Answers that came while another was waited for, by the command's id.
+    early: HashMap<u64, BytesMut>,
+    /// Commands whose answers nobody waits for.
+    unheard: HashSet<u64>,
     last_id: u64,
     session: Option<String>,
     patience: Duration,
@@ -74,8 +92,21 @@ impl Cdp {
     /// A conversation over the two pipes, with the settings' patience for each answer.
     pub(crate) fn new(requests: File, answers: File, context: &Context) -> Self {
         let (patience, stop) = (context.settings.progress_timeout, context.stop.clone());
-        let events = Events::default();
-        Self { requests, answers, received: Vec::new(), last_id: 0, session: None, patience, stop, events }
+        // Writing must not wait for a browser that has stopped reading; a file that stays blocking only loses the deadline.
+        let _ = fcntl(&requests, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        Self {
+            requests,
+            answers,
+            received: BytesMut::new(),
+            searched: 0,
+            early: HashMap::new(),
+            unheard: HashSet::new(),
+            last_id: 0,
+            session: None,
+            patience,
+            stop,
+            events: Events::default(),
+        }
     }
 
     /// How long an answer may take from now on before the browser counts as stuck; returns how long it was.
@@ -103,22 +134,63 @@ impl Cdp {
         let mut bytes = serde_json::to_vec(&request).map_err(|source| protocol(&method, source))?;
         debug!(target: "cdp", id = self.last_id, %method, params = %shown(&bytes), "command");
         bytes.push(0);
-        self.requests.write_all(&bytes).map_err(|_| ended(&method))?;
+        self.write(&method, &bytes)?;
         Ok(Pending { id: self.last_id, method, command: PhantomData })
+    }
+
+    /// Begins to listen to a worker, and to workers of its own, and lets it run.
+    fn let_run(&mut self, worker: String) -> Result<()> {
+        let page = self.session.replace(worker);
+        self.send_unheard(&network::EnableParams::default())?;
+        self.send_unheard(&attach_workers())?;
+        self.send_unheard(&runtime::RunIfWaitingForDebuggerParams::default())?;
+        self.session = page;
+        Ok(())
+    }
+
+    fn send_unheard<C: Command>(&mut self, command: &C) -> Result<()> {
+        let Pending { id, .. } = self.send(command)?;
+        self.unheard.insert(id);
+        Ok(())
+    }
+
+    fn write(&mut self, method: &str, mut bytes: &[u8]) -> Result<()> {
+        let deadline = Instant::now() + self.patience;
+        while !bytes.is_empty() {
+            match self.requests.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let requests = PollFd::new(self.requests.as_fd(), PollFlags::POLLOUT);
+                    self.poll(requests, method, deadline)?;
+                }
+                Err(_) => return Err(ended(method)),
+            }
+        }
+        Ok(())
     }
 
     /// Takes the answer of a command. Events that arrive meanwhile are noted.
     pub(crate) fn wait<C: Command>(&mut self, pending: Pending<C>) -> Result<C::Response> {
         let Pending { id, method, .. } = pending;
         let deadline = Instant::now() + self.patience;
+        if let Some(early) = self.early.remove(&id) {
+            return answer::<C>(&method, &parse(&method, &early)?);
+        }
         loop {
-            while let Some(end) = self.received.iter().position(|byte| *byte == 0) {
-                let rest = self.received.split_off(end + 1);
-                let bytes = std::mem::replace(&mut self.received, rest);
-                let message = serde_json::from_slice(&bytes[..end]).map_err(|source| protocol(&method, source))?;
-                if let Some(result) = self.take::<C>(id, &method, &message)? {
-                    return Ok(result);
+            while let Some(bytes) = self.next_message() {
+                let message = parse(&method, &bytes)?;
+                if let (Some(event), Some(params)) = (&message.method, message.params) {
+                    self.events.note(event, params);
                 }
+                match message.id {
+                    Some(found) if found == id => return answer::<C>(&method, &message),
+                    Some(other) if !self.unheard.remove(&other) => drop(self.early.insert(other, bytes)),
+                    _ => {}
+                }
+            }
+            for worker in std::mem::take(&mut self.events.workers) {
+                self.let_run(worker)?;
             }
             if self.events.page_crashed {
                 return Err(Error::PageCrashed);
@@ -127,21 +199,36 @@ impl Cdp {
         }
     }
 
-    fn take<C: Command>(&mut self, id: u64, method: &str, message: &Message<'_>) -> Result<Option<C::Response>> {
-        if let (Some(event), Some(params)) = (&message.method, message.params) {
-            self.events.note(event, params);
-        }
-        if message.id != Some(id) {
-            return Ok(None);
-        }
-        if let Some(Refusal { message }) = &message.error {
-            return Err(Error::Refused { method: method.to_owned(), message: message.clone() });
-        }
-        let result = message.result.map_or("null", RawValue::get);
-        serde_json::from_str(result).map(Some).map_err(|source| protocol(method, source))
+    /// The next whole message among what was received, without the NUL that ends it.
+    fn next_message(&mut self) -> Option<BytesMut> {
+        let Some(end) = memchr::memchr(0, &self.received[self.searched..]) else {
+            self.searched = self.received.len();
+            return None;
+        };
+        let mut message = self.received.split_to(self.searched + end + 1);
+        message.truncate(message.len() - 1);
+        self.searched = 0;
+        Some(message)
     }
 
     fn read_more(&mut self, method: &str, deadline: Instant) -> Result<()> {
+        if !self.poll(PollFd::new(self.answers.as_fd(), PollFlags::POLLIN), method, deadline)? {
+            return Ok(());
+        }
+        let mut piece = [0; 1 << 14];
+        match self.answers.read(&mut piece) {
+            Ok(0) => Err(ended(method)),
+            Ok(count) => {
+                self.received.extend_from_slice(&piece[..count]);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(_) => Err(ended(method)),
+        }
+    }
+
+    /// Waits a moment for a pipe; whether it has something. An error once it is too late, or we are to stop.
+    fn poll(&self, pipe: PollFd<'_>, method: &str, deadline: Instant) -> Result<bool> {
         if self.stop.is_cancelled() {
             return Err(Error::Interrupted);
         }
@@ -150,21 +237,29 @@ impl Cdp {
             return Err(Error::NoProgress { method: method.to_owned(), after: self.patience });
         }
         let timeout = PollTimeout::try_from(left.min(STOP_NOTICED)).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(()),
-            Ok(_) | Err(_) => {}
-        }
-        let mut chunk = [0; 1 << 13];
-        match self.answers.read(&mut chunk) {
-            Ok(0) => Err(ended(method)),
-            Ok(count) => {
-                self.received.extend_from_slice(&chunk[..count]);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(_) => Err(ended(method)),
-        }
+        Ok(!matches!(poll(&mut [pipe], timeout), Ok(0) | Err(nix::errno::Errno::EINTR)))
     }
+}
+
+/// Has every new worker of a session wait until it is listened to: else its first requests would not be told.
+pub(super) fn attach_workers() -> SetAutoAttachParams {
+    let mut attach = SetAutoAttachParams::new(true, true);
+    attach.flatten = Some(true);
+    let worker = FilterEntry { exclude: Some(false), r#type: Some("worker".to_owned()) };
+    attach.filter = Some(TargetFilter::new(vec![worker]));
+    attach
+}
+
+fn parse<'a>(method: &str, bytes: &'a [u8]) -> Result<Message<'a>> {
+    serde_json::from_slice(bytes).map_err(|source| protocol(method, source))
+}
+
+fn answer<C: Command>(method: &str, message: &Message<'_>) -> Result<C::Response> {
+    if let Some(Refusal { message }) = &message.error {
+        return Err(Error::Refused { method: method.to_owned(), message: message.clone() });
+    }
+    let result = message.result.map_or("null", RawValue::get);
+    serde_json::from_str(result).map_err(|source| protocol(method, source))
 }
 
 /// What the log shows of a command: its beginning. A script is left out, for it holds the composition's variables.

@@ -3,28 +3,37 @@
 //! Only the fields that are needed are read, so that a browser newer than the protocol types cannot make an event
 //! silently unreadable.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Everything noted since the page was opened.
+/// Everything noted since the page was opened, as far as it is worth telling: a page may report without end.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    in_flight: HashSet<String>,
+    /// Addresses of requests that are unanswered, by the browser's id.
+    in_flight: HashMap<String, String>,
     /// Requests ever started.
     pub(crate) started: u64,
-    /// Requests that left our own server, by URL.
-    pub(crate) external: Vec<String>,
-    /// Requests our server had no file for, by URL.
-    pub(crate) missing: Vec<String>,
-    /// Files our server gave out, by URL.
-    pub(crate) served: Vec<String>,
-    /// Exceptions nobody caught.
+    /// Addresses of requests that left our own server.
+    pub(crate) external: BTreeSet<String>,
+    /// Addresses our server had no file for.
+    pub(crate) missing: BTreeSet<String>,
+    /// Addresses of files our server gave out.
+    pub(crate) served: BTreeSet<String>,
+    /// Sessions of workers that wait to be let run.
+    pub(super) workers: Vec<String>,
+    /// The first exceptions nobody caught.
     pub(crate) exceptions: Vec<Exception>,
     /// The page's process is gone.
     pub(crate) page_crashed: bool,
 }
+
+/// So many different addresses are kept in each list.
+const MOST_ADDRESSES: usize = 10_000;
+const MOST_EXCEPTIONS: usize = 5;
+/// So many characters are kept of a message or of an address whose request runs.
+const MOST_CHARACTERS: usize = 1000;
 
 /// An exception nobody caught.
 #[derive(Clone, Debug)]
@@ -67,6 +76,19 @@ struct RequestEnded {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Attached {
+    session_id: String,
+    target_info: TargetInfo,
+}
+
+#[derive(Deserialize)]
+struct TargetInfo {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Thrown {
     exception_details: ExceptionDetails,
 }
@@ -93,9 +115,9 @@ impl Events {
             "Network.requestWillBeSent" => {
                 if let Ok(RequestStarted { request_id, request }) = serde_json::from_str(params) {
                     self.started += 1;
-                    self.in_flight.insert(request_id);
+                    self.in_flight.insert(request_id, beginning(&request.url));
                     if is_external(&request.url) {
-                        self.external.push(request.url);
+                        note(&mut self.external, request.url);
                     }
                 }
             }
@@ -104,7 +126,7 @@ impl Events {
                     && response.url.starts_with(crate::draw::server::ORIGIN)
                 {
                     let list = if response.status < 400 { &mut self.served } else { &mut self.missing };
-                    list.push(response.url);
+                    note(list, response.url);
                 }
             }
             "Network.loadingFinished" | "Network.loadingFailed" => {
@@ -113,8 +135,17 @@ impl Events {
                 }
             }
             "Runtime.exceptionThrown" => {
-                if let Ok(Thrown { exception_details }) = serde_json::from_str(params) {
+                if self.exceptions.len() < MOST_EXCEPTIONS
+                    && let Ok(Thrown { exception_details }) = serde_json::from_str(params)
+                {
                     self.exceptions.push(exception_details.into());
+                }
+            }
+            "Target.attachedToTarget" => {
+                if let Ok(Attached { session_id, target_info }) = serde_json::from_str(params)
+                    && target_info.kind == "worker"
+                {
+                    self.workers.push(session_id);
                 }
             }
             "Inspector.targetCrashed" => self.page_crashed = true,
@@ -126,6 +157,21 @@ impl Events {
     pub(crate) fn loading(&self) -> bool {
         !self.in_flight.is_empty()
     }
+
+    /// The addresses of requests that are unanswered.
+    pub(crate) fn unanswered(&self) -> Vec<String> {
+        self.in_flight.values().cloned().collect()
+    }
+}
+
+fn note(addresses: &mut BTreeSet<String>, address: String) {
+    if addresses.len() < MOST_ADDRESSES {
+        addresses.insert(address);
+    }
+}
+
+fn beginning(text: &str) -> String {
+    text.chars().take(MOST_CHARACTERS).collect()
 }
 
 fn is_external(url: &str) -> bool {
@@ -138,7 +184,7 @@ impl From<ExceptionDetails> for Exception {
         let ExceptionDetails { text, line_number, url, exception } = details;
         let description = exception.and_then(|object| object.description);
         // The description is the message and the stack; the first line is the message.
-        let message = description.as_deref().and_then(|text| text.lines().next()).unwrap_or(&text).to_owned();
+        let message = beginning(description.as_deref().and_then(|text| text.lines().next()).unwrap_or(&text));
         Self { message, url, line: line_number + 1 }
     }
 }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Error, Result,
-    cdp::{Cdp, Pending},
+    cdp::{self, Cdp, Pending},
     events::Events,
     launch::{Browser, Window},
 };
@@ -110,6 +110,7 @@ impl Page {
         cdp.call(&runtime::EnableParams::default())?;
         cdp.call(&network::EnableParams::default())?;
         cdp.call(&inspector::EnableParams::default())?;
+        cdp.call(&cdp::attach_workers())?;
         cdp.call(&animation::EnableParams::default())?;
         // Animations started by scripts must not run on the real clock until the runtime finds them.
         cdp.call(&animation::SetPlaybackRateParams::new(0.0))?;
@@ -199,20 +200,31 @@ impl Page {
         self.evaluate_later(&format!("__hfProducer.seek({seconds:?})"))
     }
 
+    /// Loads what the composition declares, and shows its first frame.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        let late = self.evaluate(&format!("__hfProducer.prepare({})", SETTLE.as_millis()))?;
+        in_time(late)
+    }
+
     /// Waits until everything requested has arrived and can be drawn, then draws until nothing changes any more.
     ///
     /// Needed after a request, because an image or font that is used for the first time arrives after the frame that
     /// asked for it. Bounded: an animation of the page's own would never come to rest.
     ///
     /// `draw` draws one frame and says whether anything changed; the answer is whether any of them did.
-    pub(crate) fn settle(&mut self, give_up: Instant, mut draw: impl FnMut(&mut Self) -> Result<bool>) -> Result<bool> {
+    pub(crate) fn settle(&mut self, mut draw: impl FnMut(&mut Self) -> Result<bool>) -> Result<bool> {
         const ROUNDS: u32 = 20;
+        let give_up = Instant::now() + SETTLE;
         let mut changed = false;
         for _ in 0..ROUNDS {
-            while self.cdp.events.loading() && Instant::now() < give_up {
+            while self.cdp.events.loading() {
+                if Instant::now() >= give_up {
+                    return in_time(self.cdp.events.unanswered()).map(|()| changed);
+                }
                 self.evaluate::<()>("new Promise(done => __HF_VIRTUAL_TIME__.originalSetTimeout(done, 5))")?;
             }
-            self.evaluate::<()>("__hfProducer.settle()")?;
+            let late = self.evaluate(&format!("__hfProducer.settle({})", SETTLE.as_millis()))?;
+            in_time(late)?;
             let changed_now = draw(self)?;
             changed |= changed_now;
             if !changed_now && !self.cdp.events.loading() {
@@ -328,5 +340,19 @@ fn decode_base64(data: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// How long files a frame asked for may take to arrive. They come from this machine.
+/// How long files a frame asked for may take to arrive, and to be decoded. They come from this machine.
 pub(crate) const SETTLE: Duration = Duration::from_secs(10);
+
+/// An error, if anything is late.
+fn in_time(late: Vec<String>) -> Result<()> {
+    const NAMED: usize = 5;
+    if late.is_empty() {
+        return Ok(());
+    }
+    let more = late.len().saturating_sub(NAMED);
+    let mut what = late.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        what += &format!(" and {more} more");
+    }
+    Err(Error::Late { what, after: SETTLE })
+}

@@ -35,6 +35,8 @@ pub(crate) struct CompositorBitmap {
     width: u32,
     height: u32,
     strip: Vec<u8>,
+    /// What the frame just drawn must look like, as RGBA, if it is to be checked.
+    expected: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,7 +50,7 @@ impl CompositorBitmap {
     pub(crate) fn find(page: &mut Page, width: u32, height: u32) -> browser::Result<Option<Self>> {
         let size = width as usize * height as usize * 4;
         let strip = vec![0; width as usize * 4 * STRIP_ROWS as usize];
-        let mut bitmap = Self { place: Place { pid: page.pid(), address: 0 }, width, height, strip };
+        let mut bitmap = Self { place: Place { pid: page.pid(), address: 0 }, width, height, strip, expected: None };
         let mut places: Option<Vec<Place>> = None;
         let mut forbidden = false;
         for colour in PROBES {
@@ -108,17 +110,41 @@ impl CompositorBitmap {
 
 impl FrameSource for CompositorBitmap {
     fn draw(&mut self, page: &mut Page) -> browser::Result<bool> {
+        self.expected = None;
         Ok(page.draw(false)?.changed)
     }
 
+    fn draw_checked(&mut self, page: &mut Page) -> browser::Result<bool> {
+        let drawn = page.draw(true)?;
+        self.expected = drawn.png.and_then(|png| screenshot::rgba(&png).ok()).map(|(_, pixels)| pixels);
+        Ok(drawn.changed)
+    }
+
     fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
+        let (expected, row) = (self.expected.take(), self.width as usize * 4);
+        let mut same = true;
+        let whole = self.strips(&mut |first, bytes| {
+            let expected = expected.as_ref().and_then(|expected| expected.get(first as usize * row..));
+            same &= expected.is_none_or(|expected| shows(bytes, expected));
+            strip(first, bytes);
+        });
         // The address is stable while the GPU process lives; after a crash of it the read fails.
-        if self.strips(strip) { Ok(()) } else { Err(Error::PageCrashed) }
+        match (whole, same) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Error::WrongBitmap),
+            (false, _) => Err(Error::PageCrashed),
+        }
     }
 
     fn kind(&self) -> FrameSourceKind {
         FrameSourceKind::CompositorBitmap
     }
+}
+
+/// Whether pixels in the order blue, green, red, unused are the first of others in the order red, green, blue, opacity.
+fn shows(bgrx: &[u8], rgba: &[u8]) -> bool {
+    bgrx.len() <= rgba.len()
+        && bgrx.chunks_exact(4).zip(rgba.chunks_exact(4)).all(|(bgrx, rgba)| [bgrx[2], bgrx[1], bgrx[0]] == rgba[..3])
 }
 
 fn read(place: Place, bytes: &mut [u8]) -> bool {
@@ -143,4 +169,19 @@ fn candidates(browser: Pid, size: usize) -> Option<Vec<Place>> {
         (0..=last).step_by(PAGE).map(move |offset| Place { pid, address: region.start + offset })
     });
     Some(places.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn one_wrong_channel_of_one_pixel_is_seen() {
+        let rgba = [1, 2, 3, 255, 4, 5, 6, 255, 7, 8, 9, 255];
+        assert!(super::shows(&[3, 2, 1, 0, 6, 5, 4, 0], &rgba));
+        for place in 0..3 {
+            let mut bgrx = [3, 2, 1, 0, 6, 5, 4, 0];
+            bgrx[4 + place] += 1;
+            assert!(!super::shows(&bgrx, &rgba));
+        }
+        assert!(!super::shows(&[3, 2, 1, 0], &rgba[..3]), "a screenshot that is too small");
+    }
 }

@@ -37,6 +37,10 @@ impl FrameSource for Screenshot {
         Ok(changed)
     }
 
+    fn draw_checked(&mut self, page: &mut Page) -> browser::Result<bool> {
+        self.draw(page)
+    }
+
     fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
         let mut pixels = decode(&self.png, self.width, self.height).map_err(|message| Error::Refused {
             method: "HeadlessExperimental.beginFrame".to_owned(),

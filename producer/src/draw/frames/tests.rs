@@ -62,9 +62,10 @@ fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let folder = plan.dir.compiled();
     let mut page = Page::open_plain(context, PageConfig { folder: &folder, width, height, script }).unwrap();
     page.navigate().unwrap();
-    let expected = Expected { timelines: plan.composition.declares_timelines, duration: true };
+    let timelines = plan.composition.declares_timelines;
+    let expected = Expected { timelines, missing_timelines: &[], duration: true };
     ready::wait(&mut page, expected, context.settings.ready_timeout).unwrap();
-    page.evaluate::<()>("__hfProducer.prepare()").unwrap();
+    page.prepare().unwrap();
     let mut take = |frame: u32| {
         // What a script remembers of the frame before is then as in a render.
         for frame in frame.saturating_sub(1)..=frame {

@@ -37,12 +37,26 @@ window.__hf = {
   },
 };
 
+const compositions = (selector) => Array.from(document.querySelectorAll(selector), (e) => e.dataset.compositionId);
 const missingTimelines = () =>
-  Array.from(document.querySelectorAll("[data-composition-id]:not([data-no-timeline])"), (e) => e.dataset.compositionId)
-    .filter((id) => !window.__timelines?.[id]);
+  compositions("[data-composition-id]:not([data-no-timeline])").filter((id) => !window.__timelines?.[id]);
+// Timelines that belong to nothing.
+const strayTimelines = () => {
+  const known = new Set(compositions("[data-composition-id]"));
+  return Object.keys(window.__timelines ?? {}).filter((id) => !known.has(id));
+};
 
-const within = (ms, promise) =>
-  Promise.race([promise, new Promise((resolve) => original.setTimeout(resolve, ms))]);
+// The names of those promises that are not settled after some time.
+const late = async (ms, named) => {
+  const open = new Set();
+  const all = named.map(async ([name, promise]) => {
+    open.add(name);
+    await promise.catch(() => {});
+    open.delete(name);
+  });
+  await Promise.race([Promise.all(all), new Promise((resolve) => original.setTimeout(resolve, ms))]);
+  return Array.from(open);
+};
 
 window.__hfProducer = {
   state: () => ({
@@ -50,19 +64,24 @@ window.__hfProducer = {
     seekable: typeof player()?.renderSeek === "function" && !!window.__renderReady,
     duration: window.__hf.duration,
     missingTimelines: missingTimelines(),
+    strayTimelines: strayTimelines(),
   }),
 
   // Binds late timelines, loads every declared font face and decodes every image; then shows the first frame.
-  async prepare() {
+  async prepare(ms) {
     window.__hfForceTimelineRebind?.();
-    await this.settle(Array.from(document.fonts, (face) => face.load().catch(() => {})));
+    const missing = await late(ms, Array.from(document.fonts, (face) => [`the font ${face.family}`, face.load()]));
+    missing.push(...(await this.settle(ms)));
     await this.seek(0);
+    return missing;
   },
 
-  // Everything that is loading has arrived and can be drawn.
-  async settle(more = []) {
-    const images = Array.from(document.images, (image) => image.decode().catch(() => {}));
-    await within(10_000, Promise.all([document.fonts.ready, ...images, ...more]));
+  // Waits until everything that is loading has arrived and can be drawn; returns the names of what is late.
+  settle(ms) {
+    // A lazy image loads when it comes into view, which is then a request.
+    const images = Array.from(document.images).filter((image) => image.complete || image.loading !== "lazy");
+    const named = images.map((image) => [`the image ${image.currentSrc.slice(0, 200)}`, image.decode()]);
+    return late(ms, [["its fonts", document.fonts.ready], ...named]);
   },
 
   async seek(time) {

@@ -4,20 +4,25 @@ const place = (element) => {
   return `<${name}${element.classList.length ? "." + Array.from(element.classList).join(".") : ""}>`;
 };
 
-const showCanvasTexts = (frame) => {
-  frame.__hfShowCanvasTexts?.();
+const inEveryDocument = (work, frame = window) => {
+  const result = [work(frame)];
   for (let i = 0; i < frame.frames.length; i++) {
     try {
-      showCanvasTexts(frame.frames[i]);
+      result.push(...inEveryDocument(work, frame.frames[i]));
     } catch {
       // A document of another origin: it was never allowed to load.
     }
   }
+  return result;
 };
 
 Object.assign(window.__hfProducer, {
   // Puts a copy of all text that was drawn on canvases into the documents; the page is of no other use afterwards.
-  showCanvasTexts: () => showCanvasTexts(window),
+  showCanvasTexts: () => void inEveryDocument((frame) => frame.__hfShowCanvasTexts?.()),
+
+  // Fonts of text on canvases that was drawn before they had loaded.
+  earlyCanvasTexts: () =>
+    Array.from(new Set(inEveryDocument((frame) => Array.from(frame.__hfEarlyCanvasTexts?.() ?? [])).flat())),
 
   families: () => Array.from(document.fonts, (face) => face.family.replace(/^["']|["']$/g, "").toLowerCase()),
 

@@ -1,0 +1,133 @@
+use tests::{
+    bins::{producer, render},
+    fixture::{Folder, fixture},
+    video::{frame_hashes, rgb_frame},
+};
+
+const CELL: (usize, usize) = (200, 90);
+const COLUMNS: usize = 6;
+
+/// Text wherever a page can show any, with fonts that nobody brings: a case per cell of one page.
+const TEXTS: [&str; 31] = [
+    "<p>Plain</p>",
+    "<input value=\"Value\">",
+    "<input placeholder=\"Placeholder\">",
+    "<textarea>Area</textarea>",
+    "<button>Button</button>",
+    "<select><option>Option</option></select>",
+    "<style>.counted { counter-reset: n 7 } .counted::before { content: counter(n) '.' counter(n) }</style><p class=\"counted\"></p>",
+    "<ol start=\"88\" style=\"margin-left: 60px\"><li></li></ol>",
+    "<style>.letter { color: transparent } .letter::first-letter { color: #000; font-size: 40px }</style><p class=\"letter\">Wm</p>",
+    "<style>.line { color: transparent } .line::first-line { color: #000 }</style><p class=\"line\">First line</p>",
+    "<p style=\"font-size: 48px\"><q></q></p>",
+    "<img alt=\"\" src=\"text.svg\">",
+    "<div style=\"width: 200px; height: 60px; background: url(text.svg)\"></div>",
+    "<iframe srcdoc=\"<p>Frame</p>\"></iframe>",
+    "<iframe src=\"frame.html\"></iframe>",
+    "<div id=\"open\"></div><script>document.getElementById('open').attachShadow({ mode: 'open' }).innerHTML = '<p>Open</p>'</script>",
+    "<div id=\"shut\"></div><script>document.getElementById('shut').attachShadow({ mode: 'closed' }).innerHTML = '<p>Closed</p>'</script>",
+    "<p id=\"set\">Set</p><script>document.getElementById('set').style.fontFamily = 'sans-serif'</script>",
+    "<style id=\"sheet\"></style><p class=\"rule\">Rule</p><script>document.getElementById('sheet').sheet.insertRule('.rule { font-family: serif }')</script>",
+    "<p class=\"made\">Made</p><script>const made = new CSSStyleSheet(); made.replaceSync('.made { font-family: monospace }'); document.adoptedStyleSheets = [made]</script>",
+    "<canvas id=\"named\" width=\"200\" height=\"60\"></canvas><script>{ const c = document.getElementById('named').getContext('2d'); c.font = '30px sans-serif'; c.fillText('Canvas', 5, 40) }</script>",
+    "<canvas id=\"default\" width=\"200\" height=\"60\"></canvas><script>{ const c = document.getElementById('default').getContext('2d'); c.scale(3, 3); c.fillText('Canvas', 2, 15) }</script>",
+    "<canvas id=\"off\" width=\"200\" height=\"60\"></canvas><script>{ const o = new OffscreenCanvas(200, 60); const c = o.getContext('2d'); c.font = '30px fantasy'; c.fillText('Off', 5, 40); document.getElementById('off').getContext('2d').drawImage(o, 0, 0) }</script>",
+    "<svg width=\"200\" height=\"60\"><text x=\"5\" y=\"40\" font-size=\"30\">Inline</text></svg>",
+    "<svg width=\"200\" height=\"60\"><text x=\"5\" y=\"40\" font-size=\"30\" font-family=\"system-ui\">System</text></svg>",
+    "<p style=\"font-family: Arial\">Alias</p>",
+    "<p style=\"font-family: cursive\">Generic</p>",
+    "<p style=\"font-family: Lato\">Bundled</p>",
+    "<fieldset style=\"border: 0\"><legend>Legend</legend></fieldset>",
+    "<details open><summary style=\"list-style: none\">Summary</summary></details>",
+    "<p id=\"between\"></p><script>requestAnimationFrame(function tick(now) { document.getElementById('between').textContent = now > 100 && now < 200 ? 'Between' : ''; requestAnimationFrame(tick) })</script>",
+];
+
+/// No text is invisible, whatever shows it.
+#[test]
+#[ignore = "needs Chromium"]
+fn text_is_there() {
+    let folder = Folder::new();
+    let cell = |(index, text): (usize, &&str)| {
+        let (left, top) = (index % COLUMNS * CELL.0, index / COLUMNS * CELL.1);
+        format!("<section style=\"left: {left}px; top: {top}px\">{text}</section>")
+    };
+    let cells: String = TEXTS.iter().enumerate().map(cell).collect();
+    let (width, height) = (COLUMNS * CELL.0, TEXTS.len().div_ceil(COLUMNS) * CELL.1);
+    folder.write(
+        "site/index.html",
+        &format!(
+            "<!doctype html><html><head><meta charset=\"utf-8\"><style>body {{ margin: 0; background: #fff; color: #000; font-size: 28px }}\n\
+             section {{ position: absolute; width: {}px; height: {}px; overflow: hidden }}\n\
+             iframe, input, textarea, button, select {{ border: 0; background: none; outline: none; resize: none; appearance: none; width: 190px; font-size: 24px }}\n\
+             ::placeholder {{ color: #000 }}</style></head>\n\
+             <body><div data-composition-id=\"main\" data-width=\"{width}\" data-height=\"{height}\" data-no-timeline data-duration=\"1\">{cells}</div></body></html>",
+            CELL.0, CELL.1
+        ),
+    );
+    let text = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"200\" height=\"60\"><text x=\"5\" y=\"40\" font-size=\"30\">Image</text></svg>";
+    folder.write("site/text.svg", text);
+    folder.write("site/frame.html", "<!doctype html><p style=\"font: 28px sans-serif\">Page</p>");
+    let video = folder.join("out.mp4");
+    render(&folder.join("site"), &video, &[]);
+    let pixels = rgb_frame(&video, 5);
+    assert_eq!(pixels.len(), width * height * 3);
+    let dark = |x: usize, y: usize| pixels[(y * width + x) * 3] < 100;
+    for (index, text) in TEXTS.iter().enumerate() {
+        let (left, top) = (index % COLUMNS * CELL.0, index / COLUMNS * CELL.1);
+        let ink = (top..top + CELL.1).flat_map(|y| (left..left + CELL.0).map(move |x| (x, y)));
+        let ink = ink.filter(|(x, y)| dark(*x, *y)).count();
+        assert!(ink > 40, "{ink} dark pixels of {text}");
+    }
+}
+
+/// The slow way gives the same video, byte for byte, and no warning when it was asked for.
+#[test]
+#[ignore = "needs Chromium"]
+fn screenshots_and_bitmaps_make_the_same_video() {
+    let folder = Folder::new();
+    let rendered = |source: &str| {
+        let video = folder.join(&format!("{source}.mp4"));
+        let run = render(&fixture("bars"), &video, &["--frame-source", source]);
+        assert!(run.warnings().is_empty(), "{run:#?}");
+        std::fs::read(video).unwrap()
+    };
+    assert!(rendered("screenshot") == rendered("bitmap"));
+}
+
+/// An image that only appears between the moments planning looks at is on the very frame that shows it first.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_comes_late_is_there_when_it_is_shown() {
+    let folder = Folder::new();
+    let black = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"320\" height=\"180\"><rect width=\"320\" height=\"180\"/></svg>";
+    folder.project(
+        "site",
+        "data-no-timeline data-duration=\"1\"",
+        "<img id=\"late\" alt=\"\" style=\"position: absolute; left: 0; top: 0\"><script>requestAnimationFrame(function tick(now) {\n\
+         const image = document.getElementById('late'); if (now > 290 && !image.src) image.src = 'black.svg'; requestAnimationFrame(tick) })</script>",
+    );
+    folder.write("site/black.svg", black);
+    let video = folder.join("out.mp4");
+    render(&folder.join("site"), &video, &["--quality", "high"]);
+    let middle = |frame: u32| rgb_frame(&video, frame)[(90 * 320 + 160) * 3];
+    assert!(middle(8) > 200 && middle(9) < 50, "{} {}", middle(8), middle(9));
+    assert_eq!(frame_hashes(&video).len(), 30);
+}
+
+/// A file that is only asked for between the moments planning looks at, and is not there, is an error of the chunk.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_is_missed_late_is_an_error_or_a_warning() {
+    let folder = Folder::new();
+    let project = folder.project(
+        "site",
+        "data-no-timeline data-duration=\"1\"",
+        "<script>requestAnimationFrame(function tick(now) { if (now > 290 && now < 330) new Image().src = 'gone.png';\nrequestAnimationFrame(tick) })</script>",
+    );
+    let (project, out) = (project.to_str().unwrap(), folder.join("out.mp4"));
+    let arguments = ["render", project, "-o", out.to_str().unwrap()];
+    let run = producer(arguments);
+    assert_eq!((run.error().unwrap().code, run.code), (crds::Code::AssetMissing, 2), "{run:#?}");
+    let run = producer(arguments.into_iter().chain(["--strictness", "best-effort"])).ok();
+    assert_eq!(run.warnings(), [crds::Code::AssetMissing]);
+}
