@@ -1,8 +1,7 @@
 //! What of a project's folder is the composition's.
 
-use std::{io, path::Path};
+use std::path::Path;
 
-use fs_err as fs;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 /// The file at the top of a project that names more to leave out, as a `.gitignore` does.
@@ -33,9 +32,6 @@ const SKIPPED: [&str; 20] = [
     "4913",
 ];
 
-/// The largest ignore file, in bytes.
-const LARGEST: u64 = 1 << 20;
-
 /// Which entries of a project are left out of what is hashed and rendered.
 #[derive(Clone, Debug)]
 pub struct Skipped(Gitignore);
@@ -44,37 +40,22 @@ impl Skipped {
     /// Of every project.
     #[must_use]
     pub fn everywhere() -> Self {
-        Self::with("").unwrap_or_else(|error| unreachable!("these are globs: {error}"))
+        Self::of(None).unwrap_or_else(|error| unreachable!("these are globs: {error}"))
     }
 
-    /// Of a project, with what its ignore file says.
+    /// Of a project whose ignore file, if it has one, holds these lines.
     ///
     /// # Errors
-    /// The ignore file is no regular file, too large, or has a line that is no glob; the message says which.
-    pub fn of(project: &Path) -> io::Result<Self> {
-        let path = project.join(IGNORE_FILE);
-        let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{IGNORE_FILE}{reason}"));
-        let meta = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::everywhere()),
-            meta => meta?,
-        };
-        // Opening a pipe would wait for its writer.
-        if !meta.is_file() || meta.len() > LARGEST {
-            return Err(invalid(" is not a file of at most 1 MiB".to_owned()));
-        }
-        Self::with(&fs::read_to_string(path)?).map_err(|error| invalid(format!(":{error}")))
-    }
-
-    /// With more lines; the error has the number of the bad one.
-    fn with(lines: &str) -> Result<Self, String> {
+    /// A line is no glob; the message names the file and the line.
+    pub fn of(ignore_file: Option<&str>) -> Result<Self, String> {
         let mut globs = GitignoreBuilder::new("");
         for line in SKIPPED {
             globs.add_line(None, line).map_err(|error| error.to_string())?;
         }
-        for (number, line) in (1..).zip(lines.lines()) {
-            globs.add_line(None, line).map_err(|error| format!("{number}: {error}"))?;
+        for (number, line) in (1..).zip(ignore_file.unwrap_or_default().lines()) {
+            globs.add_line(None, line).map_err(|error| format!("{IGNORE_FILE}:{number}: {error}"))?;
         }
-        globs.build().map(Self).map_err(|error| error.to_string())
+        globs.build().map(Self).map_err(|error| format!("{IGNORE_FILE}: {error}"))
     }
 
     /// Whether an entry, by its path in the project, is left out; a folder with everything in it.
@@ -111,16 +92,10 @@ mod tests {
 
     #[test]
     fn an_ignore_file_adds_and_takes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(IGNORE_FILE), "# notes\n*.md\n/raw/\n!/dist\n").unwrap();
-        let skipped = Skipped::of(folder.path()).unwrap();
+        let skipped = Skipped::of(Some("# notes\n*.md\n/raw/\n!/dist\n")).unwrap();
         assert!(skipped.skips(Path::new("a/notes.md"), false) && skipped.skips(Path::new("raw"), true));
         assert!(!skipped.skips(Path::new("dist/app.js"), false) && !skipped.skips(Path::new("index.html"), false));
-        fs::write(folder.path().join(IGNORE_FILE), "ok\n{a\n").unwrap();
-        let error = Skipped::of(folder.path()).unwrap_err().to_string();
+        let error = Skipped::of(Some("ok\n{a\n")).unwrap_err();
         assert!(error.starts_with(".hyperframesignore:2: "), "{error}");
-        fs::remove_file(folder.path().join(IGNORE_FILE)).unwrap();
-        fs::create_dir(folder.path().join(IGNORE_FILE)).unwrap();
-        assert!(Skipped::of(folder.path()).is_err());
     }
 }

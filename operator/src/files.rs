@@ -2,6 +2,7 @@
 //! or absent. Everything else is `fs-err`, whose errors name the path.
 
 use std::{
+    ffi::OsStr,
     io::{self, Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -9,6 +10,9 @@ use std::{
 
 use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use nix::libc::{O_CLOEXEC, O_NONBLOCK};
+
+/// Name of the folder of a folder's state, unless it is kept elsewhere.
+pub(crate) const STATUS: &str = ".status";
 
 /// The largest YAML file that is read: some thousand objects.
 pub(crate) const LARGEST_TEXT: u64 = 4 << 20;
@@ -63,7 +67,7 @@ pub(crate) enum Durability {
 /// Writes a file: whoever reads it sees the old content or the new.
 pub(crate) fn write_atomic(path: &Path, content: &str, durability: Durability) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    create_dir_all(folder)?;
     let readable = std::fs::Permissions::from_mode(0o666); // less the umask, as for any file
     let mut file = tempfile::Builder::new().prefix(".tmp-").permissions(readable).tempfile_in(folder)?;
     file.write_all(content.as_bytes())?;
@@ -75,6 +79,25 @@ pub(crate) fn write_atomic(path: &Path, content: &str, durability: Durability) -
         io::Error::new(error.error.kind(), message)
     })?;
     Ok(())
+}
+
+/// Makes a folder and those it lies in, but never the one that [`STATUS`] lies in: what was taken away, such as a mount, is
+/// not made anew.
+pub(crate) fn create_dir_all(folder: &Path) -> io::Result<()> {
+    let create = || match fs::create_dir(folder) {
+        // Another thread may have been faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    };
+    match (create(), folder.parent()) {
+        (Err(error), Some(parent))
+            if error.kind() == io::ErrorKind::NotFound && folder.file_name() != Some(OsStr::new(STATUS)) =>
+        {
+            create_dir_all(parent)?;
+            create()
+        }
+        (made, _) => made,
+    }
 }
 
 /// Removes a file, which may be gone already.
@@ -116,6 +139,17 @@ mod tests {
         File::create(&large).unwrap().set_len(LARGEST_TEXT + 1).unwrap();
         assert_eq!(read_text(&large).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_text_if_any(&folder.path().join("absent")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_folder_that_was_taken_away_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str| write_atomic(&folder.path().join(path), "x", Durability::Fast);
+        assert_eq!(write("gone/.status/render/a.yaml").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!folder.path().join("gone").exists());
+        fs::create_dir(folder.path().join("gone")).unwrap();
+        write("gone/.status/.work/0/attempts/a").unwrap();
+        write("state/render/a.yaml").unwrap();
     }
 
     #[test]

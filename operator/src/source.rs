@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crds::{Code, Failure, HyperframesStack, Render, RenderConfig, project::Skipped};
+use crds::{Code, Failure, HyperframesStack, Render, RenderConfig};
 use fs_err as fs;
 use futures::stream::BoxStream;
 use kube::ResourceExt as _;
@@ -157,7 +157,7 @@ impl DiskSources {
         let project = project?;
         let target =
             target.map_err(|reason| invalid(Code::OutputNotReplaceable, format!("spec.output.path: {reason}")))?;
-        let skipped = Skipped::of(&project).map_err(|error| unreadable(&error))?;
+        let skipped = digests::skipped(&project).map_err(|error| unreadable(&error))?;
         if target.strip_prefix(&project).is_ok_and(|inside| !skipped.skips(inside, false)) {
             let message = "spec.output.path lies inside the project: the video would become part of its own source";
             return Err(invalid(Code::SpecInvalid, message.to_owned()));

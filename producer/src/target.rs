@@ -6,13 +6,13 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crds::{Code, project::Skipped};
+use crds::Code;
 use fs_err as fs;
 use walkdir::WalkDir;
 
 use crate::{
     files::{self, Scratch, parent_of},
-    plan::hash,
+    plan::{hash, project},
 };
 
 /// Nothing may be written there.
@@ -182,7 +182,7 @@ impl Inputs<'_> {
             let inside = target.strip_prefix(&folder).ok();
             // An ignore file that cannot be read is an error of the project, and told when it is.
             let skipped =
-                |path: &Path| kind == "project" && Skipped::of(&folder).is_ok_and(|all| all.skips(path, false));
+                |path: &Path| kind == "project" && project::skipped(&folder).is_ok_and(|all| all.skips(path, false));
             if inside.is_some_and(|inside| !skipped(inside)) {
                 return refuse(format!("it lies in the {kind} that is read: name a path outside it"));
             }

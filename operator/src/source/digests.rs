@@ -10,11 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crds::project::Skipped;
+use crds::project::{IGNORE_FILE, Skipped};
 use fs_err::{self as fs, File};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use walkdir::{DirEntry, WalkDir};
+
+use crate::files;
 
 /// Digests of folders, kept until something says they may have changed.
 #[derive(Debug, Default)]
@@ -109,9 +111,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What in a folder is no part of the project.
+pub(super) fn skipped(project: &Path) -> io::Result<Skipped> {
+    let lines = files::read_text_if_any(&project.join(IGNORE_FILE))?;
+    Skipped::of(lines.as_deref()).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
 /// Everything in a project, sorted by name.
 fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEntry>>> {
-    let skipped = Skipped::of(folder)?;
+    let skipped = skipped(folder)?;
     let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
     let entries = walk.filter_entry(move |entry| {
         let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());

@@ -2,7 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crds::{Code, project::Skipped};
+use crds::{
+    Code,
+    project::{IGNORE_FILE, Skipped},
+};
 use percent_encoding::percent_decode_str;
 use walkdir::{DirEntry, WalkDir};
 
@@ -88,7 +91,7 @@ impl Project {
             return Err(Error::Reserved);
         }
         let mut files = Vec::new();
-        let skipped = Skipped::of(&root).map_err(|error| Error::Unreadable(error.to_string()))?;
+        let skipped = skipped(&root).map_err(Error::Unreadable)?;
         let walk = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
         let belongs = |entry: &DirEntry| {
             let path = entry.path().strip_prefix(&root).unwrap_or(entry.path());
@@ -112,6 +115,13 @@ impl Project {
         files.sort_by(|a, b| a.path.encode_utf16().cmp(b.path.encode_utf16()));
         Ok(Self { files })
     }
+}
+
+/// What in a folder is no part of the project.
+pub(crate) fn skipped(project: &Path) -> Result<Skipped, String> {
+    let path = project.join(IGNORE_FILE);
+    let lines = path.exists().then(|| files::read_text(&path)).transpose().map_err(|error| error.to_string())?;
+    Skipped::of(lines.as_deref())
 }
 
 /// Whether a reference written in a file of the project stays inside the project. Addresses with a scheme other than

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use fs_err::{self as fs, OpenOptions};
+use fs_err::OpenOptions;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ impl Log {
             Some(lines) => lines,
             None => read(layout)?.lines().count(),
         };
-        fs::create_dir_all(layout.status())?;
+        files::create_dir_all(layout.status())?;
         OpenOptions::new().create(true).append(true).open(&path)?.write_all(format!("{line}\n").as_bytes())?;
         *lines = Some(before + 1);
         if before + 1 > 2 * KEPT {

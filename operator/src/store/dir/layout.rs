@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::ports::ObjectKey;
+use crate::{files::STATUS, ports::ObjectKey};
 
 /// A folder of objects, where its state is kept, and which part of it a run is about.
 #[derive(Clone, Debug)]
@@ -18,8 +18,6 @@ pub struct Layout {
     only: Vec<PathBuf>,
 }
 
-/// Name of the folder of a folder's state, unless it is kept elsewhere.
-const STATUS: &str = ".status";
 /// Longest part of a file's name that is a key as written: a name may have 253 characters, a file's name 255.
 const LONGEST_STEM: usize = 200;
 

@@ -21,7 +21,7 @@ impl Lock {
     /// [`Error::Locked`] when another process has it; [`Error::ForeignState`] when the state is kept elsewhere and is that of
     /// another folder; an I/O error when there is no regular file to lock.
     pub fn take(layout: &Layout) -> Result<Self, Error> {
-        fs::create_dir_all(layout.state())?;
+        files::create_dir_all(&layout.state())?;
         let path = layout.state().join("lock");
         if !path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
             // Fails on whatever else is there under this name.
