@@ -43,6 +43,8 @@ const PATIENCE: u32 = 5;
 const FRAME: Duration = Duration::from_millis(100);
 /// How often `--once` looks for requests.
 const REQUESTS: Duration = Duration::from_millis(250);
+/// Threads that wait for the disk: more of them cost memory and gain nothing, fewer could all wait for one large project.
+const DISK_THREADS: usize = 32;
 /// How long a run that is told to stop at once may take.
 const STOPPED: Duration = Duration::from_secs(10);
 
@@ -59,7 +61,8 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<u8, Error> {
     let layout = folder::layout(&paths, &args.state)?;
     let terminal = Terminal::new(args.output);
     terminal.log_to(log_filter(args.verbose));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(DISK_THREADS).build()?;
     // One thread starts every process: Linux ends them with the thread that started them.
     runtime.block_on(async { Session::begin(args, layout, terminal).await?.run().await })
 }
@@ -81,7 +84,6 @@ impl<'a> Session<'a> {
     async fn begin(args: &'a ReconcileArgs, layout: Layout, terminal: Terminal) -> Result<Self, Error> {
         let lock = Lock::take(&layout)?;
         let store = DirStore::open(layout.clone(), Options { prune: args.prune, read_only: false }, now)?;
-        terminal.begin(store.renders().into_iter().map(|render| render.object));
         let (scanner, snapshot) = Scanner::default().take_stable(&layout).await;
         store.rescan(&snapshot);
         store.take_requests();

@@ -43,7 +43,6 @@ pub(crate) struct Terminal {
 
 #[derive(Default)]
 struct Known {
-    renders: HashMap<ObjectKey, Arc<Render>>,
     stacks: HashMap<ObjectKey, Arc<HyperframesStack>>,
     /// Told since the beginning.
     told: BTreeSet<ObjectKey>,
@@ -84,12 +83,6 @@ impl Terminal {
         let _ = AboveBars(self.bars.clone()).write_all(format!("{}\n", printable(text)).as_bytes());
     }
 
-    /// Takes in how things were before this run. Nothing is said of that.
-    pub(crate) fn begin(&self, renders: impl Iterator<Item = Arc<Render>>) {
-        let mut known = self.known.borrow_mut();
-        known.renders.extend(renders.map(|render| (ObjectKey::render(&render), render)));
-    }
-
     /// Tells of problems in files that are new, and of files that are well again.
     pub(crate) fn problems(&self, layout: &Layout, problems: &[FileProblem]) {
         let old = std::mem::take(&mut self.known.borrow_mut().problems);
@@ -109,7 +102,7 @@ impl Terminal {
     /// Tells of what has happened to an object.
     pub(crate) fn told(&self, notice: Notice) {
         match notice {
-            Notice::Render(render) => self.render(&render),
+            Notice::Render { old, new } => self.render(old.status.as_ref(), &new),
             Notice::Stack(stack) => {
                 let old = self.known.borrow_mut().stacks.insert(ObjectKey::stack(&stack), Arc::clone(&stack));
                 if let Some(line) = sentences::stack(old.as_deref(), &stack) {
@@ -121,26 +114,19 @@ impl Terminal {
             }
             Notice::Deleting(key) => self.say(&format!("{}: its file is gone: it is being removed", thing(&key))),
             Notice::Forgotten(key) => {
-                let mut known = self.known.borrow_mut();
-                known.renders.remove(&key);
-                known.told.remove(&key);
-                drop(known);
+                self.known.borrow_mut().told.remove(&key);
                 self.say(&format!("{}: removed", thing(&key)));
             }
         }
     }
 
-    fn render(&self, render: &Arc<Render>) {
+    fn render(&self, old: Option<&RenderStatus>, render: &Render) {
         let key = ObjectKey::render(render);
-        let mut known = self.known.borrow_mut();
-        let old = known.renders.insert(key.clone(), Arc::clone(render));
-        known.told.insert(key.clone());
-        drop(known);
+        self.known.borrow_mut().told.insert(key.clone());
         if self.json {
             print_line(&key, render);
             return;
         }
-        let old = old.as_ref().and_then(|old| old.status.as_ref());
         for line in sentences::render(old, render, &self.here) {
             self.say(&line);
         }

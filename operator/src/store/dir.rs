@@ -20,7 +20,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use crds::{HyperframesStack, HyperframesStackSpec, HyperframesStackStatus, Render, RenderStatus, manifest::Object};
+use crds::{
+    HyperframesStack, HyperframesStackSpec, HyperframesStackStatus, Render, RenderStatus, manifest::Object,
+    render::RequestStatus,
+};
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -79,7 +82,12 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub enum Notice {
     /// A Render has a new status.
-    Render(Arc<Render>),
+    Render {
+        /// As it was before.
+        old: Arc<Render>,
+        /// As it is.
+        new: Arc<Render>,
+    },
     /// A stack has a new status.
     Stack(Arc<HyperframesStack>),
     /// The file of an object is gone, and the object is left alone.
@@ -366,29 +374,39 @@ impl DirStore {
         self.is_there()?;
         let entry = self.current(&Version::of(key.clone(), read))?;
         let durability = if ends_an_attempt(&entry.object, &status) { Durability::Durable } else { Durability::Fast };
-        let object = with_status(&entry.object, status.clone());
-        let (store, path) = (self.clone(), self.0.layout.sidecar(&key));
-        blocking(move || {
-            write_sidecar(&path, &object, durability)?;
-            let mut state = store.state();
+        let (object, path) = (with_status(&entry.object, status.clone()), self.0.layout.sidecar(&key));
+        blocking(move || write_sidecar(&path, &object, durability)).await?;
+        let request = {
+            let mut state = self.state();
             // Its file may have changed while the status was written: a status belongs to whatever spec it speaks of.
             let Some(mut entry) = state.entries.get(&key).cloned() else { return Ok(()) };
+            let old = entry.object.clone();
             entry.object = with_status(&entry.object, status);
-            let object = entry.object.clone();
-            store.keep_quietly(&mut state, &key, entry);
+            self.keep_quietly(&mut state, &key, entry);
+            // The very object that is kept: of ten thousand there should not be two each.
+            let new = state.entries.get(&key).map(|entry| entry.object.clone());
             drop(state);
-            match object {
-                Object::Stack(stack) => store.0.notices.send(Notice::Stack(stack)),
-                Object::Render(render) => {
-                    store.0.notices.send(Notice::Render(Arc::clone(&render)));
-                    if let Some(request) = render.status.as_ref().and_then(|status| status.request.as_ref()) {
-                        requests::taken(&store.0.layout, &key, request)?;
-                    }
-                }
+            new.and_then(|new| self.notice(old, new))
+        };
+        let Some(request) = request else { return Ok(()) };
+        let store = self.clone();
+        blocking(move || Ok(requests::taken(&store.0.layout, &key, &request)?)).await
+    }
+
+    /// Tells of a new status. Returns the request that it speaks of.
+    fn notice(&self, old: Object, new: Object) -> Option<RequestStatus> {
+        match (old, new) {
+            (Object::Render(old), Object::Render(new)) => {
+                let request = new.status.as_ref().and_then(|status| status.request.clone());
+                self.0.notices.send(Notice::Render { old, new });
+                request
             }
-            Ok(())
-        })
-        .await
+            (_, Object::Stack(stack)) => {
+                self.0.notices.send(Notice::Stack(stack));
+                None
+            }
+            (Object::Stack(_), Object::Render(_)) => unreachable!("a status changes no kind"),
+        }
     }
 
     /// A folder that is gone, for example because it was unmounted, is not made anew where it was.

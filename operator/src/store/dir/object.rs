@@ -6,10 +6,12 @@ use crds::{HyperframesStack, HyperframesStackStatus, Render, RenderStatus, manif
 use fs_err as fs;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use tracing::warn;
 
-use super::{layout::Layout, record::Record};
+use super::{
+    layout::Layout,
+    record::{Record, Spec},
+};
 use crate::{
     error::Error,
     files::{self, Durability},
@@ -45,11 +47,11 @@ impl Entry {
     pub(super) fn recorded(layout: &Layout, key: &ObjectKey, record: Record) -> Option<Self> {
         let written = match key.kind {
             Kind::Render => {
-                let spec = serde_json::from_value(record.spec.clone()).ok()?;
+                let spec = record.spec.read()?;
                 Object::Render(Arc::new(Render::new(&key.name, spec)))
             }
             Kind::Stack => {
-                let spec = serde_json::from_value(record.spec.clone()).ok()?;
+                let spec = record.spec.read()?;
                 Object::Stack(Arc::new(HyperframesStack::new(&key.name, spec)))
             }
         };
@@ -190,12 +192,11 @@ fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
 }
 
 /// The spec; its change is a new generation.
-fn spec(object: &Object) -> Value {
-    let value = match object {
-        Object::Render(render) => serde_json::to_value(&render.spec),
-        Object::Stack(stack) => serde_json::to_value(&stack.spec),
-    };
-    value.unwrap_or_else(|error| unreachable!("it was read from YAML: {error}"))
+fn spec(object: &Object) -> Spec {
+    match object {
+        Object::Render(render) => Spec::of(&render.spec),
+        Object::Stack(stack) => Spec::of(&stack.spec),
+    }
 }
 
 /// Certainly equal: the very same value, as a file that was not read again gives it.
@@ -218,7 +219,11 @@ pub(super) enum Status {
 pub(super) fn with_status(object: &Object, status: Status) -> Object {
     let mut object = object.clone();
     match (&mut object, status) {
-        (Object::Render(render), Status::Render(status)) => Arc::make_mut(render).status = Some(*status),
+        (Object::Render(render), Status::Render(mut status)) => {
+            status.conditions.shrink_to_fit();
+            status.attempts.shrink_to_fit();
+            Arc::make_mut(render).status = Some(*status);
+        }
         (Object::Stack(stack), Status::Stack(status)) => Arc::make_mut(stack).status = Some(status),
         (Object::Render(_), Status::Stack(_)) | (Object::Stack(_), Status::Render(_)) => {
             unreachable!("a key's kind is that of its object")
