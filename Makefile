@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint audit assets build tools
+.PHONY: help run test invoke bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -38,6 +38,12 @@ test: assets ## run all tests
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
 
+EVENT ?= tests/events/plan.json
+invoke: assets ## run the Lambda function once on this machine: make invoke EVENT=tests/events/plan.json
+	$(call install,$(BUILD_PACKAGES))
+	@cargo build --quiet --release --workspace --bins
+	@$(HF_BIN_DIR)/invoke $(EVENT)
+
 bench: build ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
 	$(call install,$(TEST_PACKAGES))
 	@cargo build --release --package tests --bins
@@ -54,7 +60,7 @@ audit: tools ## check dependencies against known advisories (needs the network)
 
 build: assets ## build the programs
 	$(call install,$(BUILD_PACKAGES))
-	@cargo build --release --package operator --package producer
+	@cargo build --release --package handler --package operator --package producer
 
 assets: ## fetch the npm packages that the build embeds
 	@command -v npm >/dev/null || [ -d $(HF_ASSETS_DIR) ] || { echo "npm is needed: apt-get install npm"; exit 1; }

@@ -73,6 +73,27 @@ codes! {
     PlanProtocolUnsupported = "PLAN_PROTOCOL_UNSUPPORTED", Permanent;
     /// A Lambda event that asks for nothing known, or lacks what it needs.
     EventInvalid = "EVENT_INVALID", Permanent;
+    /// An event names a bucket or a key that this function may not touch (upstream's code).
+    S3UriNotAllowed = "S3_URI_NOT_ALLOWED", Permanent;
+    /// A published plan's manifest, or a file of it, is not what it says of itself (upstream's code).
+    PlanIntegrity = "PLAN_V2_INTEGRITY_UNRECOVERABLE", Permanent;
+    /// Bytes came or went that do not have the digest they are named by, or a key that never changes holds other bytes
+    /// (upstream's code).
+    ArtifactDigestMismatch = "PLAN_ARTIFACT_DIGEST_MISMATCH", Permanent;
+    /// A plan or a project is larger than the disk of a worker (upstream's code).
+    PlanTooLarge = "PLAN_TOO_LARGE", Composition;
+    /// An archive is damaged, or holds something an archive of a project may not hold.
+    ArchiveInvalid = "ARCHIVE_INVALID", Composition;
+    /// The store has no object under this key.
+    ObjectNotFound = "OBJECT_NOT_FOUND", Permanent;
+    /// The store refused what this function asked of it: a right is missing, or the request makes no sense to it.
+    StorageRefused = "STORAGE_REFUSED", Permanent;
+    /// The store answered with errors, slowly, or not at all.
+    StorageUnavailable = "STORAGE_UNAVAILABLE", Transient;
+    /// The work does not fit into the time one invocation has.
+    InvocationTimeLimit = "INVOCATION_TIME_LIMIT", Permanent;
+    /// A bug of ours: something that cannot be was.
+    Internal = "INTERNAL_ERROR", Transient;
     /// The plan has no chunk of this index (upstream's code).
     ChunkIndexOutOfRange = "CHUNK_INDEX_OUT_OF_RANGE", Permanent;
     /// A chunk is truncated, of another plan, or in the wrong place.

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`render`] and [`stack`] (what a user writes), [`config`] (what of it a renderer needs), [`condition`]
 //! (what the controller answers), [`manifest`] (a YAML file becomes checked objects), [`line`] and [`diagnosis`] (what the
-//! producer tells), [`event`] (Lambda).
+//! producer tells), [`event`] (Lambda: events and answers).
 //!
 //! This crate never reads a file, a clock, the environment or the network, and never decides anything:
 //! everybody depends on it, so it stays inert.

@@ -259,10 +259,7 @@ impl Plan {
             return Err(Error::PlanProtocol);
         }
         let encoder: layout::Encoder = layout::read(&dir.encoder())?;
-        let found = hash::of(&dir, &descriptor)?;
-        if found != descriptor.plan_hash {
-            return Err(Error::PlanChanged { expected: descriptor.plan_hash, found });
-        }
+        hash::check(&dir, &descriptor)?;
         let made_by = |version: &str, script: &str| format!("hf-producer {version} with page script {script}");
         let planned = made_by(&descriptor.producer_version, &encoder.page_script_sha256);
         same_version(Code::ProducerVersionMismatch, planned, made_by(crate::VERSION, &script::digest()))?;

@@ -16,6 +16,8 @@ mod golden;
 mod invariance;
 /// Programs are killed at named moments and go on where they were.
 mod kill;
+/// The Lambda function, in an environment of this machine and beside a store that stands in for S3.
+mod lambda;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
 /// What `hf-producer` writes to, and what it never does.

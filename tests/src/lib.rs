@@ -2,6 +2,9 @@
 
 pub mod bins;
 pub mod fixture;
+pub mod lambda;
 pub mod processes;
+pub mod sites;
+pub mod store;
 pub mod truth;
 pub mod video;

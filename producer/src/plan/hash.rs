@@ -14,6 +14,31 @@ const DESCRIPTOR: &str = "plan.json";
 const ENCODER: &str = "meta/encoder.json";
 const ENTRY: &str = "compiled/index.html";
 
+/// Says that a folder is the part of a plan one worker needs, of which every file was compared when it was fetched
+/// (upstream's name). The hash of the whole is then not to be had.
+const PART: &str = ".hyperframes-plan-v2.json";
+
+/// Compares a plan folder with the hash it names.
+pub(crate) fn check(dir: &PlanDir, descriptor: &Descriptor) -> Result<(), Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Manifest {
+        source_plan_v1_hash: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Marker {
+        manifest: Manifest,
+    }
+    let expected = &descriptor.plan_hash;
+    let found = if dir.path().join(PART).exists() {
+        files_of(dir, &[DESCRIPTOR, PART])?;
+        layout::read::<Marker>(&dir.path().join(PART))?.manifest.source_plan_v1_hash
+    } else {
+        of(dir, descriptor)?
+    };
+    if found == *expected { Ok(()) } else { Err(Error::PlanChanged { expected: expected.clone(), found }) }
+}
+
 /// Everything the hash is taken over.
 struct Inputs<'a> {
     entry: &'a [u8],
@@ -37,11 +62,9 @@ pub(crate) fn is_unchanged_plan(folder: &Path) -> Result<bool, Error> {
     Ok(of(&dir, &descriptor)? == descriptor.plan_hash)
 }
 
-/// The hash of a plan folder, as `plan.json` has to name it. It covers every file: whatever is no file or folder, such as
-/// a link, or lies where a plan has nothing, is an error.
-pub(crate) fn of(dir: &PlanDir, descriptor: &Descriptor) -> Result<String, Error> {
-    let unreadable = |path: &Path, reason: String| Error::PlanUnreadable { path: path.to_owned(), reason };
-    let mut listed = Vec::new();
+/// The files of a plan folder. Whatever is no file or folder, such as a link, or lies where a plan has nothing, is an error.
+fn files_of(dir: &PlanDir, at_the_top: &[&str]) -> Result<Vec<String>, Error> {
+    let mut files = Vec::new();
     for entry in WalkDir::new(dir.path()).min_depth(1) {
         let entry = entry.map_err(|error| unreadable(dir.path(), error.to_string()))?;
         let path = entry.path().strip_prefix(dir.path()).unwrap_or(Path::new(""));
@@ -49,15 +72,28 @@ pub(crate) fn of(dir: &PlanDir, descriptor: &Descriptor) -> Result<String, Error
         let known = if entry.file_type().is_dir() {
             entry.depth() > 1 || FOLDERS.contains(&path)
         } else {
-            entry.file_type().is_file() && (entry.depth() > 1 || path == DESCRIPTOR)
+            entry.file_type().is_file() && (entry.depth() > 1 || at_the_top.contains(&path))
         };
         if !known {
             return Err(unreadable(entry.path(), "no plan has such a thing".to_owned()));
         }
-        if entry.file_type().is_file() && ![DESCRIPTOR, ENCODER, ENTRY].contains(&path) {
-            listed.push((path.to_owned(), files::digest(entry.path())?.1));
+        if entry.file_type().is_file() {
+            files.push(path.to_owned());
         }
     }
+    Ok(files)
+}
+
+fn unreadable(path: &Path, reason: String) -> Error {
+    Error::PlanUnreadable { path: path.to_owned(), reason }
+}
+
+/// The hash of a plan folder, as `plan.json` has to name it. It covers every file.
+pub(crate) fn of(dir: &PlanDir, descriptor: &Descriptor) -> Result<String, Error> {
+    let files =
+        files_of(dir, &[DESCRIPTOR])?.into_iter().filter(|path| ![DESCRIPTOR, ENCODER, ENTRY].contains(&&**path));
+    let digest = |path: String| files::digest(&dir.path().join(&path)).map(|(_, digest)| (path, digest));
+    let listed = files.map(digest).collect::<Result<Vec<_>, _>>()?;
     let read = |path: &str| {
         let path = dir.path().join(path);
         files::read(&path).map_err(|error| unreadable(&path, error.to_string()))
