@@ -32,6 +32,9 @@ const SKIPPED: [&str; 20] = [
     "4913",
 ];
 
+/// The largest ignore file, in bytes: each line costs memory as a pattern.
+const LARGEST: usize = 64 << 10;
+
 /// Which entries of a project are left out of what is hashed and rendered.
 #[derive(Clone, Debug)]
 pub struct Skipped(Gitignore);
@@ -46,8 +49,11 @@ impl Skipped {
     /// Of a project whose ignore file, if it has one, holds these lines.
     ///
     /// # Errors
-    /// A line is no glob; the message names the file and the line.
+    /// It is larger than 64 KiB, or a line is no glob; the message names the file and the line.
     pub fn of(ignore_file: Option<&str>) -> Result<Self, String> {
+        if ignore_file.is_some_and(|lines| lines.len() > LARGEST) {
+            return Err(format!("{IGNORE_FILE} is larger than {} KiB", LARGEST >> 10));
+        }
         let mut globs = GitignoreBuilder::new("");
         for line in SKIPPED {
             globs.add_line(None, line).map_err(|error| error.to_string())?;
@@ -97,5 +103,6 @@ mod tests {
         assert!(!skipped.skips(Path::new("dist/app.js"), false) && !skipped.skips(Path::new("index.html"), false));
         let error = Skipped::of(Some("ok\n{a\n")).unwrap_err();
         assert!(error.starts_with(".hyperframesignore:2: "), "{error}");
+        assert!(Skipped::of(Some(&"a\n".repeat(LARGEST))).is_err());
     }
 }

@@ -113,7 +113,7 @@ pub(crate) fn free_space(folder: &Path) -> Result<u64> {
 /// Size of a file and its SHA-256, hexadecimal.
 pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
     let (bytes, digest) = digest_part(path, 0, u64::MAX)?;
-    Ok((bytes, hex(&digest)))
+    Ok((bytes, hex::encode(digest)))
 }
 
 /// Size and SHA-256 of at most `length` bytes of a file.
@@ -140,9 +140,5 @@ impl io::Write for HashWriter<'_> {
 
 /// SHA-256 of bytes, hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }

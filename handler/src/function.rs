@@ -185,8 +185,8 @@ fn work_folder(scratch: &Path) -> Result<TempDir, Failure> {
 /// Removes work folders of processes that are no more: an invocation that was ended by force cannot do it itself.
 fn sweep(scratch: &Path) {
     for name in files::names(scratch) {
-        let pid = name.strip_prefix(FOLDER).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
-        let dead = pid.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists());
+        let pid = name.strip_prefix(FOLDER).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid.parse::<u32>());
+        let dead = pid.is_some_and(|pid| pid.is_ok_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()));
         if dead {
             files::remove_dir(&scratch.join(name));
         }

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use producer::USUAL_BROWSERS;
+
 /// Buckets and paths of one function.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -20,10 +22,6 @@ pub struct Settings {
     /// Folder with the packed npm packages that may not be embedded.
     pub assets: PathBuf,
 }
-
-/// Where packages and archives put the browser outside Lambda.
-const USUAL_BROWSERS: [&str; 2] =
-    ["/usr/lib/chromium/chromium-headless-shell", "/opt/chrome-headless-shell/chrome-headless-shell"];
 
 impl Settings {
     /// Reads the environment.

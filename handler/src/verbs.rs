@@ -1,6 +1,6 @@
 //! What an event asks for: inputs from the store, the producer's verb, outputs to the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crds::{
     Code, Failure, Format,
@@ -8,8 +8,8 @@ use crds::{
 };
 
 use crate::{
-    error::Error, guard::Places, manifest::Manifest, objects::transfer::Transfer, published, renderer::Renderer,
-    work::Work,
+    archive, error::Error, guard::Places, manifest::Manifest, objects::transfer::Transfer, published,
+    renderer::Renderer, work::Work,
 };
 
 mod assemble;
@@ -65,6 +65,21 @@ async fn manifest(job: &Job<'_>, at: &published::Places, plan_hash: &str, format
         return Err(Failure::new(Code::EventInvalid, message).into());
     }
     Ok(manifest)
+}
+
+/// Has the producer make a file. Where a format's result is a folder of pictures it makes `folder`, which becomes the file.
+fn make<R>(
+    format: Format,
+    file: &Path,
+    folder: &Path,
+    verb: impl FnOnce(&Path) -> Result<R, producer::Error>,
+) -> Result<R, Error> {
+    if format.extension().is_some() {
+        return Ok(verb(file)?);
+    }
+    let report = verb(folder)?;
+    archive::pack(folder, file)?;
+    Ok(report)
 }
 
 /// Extension of an object: a folder of pictures goes as an archive.

@@ -157,8 +157,9 @@ impl DiskSources {
         let project = project?;
         let target =
             target.map_err(|reason| invalid(Code::OutputNotReplaceable, format!("spec.output.path: {reason}")))?;
-        let skipped = digests::skipped(&project).map_err(|error| unreadable(&error))?;
-        if target.strip_prefix(&project).is_ok_and(|inside| !skipped.skips(inside, false)) {
+        if let Ok(inside) = target.strip_prefix(&project)
+            && !digests::skipped(&project).map_err(|error| unreadable(&error))?.skips(inside, false)
+        {
             let message = "spec.output.path lies inside the project: the video would become part of its own source";
             return Err(invalid(Code::SpecInvalid, message.to_owned()));
         }

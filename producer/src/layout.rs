@@ -10,7 +10,10 @@
 //! video-frames/           extracted media frames: empty so far
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crds::{Format, FrameRate, Quality, Strictness};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -130,8 +133,8 @@ pub(crate) struct Composition {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) missing_timelines: Vec<String>,
     /// Addresses of files that it asked for while planning and that are not there.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) missing_assets: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) missing_assets: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

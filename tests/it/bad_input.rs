@@ -265,6 +265,16 @@ fn what_does_not_belong_to_a_project() {
     failed(&folder, &render(&folder, &[]), Code::AssetMissing, 2, &["\"pipe.png\"", "\"notes/a.png\""]);
     folder.write("site/.hyperframesignore", "{a\n");
     failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &[".hyperframesignore:1"]);
+    folder.write("site/.hyperframesignore", "*\n");
+    failed(&folder, &render(&folder, &[]), Code::EntryNotFound, 2, &[".hyperframesignore", "!/index.html"]);
+    folder.write("site/.hyperframesignore", &"a\n".repeat(1 << 16));
+    failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &["64 KiB"]);
+    std::fs::remove_file(folder.join("site/.hyperframesignore")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", folder.join("site/.hyperframesignore")).unwrap();
+    failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &["is a link"]);
+    std::fs::remove_file(folder.join("site/.hyperframesignore")).unwrap();
+    std::fs::create_dir(folder.join("site/.hyperframesignore")).unwrap();
+    failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &["not a regular file"]);
 }
 
 /// Never a wrong picture: what cannot be drawn rightly yet is refused, also where a script brings it in.

@@ -203,12 +203,8 @@ fn checked(headers: &HeaderMap, body: &[u8]) -> Result<String, &'static str> {
     match header(headers, "x-amz-checksum-sha256") {
         None => Err("MissingDigest"),
         Some(named) if named != BASE64_STANDARD.encode(digest) => Err("BadDigest"),
-        Some(_) => Ok(format!("\"{}\"", hex(&digest))),
+        Some(_) => Ok(format!("\"{}\"", hex::encode(digest))),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(shared: &Shared, key: &str, head: bool) -> Response {

@@ -170,7 +170,7 @@ impl Transfer {
             written += read as u64;
         }
         file.flush().await.map_err(failed)?;
-        Ok((written, files::hex(&hash.finalize())))
+        Ok((written, hex::encode(hash.finalize())))
     }
 
     /// Makes a file's bytes an object. One that must not be replaced and holds the same bytes already is left alone.
@@ -180,7 +180,7 @@ impl Transfer {
     pub async fn store(&self, from: &Path, to: &S3Uri, mut about: Description, overwrite: Overwrite) -> Result<Moved> {
         let path = from.to_owned();
         let digest = off_loop(to, move || files::digest_part(&path, 0, u64::MAX)).await?;
-        let sha256 = files::hex(&digest.1);
+        let sha256 = hex::encode(digest.1);
         about.metadata.insert(SHA256.to_owned(), sha256.clone());
         let moved = Moved { bytes: digest.0, sha256, metadata: about.metadata.clone() };
         if overwrite == Overwrite::Forbidden && moved.bytes >= LOOK_FIRST && self.holds(to, &moved).await? {

@@ -8,7 +8,7 @@ use crds::{
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{FRAMES, Job, PLAN_HASH, content_type, extension, manifest};
+use super::{FRAMES, Job, PLAN_HASH, content_type, extension, make, manifest};
 use crate::{
     archive::{self, Limits},
     error::Error,
@@ -48,12 +48,7 @@ pub(super) async fn run(
         let format = event.format;
         move || -> Result<_, Error> {
             let chunks = chunks.into_iter().map(|chunk| unpacked(chunk, format)).collect::<Result<Vec<_>, _>>()?;
-            if format.extension().is_some() {
-                return Ok(renderer.assemble(&plan, &chunks, &packed)?);
-            }
-            let report = renderer.assemble(&plan, &chunks, &folder)?;
-            archive::pack(&folder, &packed)?;
-            Ok(report)
+            make(format, &packed, &folder, |out| renderer.assemble(&plan, &chunks, out))
         }
     };
     let report = job.work.run(work).await?;

@@ -7,9 +7,8 @@ use crds::{
     event::{RenderChunkAnswer, RenderChunkEvent},
 };
 
-use super::{FRAMES, Job, PLAN_HASH, SIZE, content_type, extension, manifest};
+use super::{FRAMES, Job, PLAN_HASH, SIZE, content_type, extension, make, manifest};
 use crate::{
-    archive,
     error::Error,
     files,
     guard::ChunkPlaces,
@@ -46,15 +45,8 @@ pub(super) async fn run(
     let packed = job.folder.join(format!("chunk.{}", extension(event.format)));
     let work = {
         let (renderer, packed, folder) = (job.renderer.clone(), packed.clone(), job.folder.join("pictures"));
-        let is_folder = event.format.extension().is_none();
-        move || -> Result<_, Error> {
-            if !is_folder {
-                return Ok(renderer.chunk(&plan, index, &packed)?);
-            }
-            let report = renderer.chunk(&plan, index, &folder)?;
-            archive::pack(&folder, &packed)?;
-            Ok(report)
-        }
+        let format = event.format;
+        move || make(format, &packed, &folder, |out| renderer.chunk(&plan, index, out))
     };
     let report = job.work.run(work).await?;
     let metadata = BTreeMap::from([

@@ -113,8 +113,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What in a folder is no part of the project.
 pub(super) fn skipped(project: &Path) -> io::Result<Skipped> {
-    let lines = files::read_text_if_any(&project.join(IGNORE_FILE))?;
-    Skipped::of(lines.as_deref()).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
+    let (path, invalid) = (project.join(IGNORE_FILE), |reason| io::Error::new(io::ErrorKind::InvalidData, reason));
+    if path.is_symlink() {
+        return Err(invalid(format!("{IGNORE_FILE} is a link: put the file itself there")));
+    }
+    Skipped::of(files::read_text_if_any(&path)?.as_deref()).map_err(invalid)
 }
 
 /// Everything in a project, sorted by name.

@@ -134,7 +134,7 @@ impl<'a> Drawer<'a> {
         let (events, references) = (self.page.events(), References::default());
         refuse(references.external(&events.external))?;
         let told = &self.plan.composition.missing_assets;
-        let missing = events.missing.iter().filter(|address| !told.contains(address));
+        let missing = events.missing.iter().filter(|address| !told.contains(*address));
         let defects = Defects { visible: references.missing(missing), minor: Vec::new() };
         self.context.warn(&defects.judge(self.plan.encoder.strictness)?);
         Ok(())

@@ -1,6 +1,8 @@
 //! A look at the running composition before anything is rendered: how long it is, and whether it uses something that
 //! would be drawn wrongly.
 
+use std::collections::BTreeSet;
+
 use crds::{Code, Failure, FrameRate, Strictness};
 
 use crate::{
@@ -42,7 +44,7 @@ pub(crate) struct Probe {
     /// Compositions whose timeline never came.
     pub(crate) missing_timelines: Vec<String>,
     /// Addresses of files that are not there.
-    pub(crate) missing_assets: Vec<String>,
+    pub(crate) missing_assets: BTreeSet<String>,
 }
 
 /// Moments at which the page is looked at, as parts of its duration.
@@ -88,8 +90,7 @@ pub(crate) fn probe(
     defects.minor.extend(minor);
     context.warn(&defects.judge(strictness)?);
     let image_count = page.evaluate("document.images.length")?;
-    let (missing_assets, browser_version) =
-        (page.events().missing.iter().cloned().collect(), page.product().to_owned());
+    let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     Ok(Probe { duration, browser_version, image_count, missing_timelines, missing_assets })
 }
 

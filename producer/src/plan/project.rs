@@ -41,6 +41,9 @@ pub enum Error {
     /// A link loop, or a name that is not UTF-8.
     #[error("cannot read the project: {0}")]
     Unreadable(String),
+    /// The ignore file names the composition itself.
+    #[error("{IGNORE_FILE} leaves out index.html, the composition itself: add the line !/index.html to it")]
+    EntrySkipped,
     /// The folder name is ours.
     #[error("the folder {RESERVED} is reserved for the renderer's own files: rename it")]
     Reserved,
@@ -52,7 +55,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::NotAFolder(_) => Code::ProjectNotFound,
-            Self::NoEntry(_) => Code::EntryNotFound,
+            Self::NoEntry(_) | Self::EntrySkipped => Code::EntryNotFound,
             Self::LinkOutside { .. } | Self::ReferenceOutside { .. } => Code::PathOutsideProject,
             Self::Unreadable(_) | Self::Reserved => Code::CompositionInvalid,
         }
@@ -112,6 +115,9 @@ impl Project {
                 files.push(ProjectFile { path: path.to_owned(), source: entry.path().to_owned() });
             }
         }
+        if !files.iter().any(|file| file.path == ENTRY) {
+            return Err(Error::EntrySkipped);
+        }
         files.sort_by(|a, b| a.path.encode_utf16().cmp(b.path.encode_utf16()));
         Ok(Self { files })
     }
@@ -120,6 +126,9 @@ impl Project {
 /// What in a folder is no part of the project.
 pub(crate) fn skipped(project: &Path) -> Result<Skipped, String> {
     let path = project.join(IGNORE_FILE);
+    if path.is_symlink() {
+        return Err(format!("{IGNORE_FILE} is a link: put the file itself there"));
+    }
     let lines = path.exists().then(|| files::read_text(&path)).transpose().map_err(|error| error.to_string())?;
     Skipped::of(lines.as_deref())
 }

@@ -14,6 +14,10 @@ pub(crate) struct References(HashMap<String, (String, u32)>);
 impl References {
     /// Notes an address written in a file of the project.
     pub(crate) fn note(&mut self, file: &str, address: &str, line: u32) {
+        // Images in the document itself are nobody's to miss, and may be large.
+        if address.starts_with("data:") {
+            return;
+        }
         self.0.entry(resolved(file, address)).or_insert_with(|| (file.to_owned(), line));
     }
 
