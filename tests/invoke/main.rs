@@ -25,9 +25,13 @@ fn main() -> ExitCode {
     let folder = root().join("target/invoke");
     let (store, tmp, last) = (Store::start(&folder), folder.join("tmp"), folder.join("plan-hash"));
     fs::create_dir_all(&tmp).unwrap();
-    let text = fs::read_to_string(&event).unwrap_or_else(|error| panic!("{}: {error}", event.display()));
-    let event: Value = serde_json::from_str(&text.replace("PLAN_HASH", &fs::read_to_string(&last).unwrap_or_default()))
-        .unwrap_or_else(|error| panic!("{}: {error}", event.display()));
+    let event = match read(&event, &fs::read_to_string(&last).unwrap_or_default()) {
+        Ok(value) => value,
+        Err(reason) => {
+            eprintln!("error: {}: {reason}", event.display());
+            return ExitCode::from(64);
+        }
+    };
     upload_example(&store, &event);
 
     let mut environment = Environment::start(&store, &tmp, &[]);
@@ -47,6 +51,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An event, with the hash of the last plan where it asks for that.
+fn read(event: &Path, plan_hash: &str) -> Result<Value, String> {
+    let text = fs::read_to_string(event).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text.replace("PLAN_HASH", plan_hash)).map_err(|error| error.to_string())
 }
 
 fn upload_example(store: &Store, event: &Value) {
