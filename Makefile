@@ -46,9 +46,9 @@ invoke: assets ## run the Lambda function once on this machine: make invoke EVEN
 
 bench: build ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
 	$(call install,$(TEST_PACKAGES))
-	@cargo build --release --package tests --bins
-	cargo bench --package tests --bench render
-	cargo bench --package tests --bench scale
+	@# Of the whole workspace, as the tests are: alone they would be built with other features, and so twice.
+	@cargo build --release --workspace --bins
+	cargo bench --workspace --bench render --bench scale
 
 lint: build tools ## check format, lints, and the licences and sources of dependencies
 	cargo fmt --check

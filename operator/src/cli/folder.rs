@@ -74,12 +74,10 @@ pub(crate) fn render_key(name: &str) -> ObjectKey {
 /// # Errors
 /// When there is none; similar names are named.
 pub(crate) fn find(store: &DirStore, key: &ObjectKey) -> Result<Sourced<Render>, Error> {
-    let renders = store.renders();
-    if let Some(render) = renders.iter().find(|render| ObjectKey::render(&render.object) == *key) {
-        return Ok(render.clone());
+    if let Some(render) = store.render(key) {
+        return Ok(render);
     }
-    let names = renders.iter().map(|render| ObjectKey::render(&render.object));
-    let similar = names.max_by(|a, b| {
+    let similar = store.keys(Kind::Render).into_iter().max_by(|a, b| {
         let likeness = |other: &ObjectKey| strsim::jaro_winkler(&other.to_string(), &key.to_string());
         likeness(a).total_cmp(&likeness(b))
     });

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, future::pending, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
-use crds::Render;
 use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -22,7 +21,7 @@ use crate::{
     backend::local::LocalBackend,
     error::Error,
     files::blocking,
-    ports::Backend,
+    ports::{Backend, Kind},
     reconcile::{
         Context,
         driver::{Progress, drive},
@@ -131,7 +130,7 @@ impl<'a> Session<'a> {
         }
         terminal.problems(layout, &store.problems());
         if args.watch.is_some() {
-            let (renders, folder) = (store.renders().len(), args.watch.as_deref().unwrap_or(layout.root()));
+            let (renders, folder) = (store.keys(Kind::Render).len(), args.watch.as_deref().unwrap_or(layout.root()));
             terminal.say(&format!("watching {}: {}", folder.display(), count(renders, "render")));
         }
     }
@@ -160,14 +159,14 @@ impl<'a> Session<'a> {
         }
         self.terminal.running(Vec::new());
         self.backend.remember_outputs().await;
-        let renders = self.store.renders().into_iter().filter(|render| !render.origin.is_orphaned());
-        let renders: Vec<Arc<Render>> = renders.map(|render| render.object).collect();
-        let outcomes: BTreeSet<_> = renders.iter().map(|render| Outcome::of(render)).collect();
+        let renders = self.store.renders().filter(|render| !render.origin.is_orphaned());
+        let endings: Vec<_> = renders.map(|render| self.terminal.ending(&render.object)).collect();
+        let outcomes: BTreeSet<_> = endings.iter().map(|ending| ending.outcome).collect();
         let interrupted = self.context.is_draining() && outcomes.contains(&Outcome::Unfinished);
         if watches {
-            self.terminal.leave(&renders, interrupted);
+            self.terminal.leave(&endings, interrupted);
         } else {
-            self.terminal.finish(&renders, interrupted);
+            self.terminal.finish(&endings, interrupted);
         }
         let broken = !self.store.problems().is_empty() || !progress.errors.is_empty();
         Ok(if interrupted {

@@ -51,6 +51,16 @@ struct Known {
     last_heartbeat: Option<Instant>,
 }
 
+/// What a Render came to. Small: there may be ten thousand.
+pub(crate) struct Ending {
+    key: ObjectKey,
+    pub(crate) outcome: Outcome,
+    /// What there is to say of it, where nothing was since the beginning.
+    untold: Option<String>,
+    /// Where its video is, if it was made.
+    video: Option<String>,
+}
+
 /// An attempt as it was seen last.
 struct Running {
     progress: ProgressStatus,
@@ -124,7 +134,7 @@ impl Terminal {
         let key = ObjectKey::render(render);
         self.known.borrow_mut().told.insert(key.clone());
         if self.json {
-            print_line(&key, render);
+            print(&line(&key, render));
             return;
         }
         for line in sentences::render(old, render, &self.here) {
@@ -171,32 +181,48 @@ impl Terminal {
         }
     }
 
+    /// What a Render came to, and what is still to be said of it.
+    pub(crate) fn ending(&self, render: &Render) -> Ending {
+        let (key, outcome) = (ObjectKey::render(render), Outcome::of(render));
+        let told = self.known.borrow().told.contains(&key);
+        let status = render.status.as_ref();
+        let untold = match outcome {
+            _ if told => None,
+            _ if self.json => Some(line(&key, render)),
+            Outcome::Made => Some("nothing to do".to_owned()),
+            Outcome::Unfinished => Some(String::new()),
+            _ => Some(status.and_then(|status| sentences::state(status, &self.here)).unwrap_or_default()),
+        };
+        let output = status.and_then(|status| status.output.as_ref()).filter(|_| outcome == Outcome::Made);
+        Ending { key, outcome, untold, video: output.map(|output| sentences::video(&output.uri)) }
+    }
+
     /// The last word on a folder that was to be converged: how many came to what, and on standard output their videos.
-    pub(crate) fn finish(&self, renders: &[Arc<Render>], interrupted: bool) {
-        self.leave(renders, interrupted);
-        let told = std::mem::take(&mut self.known.borrow_mut().told);
-        let untold: Vec<_> = renders.iter().filter(|render| !told.contains(&ObjectKey::render(render))).collect();
+    pub(crate) fn finish(&self, endings: &[Ending], interrupted: bool) {
+        self.leave(endings, interrupted);
+        let untold = endings.iter().filter_map(|ending| Some((ending, ending.untold.as_deref()?)));
         if self.json {
-            untold.iter().for_each(|render| print_line(&ObjectKey::render(render), render));
+            untold.for_each(|(_, line)| print(line));
             return;
         }
-        self.summary(renders, &untold);
-        for output in renders.iter().filter(|render| Outcome::of(render) == Outcome::Made).filter_map(output) {
-            let _ = writeln!(io::stdout().lock(), "{}", printable(&sentences::video(&output)));
+        for (ending, words) in untold.take(NAMED).filter(|(ending, _)| ending.outcome != Outcome::Unfinished) {
+            self.say(&format!("{}: {words}", sentences::name(&ending.key)));
         }
+        self.summary(endings);
+        endings.iter().filter_map(|ending| ending.video.as_deref()).for_each(|video| print(&printable(video)));
     }
 
     /// Clears the bars; says what an interrupt has left.
-    pub(crate) fn leave(&self, renders: &[Arc<Render>], interrupted: bool) {
+    pub(crate) fn leave(&self, endings: &[Ending], interrupted: bool) {
         if let Some(bars) = &self.bars {
             let _ = bars.clear();
         }
         if !interrupted {
             return;
         }
-        let unfinished = renders.iter().filter(|render| Outcome::of(render) == Outcome::Unfinished);
+        let unfinished = endings.iter().filter(|ending| ending.outcome == Outcome::Unfinished);
         let known = self.known.borrow();
-        let kept = unfinished.filter_map(|render| known.running.get(&ObjectKey::render(render)));
+        let kept = unfinished.filter_map(|ending| known.running.get(&ending.key));
         let (done, total) = kept
             .fold((0, 0), |(done, total), seen| (done + seen.progress.chunks_done, total + seen.progress.chunks_total));
         drop(known);
@@ -204,24 +230,12 @@ impl Terminal {
         self.say(&format!("interrupted{chunks}"));
     }
 
-    /// How many came to what, and who is in the same state as before.
-    fn summary(&self, renders: &[Arc<Render>], untold: &[&Arc<Render>]) {
-        for render in untold.iter().take(NAMED) {
-            let name = sentences::name(&ObjectKey::render(render));
-            match Outcome::of(render) {
-                Outcome::Made => self.say(&format!("{name}: nothing to do")),
-                Outcome::Unfinished => {}
-                _ => {
-                    let state = render.status.as_ref().and_then(|status| sentences::state(status, &self.here));
-                    self.say(&format!("{name}: {}", state.unwrap_or_default()));
-                }
-            }
-        }
-        let unchanged: BTreeSet<_> = untold.iter().map(|render| Arc::as_ptr(render)).collect();
+    /// How many came to what.
+    fn summary(&self, endings: &[Ending]) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for render in renders {
-            let word = match Outcome::of(render) {
-                Outcome::Made if unchanged.contains(&Arc::as_ptr(render)) => "up to date",
+        for ending in endings {
+            let word = match ending.outcome {
+                Outcome::Made if ending.untold.is_some() => "up to date",
                 Outcome::Made => "made",
                 Outcome::Failed => "failed",
                 Outcome::NotMade => "not made",
@@ -231,11 +245,11 @@ impl Terminal {
             *counts.entry(word).or_default() += 1;
         }
         let counts: Vec<_> = counts.iter().map(|(word, number)| format!("{number} {word}")).collect();
-        if renders.is_empty() {
+        if endings.is_empty() {
             self.say("there is no Render here");
         } else {
             let time = numbers::time(self.began.elapsed());
-            self.say(&format!("{}: {}, in {time}", count(renders.len(), "render"), counts.join(", ")));
+            self.say(&format!("{}: {}, in {time}", count(endings.len(), "render"), counts.join(", ")));
         }
     }
 }
@@ -272,11 +286,12 @@ fn thing(key: &ObjectKey) -> String {
     }
 }
 
-fn output(render: &Arc<Render>) -> Option<String> {
-    render.status.as_ref()?.output.as_ref().map(|output| output.uri.clone())
+fn print(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-fn print_line(key: &ObjectKey, render: &Render) {
+/// A Render as one line of JSON.
+fn line(key: &ObjectKey, render: &Render) -> String {
     let status = render.status.clone().unwrap_or_default();
     let RenderStatus { attempt, progress, failure, output, warnings, .. } = &status;
     let line = json!({
@@ -288,7 +303,7 @@ fn print_line(key: &ObjectKey, render: &Render) {
         "warnings": warnings,
         "output": output,
     });
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    line.to_string()
 }
 
 /// Standard error, with the bars out of the way while something is written.

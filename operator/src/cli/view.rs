@@ -36,12 +36,12 @@ pub(crate) fn get(folder: &FolderArgs, name: Option<&str>, format: Option<Format
     let store = look(&layout)?;
     let renders = match name {
         Some(name) => vec![find(&store, &render_key(name))?],
-        None => store.renders(),
+        None => store.renders().collect(),
     };
     if !matches!(format, None | Some(Format::Wide)) {
         let mut items: Vec<_> = renders.iter().map(|render| json!(*render.object)).collect();
         if name.is_none() {
-            items.extend(store.stacks().iter().map(|stack| json!(*stack.object)));
+            items.extend(store.stacks().map(|stack| json!(*stack.object)));
         }
         return Ok(match (name, items.as_slice()) {
             (Some(_), [one]) => data(one, format),
@@ -54,7 +54,7 @@ pub(crate) fn get(folder: &FolderArgs, name: Option<&str>, format: Option<Format
         let works = Lock::is_taken(&layout);
         table(&renders, works, format.is_some()) + &problems(&store)
     };
-    let stacks = store.stacks();
+    let stacks: Vec<_> = store.stacks().collect();
     if name.is_none() && !stacks.is_empty() {
         let mut rows = vec![row(["NAMESPACE", "STACK", "READY", "MESSAGE"])];
         for stack in stacks {

@@ -26,7 +26,6 @@ use crds::{
 };
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use tracing::warn;
 
@@ -48,12 +47,13 @@ mod object;
 mod record;
 pub mod requests;
 pub mod scan;
+mod text;
 pub mod watch;
 
 use layout::Layout;
 use object::{Entry, Status, read_sidecar, with_status, write_sidecar};
 use record::Record;
-use scan::{FileProblem, Scan, Snapshot};
+use scan::{Definition, FileProblem, Scan, Snapshot};
 
 /// A folder of objects.
 #[derive(Clone)]
@@ -172,8 +172,8 @@ impl DirStore {
         let mut present: BTreeSet<ObjectKey> = BTreeSet::new();
         let mut changed = Vec::new();
         for (key, found) in objects {
-            if let Some((object, file)) = found
-                && self.put(&mut state, &key, &object, &file)
+            if let Some((definition, file)) = found
+                && self.put(&mut state, &key, &definition, &file)
             {
                 changed.push(key.clone());
             }
@@ -256,16 +256,26 @@ impl DirStore {
         state.entries.len() + state.built_in.len()
     }
 
-    /// All Renders, in order of namespace and name.
-    #[must_use]
-    pub fn renders(&self) -> Vec<Sourced<Render>> {
-        self.state().entries.values().filter_map(Entry::render).collect()
+    /// All Renders, in order of namespace and name, each as it is when its turn comes.
+    pub fn renders(&self) -> impl Iterator<Item = Sourced<Render>> {
+        self.keys(Kind::Render).into_iter().filter_map(|key| self.state().entries.get(&key)?.render())
     }
 
     /// All stacks that have a file, in order of namespace and name.
+    pub fn stacks(&self) -> impl Iterator<Item = Sourced<HyperframesStack>> {
+        self.keys(Kind::Stack).into_iter().filter_map(|key| self.state().entries.get(&key)?.stack())
+    }
+
+    /// The keys of all objects of a kind that have a file, in order of namespace and name.
     #[must_use]
-    pub fn stacks(&self) -> Vec<Sourced<HyperframesStack>> {
-        self.state().entries.values().filter_map(Entry::stack).collect()
+    pub fn keys(&self, kind: Kind) -> Vec<ObjectKey> {
+        self.state().entries.keys().filter(|key| key.kind == kind).cloned().collect()
+    }
+
+    /// A Render.
+    #[must_use]
+    pub fn render(&self, key: &ObjectKey) -> Option<Sourced<Render>> {
+        self.state().entries.get(key).and_then(Entry::render)
     }
 
     /// A stack, also the one of a namespace that has none.
@@ -279,11 +289,11 @@ impl DirStore {
     }
 
     /// Takes in what a file says of an object. True when that differs.
-    fn put(&self, state: &mut State, key: &ObjectKey, object: &Object, file: &Path) -> bool {
+    fn put(&self, state: &mut State, key: &ObjectKey, definition: &Arc<Definition>, file: &Path) -> bool {
         let entry = match state.entries.get(key) {
-            None => Entry::new(key, object.clone(), file, (self.0.now)()),
-            Some(known) if known.says(object, file) => return false,
-            Some(known) => known.observing(object, file),
+            None => Entry::new(Arc::clone(definition), file, (self.0.now)()),
+            Some(known) if known.says(definition, file) => return false,
+            Some(known) => known.observing(Arc::clone(definition), file),
         };
         self.keep(state, key, entry);
         true
@@ -294,8 +304,8 @@ impl DirStore {
         let Options { prune, read_only } = self.0.options;
         let mut entry = entry.clone();
         let newly = !std::mem::replace(&mut entry.orphaned, true);
-        if prune && !read_only && entry.metadata().deletion_timestamp.is_none() {
-            entry.metadata_mut().deletion_timestamp = Some(Time((self.0.now)()));
+        if prune && !read_only && entry.deleted.is_none() {
+            entry.deleted = Some((self.0.now)());
             self.0.notices.send(Notice::Deleting(key.clone()));
         } else if newly {
             self.0.notices.send(Notice::Orphaned(key.clone()));
@@ -312,15 +322,16 @@ impl DirStore {
 
     /// Stores what somebody else has changed, and has it and all who are concerned looked at.
     fn keep(&self, state: &mut State, key: &ObjectKey, entry: Entry) {
-        let concerned = self.keep_quietly(state, key, entry);
+        let (_, concerned) = self.keep_quietly(state, key, entry);
         concerned.into_iter().chain([key.clone()]).for_each(|key| self.0.changes.send(key));
     }
 
-    /// Stores an object under a new version. Returns whom it concerns.
-    fn keep_quietly(&self, state: &mut State, key: &ObjectKey, mut entry: Entry) -> Vec<ObjectKey> {
+    /// Stores an object under a new version. Returns it, and whom it concerns.
+    fn keep_quietly(&self, state: &mut State, key: &ObjectKey, mut entry: Entry) -> (Object, Vec<ObjectKey>) {
         state.version += 1;
-        entry.metadata_mut().resource_version = Some(state.version.to_string());
-        let concerned = match &entry.object {
+        entry.version = state.version;
+        let object = entry.object();
+        let concerned = match &object {
             Object::Render(render) => {
                 let first = state.index.put(render, entry.orphaned);
                 self.ensure_built_in(state, render);
@@ -329,7 +340,7 @@ impl DirStore {
             Object::Stack(_) => state.index.put_stack(key),
         };
         state.entries.insert(key.clone(), entry);
-        concerned
+        (object, concerned)
     }
 
     /// The stack of a namespace without any comes to be with the first Render that needs it.
@@ -364,29 +375,26 @@ impl DirStore {
         let state = self.state();
         let key = &version.key;
         let entry = state.entries.get(key).ok_or_else(|| Error::NotFound(key.to_string()))?;
-        let metadata = entry.metadata();
-        let same = metadata.resource_version.as_deref() == Some(&version.resource_version)
-            && metadata.uid.as_deref() == Some(&version.uid);
+        let same = entry.version.to_string() == version.resource_version && entry.record.uid == version.uid;
         if same { Ok(entry.clone()) } else { Err(Error::Conflict(key.to_string())) }
     }
 
     async fn write_status<K: Resource>(&self, key: ObjectKey, read: &K, status: Status) -> Result<(), Error> {
         self.is_there()?;
         let entry = self.current(&Version::of(key.clone(), read))?;
-        let durability = if ends_an_attempt(&entry.object, &status) { Durability::Durable } else { Durability::Fast };
-        let (object, path) = (with_status(&entry.object, status.clone()), self.0.layout.sidecar(&key));
+        let object = entry.object();
+        let durability = if ends_an_attempt(&object, &status) { Durability::Durable } else { Durability::Fast };
+        let (object, path) = (with_status(object, status.clone()), self.0.layout.sidecar(&key));
         blocking(move || write_sidecar(&path, &object, durability)).await?;
         let request = {
             let mut state = self.state();
             // Its file may have changed while the status was written: a status belongs to whatever spec it speaks of.
             let Some(mut entry) = state.entries.get(&key).cloned() else { return Ok(()) };
-            let old = entry.object.clone();
-            entry.object = with_status(&entry.object, status);
-            self.keep_quietly(&mut state, &key, entry);
-            // The very object that is kept: of ten thousand there should not be two each.
-            let new = state.entries.get(&key).map(|entry| entry.object.clone());
+            let old = entry.object();
+            entry.set_status(&status);
+            let (new, _) = self.keep_quietly(&mut state, &key, entry);
             drop(state);
-            new.and_then(|new| self.notice(old, new))
+            self.notice(old, new)
         };
         let Some(request) = request else { return Ok(()) };
         let store = self.clone();
@@ -423,7 +431,7 @@ impl DirStore {
         let store = self.clone();
         blocking(move || {
             let layout = &store.0.layout;
-            if finalizers.is_empty() && entry.metadata().deletion_timestamp.is_some() {
+            if finalizers.is_empty() && entry.deleted.is_some() {
                 crate::files::remove_file(&layout.sidecar(&key))?;
                 requests::forget(layout, &key)?;
                 crate::files::remove_file(&layout.record(&key))?;
@@ -471,11 +479,11 @@ impl Store for DirStore {
     }
 
     async fn get_render(&self, key: &ObjectKey) -> Result<Option<Sourced<Render>>, Error> {
-        Ok(self.state().entries.get(key).and_then(Entry::render))
+        Ok(self.render(key))
     }
 
     async fn get_stack(&self, key: &ObjectKey) -> Result<Option<Sourced<HyperframesStack>>, Error> {
-        Ok(self.state().stack(key))
+        Ok(self.stack(key))
     }
 
     async fn confirm(&self, object: &Version) -> Result<(), Error> {

@@ -4,78 +4,114 @@ use std::{path::Path, sync::Arc};
 
 use crds::{HyperframesStack, HyperframesStackStatus, Render, RenderStatus, manifest::Object};
 use fs_err as fs;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;
 
-use super::{
-    layout::Layout,
-    record::{Record, Spec},
-};
+use super::{layout::Layout, record::Record, scan::Definition, text::Text};
 use crate::{
     error::Error,
     files::{self, Durability},
     ports::{Kind, ObjectKey, Origin, Sourced},
 };
 
-/// An object, where it stands, and what is known of it besides.
+/// An object, where it stands, and what is known of it besides. Kept small; the object itself is made when it is asked for.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// As it is handed out: with metadata, status and requests.
-    pub(super) object: Object,
-    /// As it was read from its file.
-    written: Object,
+    definition: Arc<Definition>,
+    status: Option<Text>,
     pub(super) record: Record,
     /// Its record is on disk.
     recorded: bool,
     /// Its file is gone.
     pub(super) orphaned: bool,
+    /// Since when it is to be deleted.
+    pub(super) deleted: Option<Timestamp>,
+    /// Its resource version.
+    pub(super) version: u64,
     requests: Vec<(String, String)>,
 }
 
 impl Entry {
     /// An object that was not known.
-    pub(super) fn new(key: &ObjectKey, written: Object, file: &Path, now: jiff::Timestamp) -> Self {
-        let record = Record::new(key, file, spec(&written), now);
-        let mut entry =
-            Self { object: written.clone(), written, record, recorded: false, orphaned: false, requests: Vec::new() };
-        entry.compose(None);
-        entry
+    pub(super) fn new(definition: Arc<Definition>, file: &Path, now: Timestamp) -> Self {
+        let record = Record::new(&definition.key, file, spec(&definition.object()), now);
+        Self {
+            definition,
+            status: None,
+            record,
+            recorded: false,
+            orphaned: false,
+            deleted: None,
+            version: 0,
+            requests: Vec::new(),
+        }
     }
 
     /// An object that only its record remembers: as far as is known so far its file is gone, unless the run is not about it.
     pub(super) fn recorded(layout: &Layout, key: &ObjectKey, record: Record) -> Option<Self> {
-        let written = match key.kind {
+        let sidecar = layout.sidecar(key);
+        let (object, status) = match key.kind {
             Kind::Render => {
-                let spec = record.spec.read()?;
-                Object::Render(Arc::new(Render::new(&key.name, spec)))
+                let mut render = Render::new(&key.name, record.spec.read()?);
+                render.metadata.namespace = Some(key.namespace.clone());
+                let object = Object::Render(Arc::new(render));
+                (object, read_sidecar::<RenderStatus>(&sidecar).map(|status| Text::of(&status)))
             }
             Kind::Stack => {
-                let spec = record.spec.read()?;
-                Object::Stack(Arc::new(HyperframesStack::new(&key.name, spec)))
+                let mut stack = HyperframesStack::new(&key.name, record.spec.read()?);
+                stack.metadata.namespace = Some(key.namespace.clone());
+                let object = Object::Stack(Arc::new(stack));
+                (object, read_sidecar::<HyperframesStackStatus>(&sidecar).map(|status| Text::of(&status)))
             }
         };
         let orphaned = layout.covers(&record.file);
-        let mut entry =
-            Self { object: written.clone(), written, record, recorded: true, orphaned, requests: Vec::new() };
-        entry.compose(None);
-        match &mut entry.object {
-            Object::Render(render) => Arc::make_mut(render).status = read_sidecar(&layout.sidecar(key)),
-            Object::Stack(stack) => Arc::make_mut(stack).status = read_sidecar(&layout.sidecar(key)),
+        let definition = Definition::of(&object);
+        Some(Self {
+            definition: Arc::new(definition),
+            status,
+            record,
+            recorded: true,
+            orphaned,
+            deleted: None,
+            version: 0,
+            requests: Vec::new(),
+        })
+    }
+
+    /// As it is handed out: what its file says, with metadata, status and requests.
+    pub(super) fn object(&self) -> Object {
+        let mut object = self.definition.object();
+        let Record { uid, generation, created, finalizers, namespace, .. } = &self.record;
+        let metadata = metadata_mut(&mut object);
+        metadata.uid = Some(uid.clone());
+        metadata.generation = Some(*generation);
+        metadata.creation_timestamp = Some(Time(*created));
+        metadata.deletion_timestamp = self.deleted.map(Time);
+        metadata.finalizers = Some(finalizers.clone());
+        metadata.namespace = Some(namespace.clone());
+        metadata.resource_version = Some(self.version.to_string());
+        if !self.requests.is_empty() {
+            metadata.annotations.get_or_insert_default().extend(self.requests.iter().cloned());
         }
-        Some(entry)
+        match &mut object {
+            Object::Render(render) => Arc::make_mut(render).status = self.status.as_ref().and_then(Text::read),
+            Object::Stack(stack) => Arc::make_mut(stack).status = self.status.as_ref().and_then(Text::read),
+        }
+        object
     }
 
     pub(super) fn render(&self) -> Option<Sourced<Render>> {
-        match &self.object {
-            Object::Render(render) => Some(Sourced { object: Arc::clone(render), origin: self.origin() }),
+        match self.object() {
+            Object::Render(object) => Some(Sourced { object, origin: self.origin() }),
             Object::Stack(_) => None,
         }
     }
 
     pub(super) fn stack(&self) -> Option<Sourced<HyperframesStack>> {
-        match &self.object {
-            Object::Stack(stack) => Some(Sourced { object: Arc::clone(stack), origin: self.origin() }),
+        match self.object() {
+            Object::Stack(object) => Some(Sourced { object, origin: self.origin() }),
             Object::Render(_) => None,
         }
     }
@@ -84,17 +120,17 @@ impl Entry {
         Origin::File { path: Arc::from(self.record.file.as_path()), orphaned: self.orphaned }
     }
 
-    /// Whether it stands in this file and says just this, as far as can be told without comparing.
-    pub(super) fn says(&self, written: &Object, file: &Path) -> bool {
-        !self.orphaned && same(&self.written, written) && self.record.file == file
+    /// Whether it stands in this file and says just this, as far as can be told without comparing: a file that was not read
+    /// again gives the very same definition.
+    pub(super) fn says(&self, definition: &Arc<Definition>, file: &Path) -> bool {
+        !self.orphaned && Arc::ptr_eq(&self.definition, definition) && self.record.file == file
     }
 
     /// The entry as it is with what a file says now.
-    pub(super) fn observing(&self, written: &Object, file: &Path) -> Self {
-        let mut entry = Self { orphaned: false, written: written.clone(), ..self.clone() };
-        let changed = entry.record.observe(file, spec(written));
+    pub(super) fn observing(&self, definition: Arc<Definition>, file: &Path) -> Self {
+        let mut entry = Self { orphaned: false, definition, ..self.clone() };
+        let changed = entry.record.observe(file, spec(&entry.definition.object()));
         entry.recorded &= !changed;
-        entry.compose(Some(self.object.clone()));
         entry
     }
 
@@ -109,12 +145,16 @@ impl Entry {
 
     /// Takes in what is asked for. True when that differs.
     pub(super) fn set_requests(&mut self, requests: Vec<(String, String)>) -> bool {
-        if self.requests == requests {
-            return false;
-        }
+        let differ = self.requests != requests;
         self.requests = requests;
-        self.compose(Some(self.object.clone()));
-        true
+        differ
+    }
+
+    pub(super) fn set_status(&mut self, status: &Status) {
+        self.status = Some(match status {
+            Status::Render(status) => Text::of(status),
+            Status::Stack(status) => Text::of(status),
+        });
     }
 
     /// Writes the record if it differs from the one on disk.
@@ -132,41 +172,8 @@ impl Entry {
     }
 
     pub(super) fn set_finalizers(&mut self, finalizers: Vec<String>) {
-        self.record.finalizers.clone_from(&finalizers);
+        self.record.finalizers = finalizers;
         self.recorded = false;
-        metadata_mut(&mut self.object).finalizers = Some(finalizers);
-    }
-
-    pub(super) fn metadata(&self) -> &ObjectMeta {
-        metadata(&self.object)
-    }
-
-    pub(super) fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        metadata_mut(&mut self.object)
-    }
-
-    /// Makes the object anew from what its file says and what is known of it, with the status and bookkeeping of the old.
-    fn compose(&mut self, old: Option<Object>) {
-        let mut object = self.written.clone();
-        let Record { uid, generation, created, finalizers, namespace, .. } = &self.record;
-        let old_metadata = old.as_ref().map(metadata);
-        let metadata = metadata_mut(&mut object);
-        metadata.uid = Some(uid.clone());
-        metadata.generation = Some(*generation);
-        metadata.creation_timestamp = Some(Time(*created));
-        metadata.finalizers = Some(finalizers.clone());
-        metadata.namespace = Some(namespace.clone());
-        metadata.deletion_timestamp = old_metadata.and_then(|old| old.deletion_timestamp.clone());
-        metadata.resource_version = old_metadata.and_then(|old| old.resource_version.clone());
-        if !self.requests.is_empty() {
-            metadata.annotations.get_or_insert_default().extend(self.requests.iter().cloned());
-        }
-        match (&mut object, old) {
-            (Object::Render(new), Some(Object::Render(old))) => Arc::make_mut(new).status.clone_from(&old.status),
-            (Object::Stack(new), Some(Object::Stack(old))) => Arc::make_mut(new).status.clone_from(&old.status),
-            _ => {}
-        }
-        self.object = object;
     }
 }
 
@@ -174,13 +181,6 @@ pub(super) fn key(object: &Object) -> ObjectKey {
     match object {
         Object::Render(render) => ObjectKey::render(render),
         Object::Stack(stack) => ObjectKey::stack(stack),
-    }
-}
-
-fn metadata(object: &Object) -> &ObjectMeta {
-    match object {
-        Object::Render(render) => &render.metadata,
-        Object::Stack(stack) => &stack.metadata,
     }
 }
 
@@ -192,19 +192,10 @@ fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
 }
 
 /// The spec; its change is a new generation.
-fn spec(object: &Object) -> Spec {
+fn spec(object: &Object) -> Text {
     match object {
-        Object::Render(render) => Spec::of(&render.spec),
-        Object::Stack(stack) => Spec::of(&stack.spec),
-    }
-}
-
-/// Certainly equal: the very same value, as a file that was not read again gives it.
-fn same(one: &Object, other: &Object) -> bool {
-    match (one, other) {
-        (Object::Render(one), Object::Render(other)) => Arc::ptr_eq(one, other),
-        (Object::Stack(one), Object::Stack(other)) => Arc::ptr_eq(one, other),
-        _ => false,
+        Object::Render(render) => Text::of(&render.spec),
+        Object::Stack(stack) => Text::of(&stack.spec),
     }
 }
 
@@ -216,14 +207,9 @@ pub(super) enum Status {
 }
 
 /// The object with another status.
-pub(super) fn with_status(object: &Object, status: Status) -> Object {
-    let mut object = object.clone();
+pub(super) fn with_status(mut object: Object, status: Status) -> Object {
     match (&mut object, status) {
-        (Object::Render(render), Status::Render(mut status)) => {
-            status.conditions.shrink_to_fit();
-            status.attempts.shrink_to_fit();
-            Arc::make_mut(render).status = Some(*status);
-        }
+        (Object::Render(render), Status::Render(status)) => Arc::make_mut(render).status = Some(*status),
         (Object::Stack(stack), Status::Stack(status)) => Arc::make_mut(stack).status = Some(status),
         (Object::Render(_), Status::Stack(_)) | (Object::Stack(_), Status::Render(_)) => {
             unreachable!("a key's kind is that of its object")

@@ -7,10 +7,9 @@ use std::{
 
 use fs_err as fs;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, value::RawValue};
+use serde::{Deserialize, Serialize};
 
-use super::layout::Layout;
+use super::{layout::Layout, text::Text};
 use crate::{
     files::{self, Durability},
     ports::{Kind, ObjectKey},
@@ -35,35 +34,12 @@ pub(super) struct Record {
     /// The file it was last read from.
     pub(super) file: PathBuf,
     /// The spec of that generation.
-    pub(super) spec: Spec,
-}
-
-/// A spec as JSON text: as trees, those of ten thousand objects would be half of the memory.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Spec(Box<RawValue>);
-
-impl Spec {
-    pub(super) fn of(spec: &impl Serialize) -> Self {
-        let text = serde_json::value::to_raw_value(spec);
-        Self(text.unwrap_or_else(|error| unreachable!("it was read from YAML: {error}")))
-    }
-
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(self.0.get()).ok()
-    }
-}
-
-impl PartialEq for Spec {
-    fn eq(&self, other: &Self) -> bool {
-        // Another version of this program may have written the same with its members in another order.
-        self.0.get() == other.0.get() || self.read::<Value>() == other.read::<Value>()
-    }
+    pub(super) spec: Text,
 }
 
 impl Record {
     /// The first record of an object.
-    pub(super) fn new(key: &ObjectKey, file: &Path, spec: Spec, now: Timestamp) -> Self {
+    pub(super) fn new(key: &ObjectKey, file: &Path, spec: Text, now: Timestamp) -> Self {
         Self {
             kind: key.kind.as_str().to_owned(),
             namespace: key.namespace.clone(),
@@ -78,7 +54,7 @@ impl Record {
     }
 
     /// Takes in where the object stands now, and with what spec. True when that differs.
-    pub(super) fn observe(&mut self, file: &Path, spec: Spec) -> bool {
+    pub(super) fn observe(&mut self, file: &Path, spec: Text) -> bool {
         let moved = self.file != file;
         if moved {
             file.clone_into(&mut self.file);

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{
-    GROUP,
-    manifest::{self, Manifest, Object, Problem},
-};
+use crds::{GROUP, manifest::Problem};
 use walkdir::{DirEntry, WalkDir};
 
 use super::layout::Layout;
@@ -20,6 +17,11 @@ use crate::{
     ports::ObjectKey,
     source::{self, Stamp},
 };
+
+use definition::Contents;
+pub(super) use definition::Definition;
+
+mod definition;
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl fmt::Display for FileProblem {
 pub struct Snapshot {
     root: PathBuf,
     /// By absolute path. `Err` holds why a file cannot be read.
-    files: BTreeMap<PathBuf, Result<Arc<Manifest>, String>>,
+    files: BTreeMap<PathBuf, Result<Arc<Contents>, String>>,
     /// Files that were still being written.
     unstable: BTreeSet<PathBuf>,
     /// Folders below that have state of their own.
@@ -59,7 +61,7 @@ const ROUNDS: u32 = 20;
 /// Reads folders, and every file only when it has changed.
 #[derive(Debug, Default)]
 pub struct Scanner {
-    known: HashMap<PathBuf, (Stamp, Result<Arc<Manifest>, String>)>,
+    known: HashMap<PathBuf, (Stamp, Result<Arc<Contents>, String>)>,
 }
 
 impl Scanner {
@@ -108,7 +110,7 @@ impl Scanner {
                 (Some((old, file)), Some(new)) if *old == new => (new, file.clone()),
                 (_, stamp) => {
                     let text = files::read_text(&path).map_err(|error| error.to_string());
-                    (stamp.unwrap_or_default(), text.map(|text| Arc::new(manifest::parse(&text))))
+                    (stamp.unwrap_or_default(), text.map(|text| Arc::new(Contents::of(&text))))
                 }
             };
             self.known.insert(path.clone(), entry.clone());
@@ -139,7 +141,7 @@ impl Snapshot {
 
     /// Documents that are somebody else's, with their file.
     pub fn foreign(&self) -> impl Iterator<Item = (&Path, usize)> {
-        let count = |file: &Result<Arc<Manifest>, String>| file.as_ref().map_or(0, |manifest| manifest.foreign);
+        let count = |file: &Result<Arc<Contents>, String>| file.as_ref().map_or(0, |contents| contents.foreign);
         self.files.iter().map(move |(path, file)| (self.relative(path), count(file))).filter(|(_, count)| *count > 0)
     }
 
@@ -151,7 +153,7 @@ impl Snapshot {
 /// What a snapshot holds.
 pub(super) struct Scan {
     /// Every identity that some file defines; `None` where two do, or where two have the same video.
-    pub(super) objects: BTreeMap<ObjectKey, Option<(Object, Arc<Path>)>>,
+    pub(super) objects: BTreeMap<ObjectKey, Option<(Arc<Definition>, Arc<Path>)>>,
     pub(super) problems: Vec<FileProblem>,
     /// Files in which something is wrong, or that are being written: what they defined before is kept.
     pub(super) unreadable: BTreeSet<PathBuf>,
@@ -162,25 +164,25 @@ pub(super) fn scan(snapshot: &Snapshot) -> Scan {
     let mut scan = Scan { objects: BTreeMap::new(), problems: Vec::new(), unreadable };
     let mut places: BTreeMap<ObjectKey, &Path> = BTreeMap::new();
     for (path, file) in snapshot.files.iter().filter(|(path, _)| !snapshot.unstable.contains(*path)) {
-        let manifest = match file {
-            Ok(manifest) => manifest,
+        let contents = match file {
+            Ok(contents) => contents,
             Err(message) => {
                 scan.problem(snapshot, path, whole_file(message.clone()));
                 continue;
             }
         };
-        for problem in &manifest.problems {
+        for problem in &contents.problems {
             scan.problem(snapshot, path, problem.clone());
         }
         let file: Arc<Path> = Arc::from(path.as_path());
-        for object in &manifest.objects {
-            let key = super::object::key(object);
+        for definition in &contents.definitions {
+            let key = definition.key.clone();
             if let Some(other) = places.insert(key.clone(), path) {
                 scan.problem(snapshot, path, twice(&key, snapshot.relative(other)));
                 scan.problem(snapshot, other, twice(&key, snapshot.relative(path)));
                 scan.objects.insert(key, None);
             } else {
-                scan.objects.insert(key, Some((object.clone(), Arc::clone(&file))));
+                scan.objects.insert(key, Some((Arc::clone(definition), Arc::clone(&file))));
             }
         }
     }
@@ -200,8 +202,10 @@ impl Scan {
     fn refuse_shared_outputs(&mut self, snapshot: &Snapshot) {
         let mut targets = Vec::new();
         for (key, found) in &self.objects {
-            if let Some((Object::Render(render), path)) = found {
-                let written = source::target_path(render, path.parent().unwrap_or(&snapshot.root));
+            if let Some((definition, path)) = found
+                && let Some(video) = &definition.video
+            {
+                let written = path.parent().unwrap_or(&snapshot.root).join(video);
                 // One that cannot be written is told with its Render.
                 if let Ok(target) = source::resolve_target(&written) {
                     targets.push((target, key.clone(), Arc::clone(path)));
