@@ -15,11 +15,11 @@ pub enum Fault {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $fault:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $fault:ident;)*) => {
         /// A stable error code. Codes that upstream also has keep upstream's spelling and meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[allow(clippy::enum_variant_names, reason = "the names are the wire's")]
-        pub enum Code { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
+        pub enum Code { $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)* }
 
         impl Code {
             /// Every code, in the order of the registry.
@@ -28,6 +28,12 @@ macro_rules! codes {
             /// The code as it is spelled everywhere.
             #[must_use]
             pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $name,)* } }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii_start(),)* }
+            }
 
             /// Whose fault a failure with this code is.
             #[must_use]
@@ -133,6 +139,36 @@ codes! {
     ProducerNotFound = "PRODUCER_NOT_FOUND", Permanent;
     /// A producer process was killed or ended without an answer.
     ProducerCrashed = "PRODUCER_CRASHED", Transient;
+    /// AWS does not answer, or answers with an error of its own.
+    AwsUnavailable = "AWS_UNAVAILABLE", Transient;
+    /// AWS takes no more requests at the moment.
+    AwsThrottled = "AWS_THROTTLED", Transient;
+    /// There are no credentials for AWS, or they have expired.
+    AwsCredentials = "AWS_CREDENTIALS", Permanent;
+    /// A right is missing in AWS.
+    AwsAccessDenied = "AWS_ACCESS_DENIED", Permanent;
+    /// AWS refused a request.
+    AwsRefused = "AWS_REFUSED", Permanent;
+    /// Something in AWS that was there is gone.
+    AwsNotFound = "AWS_NOT_FOUND", Permanent;
+    /// There is no `handler.zip` that a stack could run.
+    HandlerNotFound = "HANDLER_NOT_FOUND", Permanent;
+    /// A CloudFormation stack of this name exists, and is not this object's.
+    StackNotOurs = "STACK_NOT_OURS", Permanent;
+    /// CloudFormation could not make or change the stack.
+    StackFailed = "STACK_FAILED", Permanent;
+    /// CloudFormation could not delete the stack.
+    StackDeleteFailed = "STACK_DELETE_FAILED", Permanent;
+    /// A change of the stack waits for approval.
+    StackChangeWaits = "STACK_CHANGE_WAITS", Permanent;
+    /// Somebody else has changed resources of the stack.
+    StackDrifted = "STACK_DRIFTED", Permanent;
+    /// An execution failed with an error that is not in this registry.
+    ExecutionFailed = "EXECUTION_FAILED", Transient;
+    /// An execution took longer than it may.
+    ExecutionTimedOut = "EXECUTION_TIMED_OUT", Transient;
+    /// The render has cost more than its budget.
+    BudgetExceeded = "BUDGET_EXCEEDED", Permanent;
     /// The spec of the object cannot be acted on.
     SpecInvalid = "SPEC_INVALID", Composition;
     /// A code of another version of these programs; the message begins with it.

@@ -1,7 +1,7 @@
 //! The events of the Lambda function, as upstream's state machine sends them (`packages/aws-lambda/src/events.ts`, plan
 //! protocol v2), and its answers.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Failure, config::RenderConfig, format::Format, rate::FrameRate};
 
@@ -28,7 +28,23 @@ pub struct PlanEvent {
     #[serde(rename = "PlanOutputS3Prefix")]
     pub plan_output_s3_prefix: String,
     /// The render configuration.
-    pub config: RenderConfig,
+    pub config: PlanConfig,
+}
+
+/// A render configuration, and what of upstream's only the function needs to know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanConfig {
+    /// What the producer needs to know.
+    #[serde(flatten)]
+    pub render: RenderConfig,
+    /// `s3://bucket/key.json` of the variables, a JSON object, where they are too large for a state machine.
+    #[serde(rename = "variablesS3Uri", default, skip_serializing_if = "Option::is_none")]
+    pub variables_s3_uri: Option<String>,
+    /// Asks for a constant frame rate. Every video here has one; the answer says it again, so that a state machine can
+    /// hand it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cfr: Option<bool>,
 }
 
 /// `Action: renderChunk`.
@@ -65,17 +81,31 @@ pub struct AssembleEvent {
     /// 64 hexadecimal digits.
     pub plan_hash: String,
     /// All chunks, in order of index.
-    #[serde(rename = "ChunkS3Uris")]
+    #[serde(rename = "ChunkS3Uris", deserialize_with = "one_or_many")]
     pub chunk_s3_uris: Vec<String>,
     /// SHA-256 of each chunk's object, as `renderChunk` answered, if the state machine kept it: ours does, upstream's
     /// does not.
-    #[serde(rename = "ChunkSha256s", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "ChunkSha256s", default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub chunk_sha256s: Vec<String>,
     /// The finished video.
     #[serde(rename = "OutputS3Uri")]
     pub output_s3_uri: String,
     /// The plan's format.
     pub format: Format,
+}
+
+/// A path with a wildcard gives a list in AWS, also of one; LocalStack gives a lone match bare.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::One(text) => vec![text],
+        Either::Many(texts) => texts,
+    })
 }
 
 /// What an invocation answers; `Action` says which.
@@ -133,6 +163,9 @@ pub struct PlanAnswer {
     pub ffmpeg_version: String,
     /// Version of the planning producer.
     pub producer_version: String,
+    /// Whether a constant frame rate was asked for; upstream's answers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cfr: Option<bool>,
     /// What is not as it should be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Failure>,
@@ -174,6 +207,9 @@ pub struct AssembleAnswer {
     pub frames_encoded: u32,
     /// Bytes of the video.
     pub file_size: u64,
+    /// SHA-256 of the video's bytes, hexadecimal; upstream's answers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Wall time.
     pub duration_ms: u64,
 }
@@ -215,6 +251,9 @@ mod tests {
         });
         let Event::Assemble(read) = serde_json::from_value(event).unwrap() else { unreachable!() };
         assert!(read.chunk_sha256s.is_empty());
+        let mut bare = serde_json::to_value(&read).unwrap();
+        bare["ChunkS3Uris"] = json!("s3://b/c");
+        assert_eq!(serde_json::from_value::<AssembleEvent>(bare).unwrap().chunk_s3_uris, ["s3://b/c"]);
         assert_eq!(serde_json::to_value(read).unwrap().get("ChunkSha256s"), None::<&Value>);
     }
 }

@@ -23,6 +23,7 @@ pub mod rate;
 pub mod render;
 pub mod schema;
 pub mod stack;
+pub mod usd;
 
 pub use code::{Code, Fault};
 pub use config::{RenderConfig, Strictness};
@@ -34,6 +35,7 @@ pub use quality::Quality;
 pub use rate::FrameRate;
 pub use render::{Render, RenderSpec, RenderStatus};
 pub use stack::{HyperframesStack, HyperframesStackSpec, HyperframesStackStatus};
+pub use usd::Usd;
 
 /// API group of every custom resource.
 pub const GROUP: &str = "hyperframes.io";

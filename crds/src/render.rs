@@ -15,6 +15,7 @@ use crate::{
     format::Format,
     quality::Quality,
     rate::FrameRate,
+    usd::Usd,
 };
 pub use status::{
     AttemptResult, AttemptStatus, FailureStatus, OutputStatus, ProgressStage, ProgressStatus, RenderStatus,
@@ -81,6 +82,9 @@ pub struct RenderSpec {
     /// What happens after an attempt failed by the machine's fault. A composition's fault is never retried.
     #[serde(default)]
     pub retry: Retry,
+    /// What it may cost on a stack that costs something. Default: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 impl RenderSpec {
@@ -98,6 +102,7 @@ impl RenderSpec {
             desired_state: _,
             priority: _,
             retry: _,
+            budget: _,
         } = self;
         RenderConfig {
             fps: *fps,
@@ -162,6 +167,15 @@ pub enum DesiredState {
     Running,
     /// Nothing should run.
     Cancelled,
+}
+
+/// What a Render may cost.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// US dollars for all attempts together, as a string such as `"2.50"`. What runs is ended when the estimate in
+    /// `status.costUsd` goes beyond it; a larger amount lets it start again.
+    pub max_usd: Usd,
 }
 
 /// What happens after an attempt failed by the machine's fault.

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
 
+pub mod aws;
+
 /// A place that can render: exactly one member says where.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -32,9 +34,13 @@ use crate::condition::Condition;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[x_kube(validation = Rule::new("has(self.local)").message("exactly one member says where to render: local"))]
+#[x_kube(validation = Rule::new("has(self.aws) != has(self.local)").message("exactly one member says where to render: aws or local"))]
+#[x_kube(validation = Rule::new("has(self.aws) == has(oldSelf.aws)").message("a stack does not move between aws and local: make another stack"))]
 #[serde(rename_all = "camelCase")]
 pub struct HyperframesStackSpec {
+    /// Render in AWS Lambda.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<aws::AwsStack>,
     /// Render on the machine the controller runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalStack>,
@@ -73,4 +79,7 @@ pub struct HyperframesStackStatus {
     /// Versions that pixels depend on, as `hf-producer doctor --json` tells them, in one SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renderer_digest: Option<String>,
+    /// What is known of a stack on AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<aws::AwsStackStatus>,
 }

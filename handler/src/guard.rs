@@ -19,6 +19,8 @@ const OUTPUTS: &[&str] = &["outputs/", "renders/"];
 pub struct PlanPlaces {
     /// The project's archive.
     pub project: S3Uri,
+    /// Variables that lie beside the configuration.
+    pub variables: Option<S3Uri>,
     /// Prefix of what is published.
     pub output: S3Uri,
 }
@@ -68,6 +70,7 @@ pub fn places(event: &Event, bucket: Option<&str>) -> Result<Places, Failure> {
     Ok(match event {
         Event::Plan(event) => Places::Plan(PlanPlaces {
             project: below(&event.project_s3_uri, PROJECTS)?,
+            variables: event.config.variables_s3_uri.as_ref().map(|uri| below(uri, WORK)).transpose()?,
             output: below(&event.plan_output_s3_prefix, WORK)?,
         }),
         Event::RenderChunk(event) => Places::Chunk(ChunkPlaces {

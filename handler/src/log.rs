@@ -39,7 +39,7 @@ impl Subject {
             Event::Plan(event) => {
                 let input = json!({
                     "projectS3Uri": event.project_s3_uri, "planOutputS3Prefix": event.plan_output_s3_prefix,
-                    "format": event.config.format, "fps": event.config.fps,
+                    "format": event.config.render.format, "fps": event.config.render.fps,
                 });
                 ("plan", None, &event.plan_output_s3_prefix, input)
             }

@@ -107,7 +107,7 @@ fn a_video_through_the_store_is_the_local_one() {
         "Action": "plan", "PlanProtocol": "v2", "PlanV2ManifestS3Uri": uri("renders/run/v2/manifest.json"),
         "PlanV2ArtifactS3Prefix": uri("renders/run/v2/artifacts/sha256"), "PlanHash": plan["PlanHash"], "ChunkCount": 2,
         "TotalFrames": 120, "Fps": 30, "Width": 320, "Height": 180, "Format": "mp4", "HasAudio": false, "AudioS3Uri": null,
-        "FfmpegVersion": plan["FfmpegVersion"], "ProducerVersion": plan["ProducerVersion"], "DurationMs": plan["DurationMs"],
+        "Cfr": false, "FfmpegVersion": plan["FfmpegVersion"], "ProducerVersion": plan["ProducerVersion"], "DurationMs": plan["DurationMs"],
     });
     assert_eq!(plan, expected);
     let puts: Vec<_> = rig.store.requests().into_iter().filter(|request| request.starts_with("PUT")).collect();
@@ -127,6 +127,7 @@ fn a_video_through_the_store_is_the_local_one() {
     fs::write(&video, rig.store.get(&format!("{BUCKET}/outputs/video.mp4")).unwrap()).unwrap();
     assert_eq!(output["FramesEncoded"], 120);
     assert_eq!(output["FileSize"], fs::metadata(&video).unwrap().len());
+    assert_eq!(output["Sha256"], rig.store.about(&format!("{BUCKET}/outputs/video.mp4")).unwrap().metadata["sha256"]);
 
     let local = rig.folder.join("local.mp4");
     render(&rig.folder.join("site"), &local, &["--quality", "draft", "--fps", "30"]);
@@ -139,6 +140,23 @@ fn a_video_through_the_store_is_the_local_one() {
     assert_eq!(starts.len(), 4);
     assert_eq!((&starts[2]["executionName"], &starts[2]["chunkIndex"]), (&json!("run"), &json!(1)));
     assert!(!environment.printed().contains("local-secret"));
+}
+
+/// What is too large for a state machine lies beside the configuration, and is the same to the composition.
+#[test]
+#[ignore = "needs Chromium"]
+fn variables_may_lie_in_the_bucket() {
+    let rig = Rig::new(still);
+    let mut environment = rig.environment(&[]);
+    let beside = json!({ "quality": "draft", "variablesS3Uri": uri("renders/run/variables.json"), "cfr": true });
+    rig.store.put(&rig.object("variables.json"), b"[1]");
+    assert_eq!(environment.invoke(&plan(beside.clone())).unwrap_err().0, "VARIABLES_INVALID");
+    rig.store.put(&rig.object("variables.json"), b"{\"nobody\": 1}");
+    let (code, message) = environment.invoke(&plan(beside)).unwrap_err();
+    assert_eq!(code, "VARIABLES_INVALID");
+    assert!(message.contains("nobody"), "{message}");
+    let elsewhere = json!({ "variablesS3Uri": "s3://elsewhere/v.json" });
+    assert_eq!(environment.invoke(&plan(elsewhere)).unwrap_err().0, "S3_URI_NOT_ALLOWED");
 }
 
 /// Step Functions tries again what succeeded but was not heard.

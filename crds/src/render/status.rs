@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::condition::Condition;
+use crate::{condition::Condition, usd::Usd};
 
 /// What the controller knows of a Render.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct RenderStatus {
     /// Further warnings that were left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted_warnings: Option<i32>,
+    /// Estimate in US dollars of what all attempts have cost, failed ones too; absent where nothing costs anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
     /// Why the last attempt, or the spec itself, failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureStatus>,
@@ -86,6 +89,9 @@ pub struct AttemptStatus {
     /// The failure's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<String>,
+    /// Estimate in US dollars of what it has cost; absent where it costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
 }
 
 /// How an attempt ended.

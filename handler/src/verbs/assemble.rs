@@ -57,11 +57,12 @@ pub(super) async fn run(
         (FRAMES.to_owned(), report.frames.to_string()),
     ]);
     let about = Description { content_type: content_type(event.format), metadata };
-    job.transfer.store(&packed, &places.output, about, Overwrite::Allowed).await?;
+    let stored = job.transfer.store(&packed, &places.output, about, Overwrite::Allowed).await?;
     Ok(AssembleAnswer {
         output_s3_uri: places.output.to_string(),
         frames_encoded: report.frames,
         file_size: report.bytes,
+        sha256: Some(stored.sha256),
         duration_ms: 0,
     })
 }

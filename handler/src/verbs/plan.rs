@@ -1,7 +1,7 @@
 //! `plan`: a project's archive becomes a published plan.
 
 use crds::{
-    RenderConfig,
+    Code, Failure, RenderConfig,
     event::{PlanAnswer, PlanEvent, PlanProtocol},
 };
 use serde_json::json;
@@ -19,12 +19,15 @@ use crate::{
 
 /// Largest archive of a project.
 const LARGEST_ARCHIVE: u64 = 2 << 30;
+/// Largest variables; an object of a cluster cannot hold as much.
+const LARGEST_VARIABLES: u64 = 4 << 20;
 
 pub(super) async fn run(job: &Job<'_>, event: &PlanEvent, places: &PlanPlaces) -> Result<PlanAnswer, Error> {
     let archive = job.folder.join("project.tar.gz");
     let expected = Expected { most: Some(LARGEST_ARCHIVE), ..Expected::default() };
     let project = job.transfer.fetch(&places.project, &archive, &expected).await?;
-    let (at, input) = (Places::below(&places.output), input(&project.sha256, &event.config));
+    let config = config(job, event, places).await?;
+    let (at, input) = (Places::below(&places.output), input(&project.sha256, &config));
     // An invocation that is tried again after its manifest was written has nothing left to do.
     let there = published::find(job.transfer, &at, &input, &job.folder.join("there.json")).await?;
     let manifest = match there {
@@ -32,7 +35,7 @@ pub(super) async fn run(job: &Job<'_>, event: &PlanEvent, places: &PlanPlaces) -
         None => {
             let plan = job.folder.join("plan");
             let (project, out) = (job.folder.join("project"), plan.clone());
-            let (renderer, config) = (job.renderer.clone(), event.config.clone());
+            let renderer = job.renderer.clone();
             let work = move || -> Result<_, Error> {
                 archive::unpack(&archive, &project, Limits::default())?;
                 files::remove(&archive);
@@ -42,7 +45,22 @@ pub(super) async fn run(job: &Job<'_>, event: &PlanEvent, places: &PlanPlaces) -
             published::publish(job.transfer, &plan, &at, &input, &job.folder.join("manifest.json")).await?
         }
     };
-    Ok(answer(manifest, &at))
+    Ok(answer(manifest, &at, event.config.cfr.unwrap_or(false)))
+}
+
+/// The configuration, with the variables that lie beside it.
+async fn config(job: &Job<'_>, event: &PlanEvent, places: &PlanPlaces) -> Result<RenderConfig, Error> {
+    let mut config = event.config.render.clone();
+    if let Some(uri) = &places.variables {
+        let file = job.folder.join("variables.json");
+        let expected = Expected { most: Some(LARGEST_VARIABLES), ..Expected::default() };
+        job.transfer.fetch(uri, &file, &expected).await?;
+        config.variables = serde_json::from_slice(&files::read(&file)?).map_err(|error| {
+            let message = format!("{uri} is no JSON object: {error}");
+            Failure::new(Code::VariablesInvalid, message)
+        })?;
+    }
+    Ok(config)
 }
 
 /// Digest of everything a plan is made from.
@@ -51,7 +69,7 @@ fn input(project_sha256: &str, config: &RenderConfig) -> String {
     files::sha256(canonical(&input).as_bytes())
 }
 
-fn answer(manifest: Manifest, at: &Places) -> PlanAnswer {
+fn answer(manifest: Manifest, at: &Places, cfr: bool) -> PlanAnswer {
     PlanAnswer {
         plan_protocol: PlanProtocol::V2,
         plan_v2_manifest_s3_uri: at.manifest.to_string(),
@@ -67,6 +85,7 @@ fn answer(manifest: Manifest, at: &Places) -> PlanAnswer {
         audio_s3_uri: None,
         ffmpeg_version: manifest.ffmpeg_version,
         producer_version: manifest.producer_version,
+        cfr: Some(cfr),
         warnings: Vec::new(),
         duration_ms: 0,
     }
