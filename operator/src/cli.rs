@@ -18,8 +18,8 @@ mod settings;
 mod terminal;
 mod view;
 
-use crate::error::Error;
-use args::{Cli, Command};
+use crate::{backend::aws, error::Error};
+use args::{AwsDocument, Cli, Command};
 
 /// An error in the files, on this machine, or of ours.
 const ERROR: u8 = 1;
@@ -56,6 +56,9 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         Some(Command::Events { folder, name, output }) => view::events(&folder, name.as_deref(), output)?,
         Some(Command::Cancel { folder, name }) => ask::cancel(&folder, &name)?,
         Some(Command::Retry { folder, name }) => ask::retry(&folder, &name)?,
+        Some(Command::Aws { document: AwsDocument::Template }) => aws::template(),
+        Some(Command::Aws { document: AwsDocument::StateMachine }) => aws::state_machine() + "\n",
+        Some(Command::Aws { document: AwsDocument::Policy }) => aws::POLICY.to_owned(),
     };
     // A reader that has gone away needs nothing more.
     let _ = io::stdout().lock().write_all(text.as_bytes());

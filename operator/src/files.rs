@@ -74,11 +74,15 @@ pub(crate) fn write_atomic(path: &Path, content: &str, durability: Durability) -
     if durability == Durability::Durable {
         file.as_file().sync_all()?;
     }
-    file.persist(path).map_err(|error| {
+    persist(file, path)
+}
+
+/// Puts a finished file in its place.
+pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map(drop).map_err(|error| {
         let message = format!("cannot write {}: {}", path.display(), error.error);
         io::Error::new(error.error.kind(), message)
-    })?;
-    Ok(())
+    })
 }
 
 /// Makes a folder and those it lies in, but never the one that [`STATUS`] lies in: what was taken away, such as a mount, is

@@ -7,10 +7,12 @@ use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use crds::{
-    Failure, HyperframesStack, HyperframesStackStatus, Render, RenderConfig, RenderStatus,
+    Failure, HyperframesStack, HyperframesStackStatus, Render, RenderConfig, RenderStatus, Usd,
     render::{OutputStatus, ProgressStage, ProgressStatus},
+    stack::aws::{AwsStack, AwsStackStatus},
 };
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 
 pub use crate::object::{DEFAULT_NAMESPACE, Kind, ObjectKey};
@@ -178,6 +180,25 @@ pub enum Place {
         /// Folder for plans and chunks in the making, absolute; `None` is the usual one.
         work_dir: Option<PathBuf>,
     },
+    /// In AWS Lambda.
+    Aws(Box<AwsPlace>),
+}
+
+/// A stack on AWS, as asked for and as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsPlace {
+    /// The object's uid: whose the CloudFormation stack is.
+    pub owner: String,
+    /// Name of the CloudFormation stack.
+    pub stack_name: String,
+    /// What is asked for.
+    pub spec: AwsStack,
+    /// The handler's zip that the spec names, absolute.
+    pub zip: Option<PathBuf>,
+    /// Id of the CloudFormation stack, once it was seen: after its deletion it is only known by that.
+    pub stack_id: Option<String>,
+    /// When drift was looked for last, and how many resources were found to differ.
+    pub drift: Option<(Timestamp, i32)>,
 }
 
 /// What a backend knows of a stack.
@@ -185,17 +206,34 @@ pub enum Place {
 pub enum StackReport {
     /// Nothing of it is there.
     Absent,
+    /// It is not as its spec says, as one sentence says: [`StackEffect::Ensure`] takes the next step.
+    Outdated(String),
     /// Something is going on, as one sentence says; it ends by itself.
-    Pending(String),
-    /// It can render.
-    Ready {
-        /// Chunks at the same time, at least 1; also how many Renders may be under way.
-        parallel_chunks: i32,
-        /// SHA-256 over the versions that pixels depend on.
-        renderer_digest: Option<String>,
+    Pending {
+        /// What.
+        what: String,
+        /// When to ask again; `None` where the backend says by itself when it has ended.
+        ask_again: Option<Duration>,
     },
+    /// It can render.
+    Ready(StackCapacity),
     /// It cannot render.
     NotReady(Failure),
+}
+
+/// What a stack that can render is able to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StackCapacity {
+    /// Chunks at the same time, at least 1.
+    pub parallel_chunks: i32,
+    /// Renders that may be under way at the same time, at least 1.
+    pub slots: usize,
+    /// SHA-256 over the versions that pixels depend on.
+    pub renderer_digest: Option<String>,
+    /// It renders, but is not as its spec says, and only a human can help.
+    pub degraded: Option<Failure>,
+    /// When to look at it again although nothing is expected to change.
+    pub look_again: Option<Duration>,
 }
 
 /// What is to be brought about for a stack. Each may be repeated without harm.
@@ -230,6 +268,8 @@ pub struct Inputs {
     pub config: RenderConfig,
     /// The file to write, absolute.
     pub target: PathBuf,
+    /// The spec names that file: a backend that renders elsewhere brings the video there.
+    pub target_named: bool,
 }
 
 /// Which attempt of which Render.
@@ -241,6 +281,8 @@ pub struct AttemptRef {
     pub name: String,
     /// What the backend called it when it was started; `None` where the name is enough, or nobody could write it down.
     pub handle: Option<String>,
+    /// The file that a video which is made elsewhere is to be brought to, absolute.
+    pub bring_to: Option<PathBuf>,
 }
 
 /// Everything an attempt needs.
@@ -272,6 +314,8 @@ pub enum AttemptReport {
     Running {
         /// How far it is.
         progress: ProgressStatus,
+        /// Estimate of what it has cost so far; `None` where it costs nothing.
+        cost: Option<Usd>,
         /// When to ask again; `None` where the backend says by itself when it moves.
         ask_again: Option<Duration>,
     },
@@ -281,6 +325,8 @@ pub enum AttemptReport {
         output: OutputStatus,
         /// What is not as it should be, all the same.
         warnings: Vec<Failure>,
+        /// Estimate of what it has cost; `None` where it costs nothing.
+        cost: Option<Usd>,
     },
     /// It failed.
     Failed {
@@ -288,9 +334,14 @@ pub enum AttemptReport {
         failure: Failure,
         /// What else was not as it should be.
         warnings: Vec<Failure>,
+        /// Estimate of what it has cost; `None` where it costs nothing.
+        cost: Option<Usd>,
     },
     /// It was cancelled, or stopped before it was done. What it had finished is kept.
-    Stopped,
+    Stopped {
+        /// Estimate of what it has cost; `None` where it costs nothing.
+        cost: Option<Usd>,
+    },
 }
 
 impl AttemptReport {
@@ -298,6 +349,16 @@ impl AttemptReport {
     #[must_use]
     pub const fn may_run(&self) -> bool {
         matches!(self, Self::Running { .. } | Self::NotYetKnown)
+    }
+
+    /// Estimate of what it has cost, as far as it is known.
+    #[must_use]
+    pub const fn cost(&self) -> Option<Usd> {
+        match self {
+            Self::Running { cost, .. } | Self::Succeeded { cost, .. } | Self::Failed { cost, .. } => *cost,
+            Self::Stopped { cost } => *cost,
+            Self::NotYetKnown | Self::Unknown => None,
+        }
     }
 
     /// Whether it has come to an end by itself.
@@ -345,6 +406,12 @@ pub trait Backend: Send + Sync {
     /// When it cannot be found out now.
     async fn observe_stack(&self, stack: &StackSpec) -> Result<StackReport, Error>;
 
+    /// What is worth writing down of a stack, as of the last look; `None` where nothing is.
+    fn stack_details(&self, stack: &StackSpec) -> Option<AwsStackStatus> {
+        let _ = stack;
+        None
+    }
+
     /// Begins to bring something about for a stack.
     ///
     /// # Errors
@@ -369,11 +436,17 @@ pub trait Backend: Send + Sync {
     /// When it cannot be begun.
     async fn cancel(&self, attempt: &AttemptRef) -> Result<(), Error>;
 
-    /// Whether the video of the last success is at `target`, as it was recorded.
+    /// Whether the video of the last success is where these inputs want it, as it was recorded. `stack`: where it was made,
+    /// if that is still there.
     ///
     /// # Errors
     /// When it cannot be found out now.
-    async fn check_output(&self, recorded: &OutputStatus, target: &Path) -> Result<OutputCheck, Error>;
+    async fn check_output(
+        &self,
+        stack: Option<&StackSpec>,
+        recorded: &OutputStatus,
+        wanted: &Inputs,
+    ) -> Result<OutputCheck, Error>;
 
     /// Lets go of everything that was kept for an attempt: its report, its plan, its chunks. Only called once the status
     /// that carries its result is durable. Without effect for an attempt nothing is kept of.

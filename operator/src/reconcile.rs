@@ -330,7 +330,8 @@ async fn reconcile_stack(
         context.backend.apply_stack(spec, effect).await?; // IO
     }
     let old = stack.object.status.as_ref();
-    let new = stack_status(&stack.object, &decision, (context.now)()); // pure
+    let details = spec.as_ref().ok().and_then(|spec| context.backend.stack_details(spec));
+    let new = stack_status(&stack.object, &decision, details, (context.now)()); // pure
     if old != Some(&new) {
         context.store.write_stack_status(&stack.object, new.clone()).await?; // IO
         tell::stack(&version, old, &new, &*context.store).await; // IO
@@ -352,7 +353,7 @@ fn renders_that_wait(
         return queue.everybody();
     }
     let slots = match now.report {
-        Ok(StackReport::Ready { parallel_chunks, .. }) => usize::try_from(parallel_chunks).unwrap_or(1),
+        Ok(StackReport::Ready(ref capacity)) => capacity.slots,
         _ => 1,
     };
     queue.with_attempts().chain(context.slots.startable(key, &queue, slots)).collect()

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crds::{Code, Failure, HyperframesStack, Render, RenderConfig};
+use crds::{Code, Failure, HyperframesStack, Render, RenderConfig, stack::aws::AwsStack};
 use fs_err as fs;
 use futures::stream::BoxStream;
 use kube::ResourceExt as _;
@@ -16,8 +16,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::ports::{Inputs, ObjectKey, Origin, Place, Source, StackSpec};
+use crate::ports::{AwsPlace, Inputs, ObjectKey, Origin, Place, Source, StackSpec};
 
+pub(crate) mod archive;
 mod dependents;
 mod digests;
 #[cfg(test)]
@@ -170,6 +171,7 @@ impl DiskSources {
             source: Source::Folder { path: project, digest },
             config,
             target,
+            target_named: render.spec.output.path.is_some(),
         })
     }
 }
@@ -260,19 +262,64 @@ pub fn uri(path: &Path) -> String {
 /// # Errors
 /// What in its spec cannot be acted on.
 pub fn stack_spec(stack: &HyperframesStack, origin: &Origin) -> Result<StackSpec, Failure> {
-    let local = stack.spec.local.clone().unwrap_or_default();
-    let work_dir = match (&local.work_dir, origin.folder()) {
-        (None, _) => None,
-        (Some(path), Some(folder)) => Some(folder.join(path)),
-        (Some(path), None) if Path::new(path).is_absolute() => Some(path.into()),
-        (Some(path), None) => {
-            let message =
-                format!("spec.local.workDir: {path:?} is relative, and there is no file that it could be relative to");
-            return Err(Failure::new(Code::SpecInvalid, message));
+    let place = match &stack.spec.aws {
+        Some(aws) => Place::Aws(Box::new(aws_place(stack, aws, origin)?)),
+        None => {
+            let local = stack.spec.local.clone().unwrap_or_default();
+            let work_dir = local.work_dir.map(|path| beside(&path, origin, "spec.local.workDir")).transpose()?;
+            let max_parallel_chunks = local.max_parallel_chunks.and_then(|most| usize::try_from(most).ok());
+            Place::Local { max_parallel_chunks, work_dir }
         }
     };
-    let max_parallel_chunks = local.max_parallel_chunks.and_then(|most| usize::try_from(most).ok());
-    Ok(StackSpec { key: ObjectKey::stack(stack), place: Place::Local { max_parallel_chunks, work_dir } })
+    Ok(StackSpec { key: ObjectKey::stack(stack), place })
+}
+
+fn aws_place(stack: &HyperframesStack, spec: &AwsStack, origin: &Origin) -> Result<AwsPlace, Failure> {
+    let ObjectKey { namespace, name, .. } = ObjectKey::stack(stack);
+    let stack_name = spec.stack_name.clone().unwrap_or_else(|| format!("{namespace}-{name}").replace('.', "-"));
+    if stack_name.len() > LONGEST_STACK_NAME {
+        let message = format!(
+            "spec.aws.stackName: {stack_name:?} is longer than {LONGEST_STACK_NAME} characters, and so are the names of what it holds: name a shorter one"
+        );
+        return Err(Failure::new(Code::SpecInvalid, message));
+    }
+    let zip = spec.handler.as_ref().and_then(|handler| handler.zip.as_ref());
+    let known = stack.status.as_ref().and_then(|status| status.aws.clone()).unwrap_or_default();
+    if let Some(id) = &known.stack_id
+        && !id.contains(&format!(":cloudformation:{}:", spec.region))
+    {
+        let message = format!("spec.aws.region cannot be changed: {id} is elsewhere; make another stack");
+        return Err(Failure::new(Code::SpecInvalid, message));
+    }
+    if let Some(id) = &known.stack_id
+        && !id.contains(&format!(":stack/{stack_name}/"))
+    {
+        let message = format!("spec.aws.stackName cannot be changed: {id} has another; make another stack");
+        return Err(Failure::new(Code::SpecInvalid, message));
+    }
+    Ok(AwsPlace {
+        owner: stack.uid().unwrap_or_default(),
+        stack_name,
+        spec: spec.clone(),
+        zip: zip.map(|zip| beside(zip, origin, "spec.aws.handler.zip")).transpose()?,
+        stack_id: known.stack_id,
+        drift: known.drift.map(|drift| (drift.last_check_time.0, drift.drifted_resources)),
+    })
+}
+
+/// Names of functions are at most 64 characters long, and so are those of roles and alarms, which are made from this one.
+const LONGEST_STACK_NAME: usize = 53;
+
+/// The absolute path of one that is relative to an object's file.
+fn beside(path: &str, origin: &Origin, field: &str) -> Result<PathBuf, Failure> {
+    match origin.folder() {
+        Some(folder) => Ok(folder.join(path)),
+        None if Path::new(path).is_absolute() => Ok(path.into()),
+        None => {
+            let message = format!("{field}: {path:?} is relative, and there is no file that it could be relative to");
+            Err(Failure::new(Code::SpecInvalid, message))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,8 +25,8 @@ use crate::{
     feed::Feed,
     files::blocking,
     ports::{
-        AttemptRef, AttemptReport, AttemptSpec, Backend, ObjectKey, OutputCheck, Place, StackEffect, StackReport,
-        StackSpec, Started,
+        AttemptRef, AttemptReport, AttemptSpec, Backend, Inputs, ObjectKey, OutputCheck, Place, StackCapacity,
+        StackEffect, StackReport, StackSpec, Started,
     },
 };
 
@@ -140,18 +140,20 @@ impl LocalBackend {
     }
 
     fn work_of(&self, stack: &StackSpec) -> Work {
-        let Place::Local { work_dir, .. } = &stack.place;
-        match work_dir {
+        match &stack.place {
             // A folder of the user's may hold anything: ours is one below it.
-            Some(folder) => Work::new(folder.join(".hyperframes-work")),
-            None => Work::new(self.0.work.clone()),
+            Place::Local { work_dir: Some(folder), .. } => Work::new(folder.join(".hyperframes-work")),
+            _ => Work::new(self.0.work.clone()),
         }
     }
 
     /// Asks the producer what this machine can do.
     async fn examine(self, stack: StackSpec) {
         let found = self.0.producer.doctor().await;
-        let Place::Local { max_parallel_chunks, .. } = stack.place;
+        let max_parallel_chunks = match stack.place {
+            Place::Local { max_parallel_chunks, .. } => max_parallel_chunks,
+            Place::Aws(_) => None,
+        };
         if let Some(pool) = self.stacks().get_mut(&stack.key).filter(|pool| pool.place == stack.place) {
             pool.examining = false;
             pool.examined = Instant::now();
@@ -162,7 +164,12 @@ impl LocalBackend {
                     pool.places = Some(self.0.machine.places(jobs, most));
                     let parallel_chunks = i32::try_from(most).unwrap_or(i32::MAX);
                     let renderer_digest = diagnosis.renderer_digest;
-                    pool.report = StackReport::Ready { parallel_chunks, renderer_digest };
+                    pool.report = StackReport::Ready(StackCapacity {
+                        parallel_chunks,
+                        slots: most.max(1),
+                        renderer_digest,
+                        ..StackCapacity::default()
+                    });
                 }
                 Err(failure) => pool.report = StackReport::NotReady(failure),
             }
@@ -177,9 +184,9 @@ impl LocalBackend {
             *pool = Pool::new(stack);
         }
         let due = match pool.report {
-            StackReport::Ready { .. } => false,
+            StackReport::Ready(_) => false,
             StackReport::NotReady(_) => pool.examined.elapsed() >= EXAMINE_AGAIN,
-            StackReport::Absent | StackReport::Pending(_) => true,
+            StackReport::Absent | StackReport::Outdated(_) | StackReport::Pending { .. } => true,
         };
         if due && !std::mem::replace(&mut pool.examining, true) {
             tokio::spawn(self.clone().examine(stack.clone()));
@@ -189,7 +196,7 @@ impl LocalBackend {
 
 impl Pool {
     fn new(stack: &StackSpec) -> Self {
-        let report = StackReport::Pending("the renderer is being looked at".to_owned());
+        let report = StackReport::Pending { what: "the renderer is being looked at".to_owned(), ask_again: None };
         Self { place: stack.place.clone(), report, places: None, examined: Instant::now(), examining: false }
     }
 }
@@ -259,11 +266,16 @@ impl Backend for LocalBackend {
         Ok(())
     }
 
-    async fn check_output(&self, recorded: &OutputStatus, target: &Path) -> Result<OutputCheck, Error> {
+    async fn check_output(
+        &self,
+        _: Option<&StackSpec>,
+        recorded: &OutputStatus,
+        Inputs { target, .. }: &Inputs,
+    ) -> Result<OutputCheck, Error> {
         if recorded.uri != crate::source::uri(target) {
             return Ok(OutputCheck::Lost("its video is wanted elsewhere".to_owned()));
         }
-        let (outputs, recorded, target) = (Arc::clone(&self.0.outputs), recorded.clone(), target.to_owned());
+        let (outputs, recorded, target) = (Arc::clone(&self.0.outputs), recorded.clone(), target.clone());
         blocking(move || Ok(outputs.check(&recorded, &target)?)).await
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,8 +17,8 @@ use crate::{
     error::{Class, Error},
     feed::Feed,
     ports::{
-        AttemptRef, AttemptReport, AttemptSpec, Backend, ObjectKey, OutputCheck, StackEffect, StackReport, StackSpec,
-        Started, planning,
+        AttemptRef, AttemptReport, AttemptSpec, Backend, Inputs, ObjectKey, OutputCheck, StackCapacity, StackEffect,
+        StackReport, StackSpec, Started, planning,
     },
     store::memory::{Chaos, LONGEST_LOOK},
 };
@@ -254,7 +253,7 @@ impl Truth {
 
     fn slots(&self, stack: &ObjectKey) -> usize {
         match self.stacks.get(stack) {
-            Some(StackReport::Ready { parallel_chunks, .. }) => usize::try_from(*parallel_chunks).unwrap_or(1),
+            Some(StackReport::Ready(capacity)) => capacity.slots,
             _ => 1,
         }
     }
@@ -285,7 +284,7 @@ impl Backend for ScriptedBackend {
             let mut truth = self.truth();
             match effect {
                 StackEffect::Ensure => {
-                    let ready = StackReport::Ready { parallel_chunks: 1, renderer_digest: None };
+                    let ready = StackReport::Ready(StackCapacity { slots: 1, ..StackCapacity::default() });
                     let made = truth.made.get(&stack.key).cloned().unwrap_or(ready);
                     truth.stacks.insert(stack.key.clone(), made);
                 }
@@ -320,11 +319,16 @@ impl Backend for ScriptedBackend {
             State::Forgotten => AttemptReport::Unknown,
             State::Running(percent) => AttemptReport::Running {
                 progress: ProgressStatus { percent: *percent, stage: ProgressStage::Rendering, ..planning() },
+                cost: None,
                 ask_again: (self.home == Home::Elsewhere).then_some(std::time::Duration::from_secs(5)),
             },
-            State::Succeeded => AttemptReport::Succeeded { output: video(&known.target), warnings: Vec::new() },
-            State::Failed(failure) => AttemptReport::Failed { failure: failure.clone(), warnings: Vec::new() },
-            State::Stopped => AttemptReport::Stopped,
+            State::Succeeded => {
+                AttemptReport::Succeeded { output: video(&known.target), warnings: Vec::new(), cost: None }
+            }
+            State::Failed(failure) => {
+                AttemptReport::Failed { failure: failure.clone(), warnings: Vec::new(), cost: None }
+            }
+            State::Stopped => AttemptReport::Stopped { cost: None },
         })
     }
 
@@ -343,8 +347,13 @@ impl Backend for ScriptedBackend {
         self.chaos.after("cancel").await
     }
 
-    async fn check_output(&self, _: &OutputStatus, target: &Path) -> Result<OutputCheck, Error> {
-        let target = target.display().to_string();
+    async fn check_output(
+        &self,
+        _: Option<&StackSpec>,
+        _: &OutputStatus,
+        wanted: &Inputs,
+    ) -> Result<OutputCheck, Error> {
+        let target = wanted.target.display().to_string();
         Ok(self.truth().outputs.get(&target).cloned().unwrap_or_else(|| OutputCheck::Lost("it is gone".into())))
     }
 

@@ -33,6 +33,9 @@ pub(crate) struct ReconcileArgs {
     /// The hf-producer program [default: the one beside this program, else the one in PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) producer: Option<PathBuf>,
+    /// The zip of the Lambda function for stacks on AWS [default: handler.zip beside this program]
+    #[arg(long, value_name = "ZIP")]
+    pub(crate) handler: Option<PathBuf>,
     /// How long nothing may move before a step is given up, a day at most
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = progress_timeout)]
     pub(crate) progress_timeout: Duration,
@@ -92,6 +95,21 @@ pub(crate) enum Command {
         /// NAME or NAMESPACE/NAME of a render
         name: String,
     },
+    /// Print what stacks on AWS are made of
+    Aws {
+        /// What to print
+        document: AwsDocument,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AwsDocument {
+    /// The CloudFormation template, YAML
+    Template,
+    /// The state machine, JSON, with parameters of the template in it
+    StateMachine,
+    /// The IAM policy that whoever deploys and renders needs, JSON
+    Policy,
 }
 
 #[derive(Debug, Args)]

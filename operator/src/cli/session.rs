@@ -14,11 +14,11 @@ use super::{
     folder,
     numbers::count,
     sentences::{Outcome, seen_from},
-    settings::{here, log_filter, now, producer},
+    settings::{handler, here, log_filter, now, producer},
     terminal::Terminal,
 };
 use crate::{
-    backend::local::LocalBackend,
+    backend::{aws::AwsBackend, local::LocalBackend, router::Router},
     error::Error,
     files::blocking,
     ports::{Backend, Kind},
@@ -70,7 +70,7 @@ struct Session<'a> {
     args: &'a ReconcileArgs,
     layout: Layout,
     store: DirStore,
-    backend: LocalBackend,
+    backend: Router,
     sources: Arc<DiskSources>,
     context: Arc<Context>,
     terminal: Terminal,
@@ -84,11 +84,14 @@ impl<'a> Session<'a> {
         let lock = Lock::take(&layout)?;
         let store = DirStore::open(layout.clone(), Options { prune: args.prune, read_only: false }, now)?;
         let (scanner, snapshot) = Scanner::default().take_stable(&layout).await;
-        store.rescan(&snapshot);
+        if !store.rescan(&snapshot) && args.watch.is_none() {
+            terminal.say("the folder has no YAML files any more: it may have been taken away, so nothing is removed; leave one there, even an empty one, to have everything else removed");
+        }
         store.take_requests();
         let outputs = layout.state().join("outputs");
         let program = producer(args.producer.as_deref());
-        let backend = LocalBackend::new(program, layout.work(), outputs, args.progress_timeout);
+        let local = LocalBackend::new(program, layout.work(), outputs, args.progress_timeout);
+        let backend = Router { local, aws: AwsBackend::new(handler(args.handler.as_deref()), now) };
         let sources = Arc::<DiskSources>::default();
         let context = Context::new(
             Arc::new(store.clone()),
@@ -141,7 +144,7 @@ impl<'a> Session<'a> {
         let watches = self.args.watch.is_some();
         let done = move |progress: &Progress| {
             let settled = progress.is_settled(PATIENCE) && progress.seen() >= store.count();
-            settled && backend.is_idle() && (!watches || context.is_draining())
+            settled && backend.local.is_idle() && (!watches || context.is_draining())
         };
         let driving = drive(Arc::clone(&self.context), done);
         // Where there is nothing to do nobody else asks.
@@ -158,7 +161,7 @@ impl<'a> Session<'a> {
             self.terminal.told(notice);
         }
         self.terminal.running(Vec::new());
-        self.backend.remember_outputs().await;
+        self.backend.local.remember_outputs().await;
         let renders = self.store.renders().filter(|render| !render.origin.is_orphaned());
         let endings: Vec<_> = renders.map(|render| self.terminal.ending(&render.object)).collect();
         let outcomes: BTreeSet<_> = endings.iter().map(|ending| ending.outcome).collect();
@@ -263,14 +266,14 @@ impl<'a> Session<'a> {
             }
         };
         asked().await;
-        if !self.backend.is_idle() {
+        if !self.backend.local.is_idle() {
             self.terminal.say("finishing the chunks that are being rendered; interrupt again to stop at once");
         }
         self.context.drain();
-        self.backend.drain();
+        self.backend.local.drain();
         self.store.touch_all();
         asked().await;
-        self.backend.stop_all();
+        self.backend.local.stop_all();
         self.store.touch_all();
         tokio::select! {
             () = sleep(STOPPED) => {}

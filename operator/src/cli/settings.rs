@@ -12,10 +12,17 @@ use tracing_subscriber::EnvFilter;
 
 /// The `hf-producer` program: the one that is named, else the one beside this program, else the one in `PATH`.
 pub(crate) fn producer(named: Option<&Path>) -> PathBuf {
+    named.map(Path::to_owned).or_else(|| beside("hf-producer")).unwrap_or_else(|| PathBuf::from("hf-producer"))
+}
+
+/// The Lambda function's zip: the one that is named, else the one beside this program, if there is one.
+pub(crate) fn handler(named: Option<&Path>) -> Option<PathBuf> {
+    named.map(Path::to_owned).or_else(|| beside("handler.zip"))
+}
+
+fn beside(name: &str) -> Option<PathBuf> {
     let own = env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(|folder| folder.join("hf-producer"));
-    let beside = beside.filter(|program| program.is_file());
-    named.map(Path::to_owned).or(beside).unwrap_or_else(|| PathBuf::from("hf-producer"))
+    own.as_deref().and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file())
 }
 
 /// What is logged: warnings, more where that is asked for, or what `RUST_LOG` says.

@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use crds::{
-    Failure, Fault,
+    Code, Failure, Fault,
     render::{
         AttemptResult, AttemptStatus, DesiredState, FailureStatus, OutputStatus, ProgressStatus, RequestStatus,
         RequestVerb,
@@ -205,6 +205,9 @@ impl Case<'_> {
         if seen.attempt.may_run() && (last.is_none() || self.cancel_wanted(&inputs.hash)) {
             return ending(State::Cancelling);
         }
+        if seen.attempt.may_run() && self.over_budget().is_some() {
+            return ending(State::Cancelling);
+        }
         if let Some(running) = self.running() {
             return running;
         }
@@ -227,7 +230,7 @@ impl Case<'_> {
     /// What runs goes on.
     fn running(&self) -> Option<Outcome> {
         let (progress, ask_again) = match &self.seen.attempt {
-            AttemptReport::Running { progress, ask_again } => (progress.clone(), *ask_again),
+            AttemptReport::Running { progress, ask_again, .. } => (progress.clone(), *ask_again),
             AttemptReport::NotYetKnown => (self.seen.status().progress.unwrap_or(planning()), Some(ASK_AGAIN)),
             _ => return None,
         };
@@ -322,6 +325,9 @@ impl Case<'_> {
         if seen.render.spec.suspend {
             return Some(rest(State::Suspended));
         }
+        if let Some(failure) = self.over_budget() {
+            return Some(rest(State::Failed(failure, Retryable::No)));
+        }
         if seen.draining {
             return Some(rest(State::Draining));
         }
@@ -334,6 +340,14 @@ impl Case<'_> {
             }
             (StackView::Ready { .. }, Admission::Admitted) => None,
         }
+    }
+
+    /// That more was spent than the spec allows.
+    fn over_budget(&self) -> Option<Failure> {
+        let (budget, spent) = (self.seen.render.spec.budget.as_ref()?.max_usd, self.seen.spent());
+        let message =
+            || format!("it has cost about {spent} USD and may cost {budget}: raise spec.budget.maxUsd to go on");
+        (spent > budget).then(|| Failure::new(Code::BudgetExceeded, message()))
     }
 
     fn cancel_wanted(&self, hash: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::{Failure, HyperframesStack, Render, RenderStatus, render::AttemptStatus};
+use crds::{Failure, HyperframesStack, Render, RenderStatus, Usd, render::AttemptStatus};
 use jiff::Timestamp;
 
 use super::{
@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     error::Error,
-    ports::{AttemptRef, AttemptReport, Inputs, Kind, ObjectKey, OutputCheck, Sourced, StackReport, StackSpec},
+    ports::{
+        AttemptRef, AttemptReport, Inputs, Kind, ObjectKey, OutputCheck, Sourced, StackCapacity, StackReport, StackSpec,
+    },
     source::{self, SourceError},
 };
 
@@ -82,6 +84,16 @@ impl Observed {
         self.render.status.as_ref()?.attempts.last()
     }
 
+    /// Estimate of what all attempts have cost.
+    #[must_use]
+    pub fn spent(&self) -> Usd {
+        let written = self.render.status.as_ref().and_then(|status| status.cost_usd).unwrap_or_default();
+        let Some(cost) = self.attempt.cost() else { return written };
+        let known = self.last_attempt().and_then(|attempt| attempt.cost_usd).unwrap_or_default();
+        // What was written is never taken back: a history may be read from its beginning again.
+        written.plus(cost.minus(known))
+    }
+
     /// Whether an attempt has a name and no end.
     #[must_use]
     pub fn has_open_attempt(&self) -> bool {
@@ -109,13 +121,20 @@ pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Resu
         Ok(key) => stack_view(key, context).await?,
         Err(reason) => StackView::NotFound(reason.clone()),
     };
-    let attempt = match attempt_ref(&render.object, &place, context).await? {
-        Some(attempt) if place.held.is_some() => context.backend.observe(&attempt).await?,
+    let mut named = attempt_ref(&render.object, &place, context).await?;
+    if let (Some(attempt), Ok(inputs)) = (&mut named, &inputs) {
+        attempt.bring_to = inputs.target_named.then(|| inputs.target.clone());
+    }
+    let attempt = match &named {
+        Some(attempt) if place.held.is_some() => context.backend.observe(attempt).await?,
         _ => AttemptReport::Unknown,
     };
     let recorded = render.object.status.as_ref().and_then(|status| status.output.as_ref());
     let output = match (recorded, &inputs) {
-        (Some(recorded), Ok(inputs)) => context.backend.check_output(recorded, &inputs.target).await?,
+        (Some(recorded), Ok(inputs)) => {
+            let stack = named.as_ref().map(|attempt| &attempt.stack);
+            context.backend.check_output(stack, recorded, inputs).await?
+        }
         _ => OutputCheck::NotMade,
     };
     let resumes = !attempt.has_result() && place.resumes(&render.object, inputs.as_ref().ok());
@@ -191,7 +210,7 @@ pub(super) async fn attempt_ref(
     let key = place.held.clone().unwrap_or_else(|| stack_key(render, last));
     let Some(stack) = context.store.get_stack(&key).await? else { return Ok(None) };
     let Ok(stack) = source::stack_spec(&stack.object, &stack.origin) else { return Ok(None) };
-    Ok(Some(AttemptRef { stack, name: name.clone(), handle: last.handle.clone() }))
+    Ok(Some(AttemptRef { stack, name: name.clone(), handle: last.handle.clone(), bring_to: None }))
 }
 
 /// What is known of a stack by whoever looked at it last.
@@ -230,10 +249,8 @@ async fn stack_view(key: &ObjectKey, context: &Context) -> Result<StackView, Err
     }
     Ok(match (seen.report, spec) {
         (Ok(StackReport::Absent), _) => StackView::Pending("the stack is not made yet".to_owned()),
-        (Ok(StackReport::Pending(what)), _) => StackView::Pending(what),
-        (Ok(StackReport::Ready { parallel_chunks, .. }), Ok(spec)) => {
-            StackView::Ready { spec, slots: usize::try_from(parallel_chunks).unwrap_or(1) }
-        }
+        (Ok(StackReport::Outdated(what) | StackReport::Pending { what, .. }), _) => StackView::Pending(what),
+        (Ok(StackReport::Ready(StackCapacity { slots, .. })), Ok(spec)) => StackView::Ready { spec, slots },
         (Ok(StackReport::NotReady(failure)) | Err(failure), _) | (_, Err(failure)) => StackView::NotReady(failure),
     })
 }

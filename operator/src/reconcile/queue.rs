@@ -426,6 +426,7 @@ mod tests {
                 stack: None,
                 handle: None,
                 failure_code: None,
+                cost_usd: None,
             }),
             'F' => status.conditions.push(conditions::new(FINISHED, "True", "Completed", "", 1, created)),
             _ => {}

@@ -8,6 +8,7 @@ use crds::{
         STACK_NOT_READY, STALLED, SUCCEEDED, SUSPENDED,
     },
     render::{AttemptResult, AttemptStatus, FailureStatus, WarningStatus},
+    stack::aws::AwsStackStatus,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Class, Error},
-    ports::AttemptReport,
+    ports::{AttemptReport, StackCapacity},
 };
 
 /// Attempts kept in a status, and warnings.
@@ -45,6 +46,10 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     status.progress = None;
     status.failure = None;
     note_result(&mut status, &seen.attempt);
+    if let (Some(cost), Some(last)) = (seen.attempt.cost(), status.attempts.last_mut()) {
+        status.cost_usd = Some(seen.spent());
+        last.cost_usd = last.cost_usd.max(Some(cost));
+    }
     close_attempts(&mut status, &state, seen);
     if let (Ok(Some(started)), Some(last)) = (&done.started, status.attempts.last_mut()) {
         last.handle.clone_from(&started.handle);
@@ -149,6 +154,7 @@ fn name_attempt(status: &mut RenderStatus, number: i32, seen: &Observed) {
         stack,
         handle: None,
         failure_code: None,
+        cost_usd: None,
     });
     let surplus = status.attempts.len().saturating_sub(KEPT);
     status.attempts.drain(..surplus);
@@ -259,14 +265,20 @@ impl ConditionSet {
     }
 }
 
-/// The status of a stack that follows from a decision.
+/// The status of a stack that follows from a decision. `details`: what its backend knows of it besides.
 #[must_use]
-pub fn stack_status(stack: &HyperframesStack, decision: &StackDecision, now: Timestamp) -> HyperframesStackStatus {
+pub fn stack_status(
+    stack: &HyperframesStack,
+    decision: &StackDecision,
+    details: Option<AwsStackStatus>,
+    now: Timestamp,
+) -> HyperframesStackStatus {
     let generation = stack.metadata.generation.unwrap_or(0);
     let old = stack.status.clone().unwrap_or_default();
     let known = (old.parallel_chunks, old.renderer_digest.clone());
+    let blocked = |failure: &crds::Failure| (failure.code.as_str(), shortened(&failure.message, CONDITION_MESSAGE));
     let (ready, abnormal, reason, message) = match &decision.state {
-        StackState::Deleted | StackState::Deleting => {
+        StackState::Deleted | StackState::Deleting(None) => {
             ("Unknown", Some(RECONCILING), DELETING, "being deleted".to_owned())
         }
         StackState::DeletionBlocked(users) => {
@@ -274,15 +286,22 @@ pub fn stack_status(stack: &HyperframesStack, decision: &StackDecision, now: Tim
             ("Unknown", Some(RECONCILING), DELETION_BLOCKED, message)
         }
         StackState::Pending(what) => ("Unknown", Some(RECONCILING), PROGRESSING, what.clone()),
-        StackState::Available { parallel_chunks, .. } => {
+        StackState::Available(StackCapacity { degraded: None, parallel_chunks, .. }) => {
             ("True", None, AVAILABLE, format!("renders {parallel_chunks} chunks at the same time"))
         }
-        StackState::NotReady(failure) => ("False", Some(STALLED), failure.code.as_str(), failure.message.clone()),
+        StackState::NotReady(failure)
+        | StackState::Deleting(Some(failure))
+        | StackState::Available(StackCapacity { degraded: Some(failure), .. }) => {
+            let (reason, message) = blocked(failure);
+            ("False", Some(STALLED), reason, message)
+        }
     };
     let (parallel_chunks, renderer_digest) = match &decision.state {
-        StackState::Available { parallel_chunks, renderer_digest } => (Some(*parallel_chunks), renderer_digest.clone()),
+        StackState::Available(capacity) => (Some(capacity.parallel_chunks), capacity.renderer_digest.clone()),
         StackState::NotReady(_) => (None, None),
-        StackState::Deleted | StackState::Deleting | StackState::DeletionBlocked(_) | StackState::Pending(_) => known,
+        StackState::Deleted | StackState::Deleting(_) | StackState::DeletionBlocked(_) | StackState::Pending(_) => {
+            known
+        }
     };
     let make = |kind: &str, status: &str| conditions::new(kind, status, reason, &message, generation, now);
     let said = [make(READY, ready)].into_iter().chain(abnormal.map(|kind| make(kind, "True"))).collect();
@@ -291,6 +310,7 @@ pub fn stack_status(stack: &HyperframesStack, decision: &StackDecision, now: Tim
         conditions: conditions::merge(&old.conditions, said),
         parallel_chunks,
         renderer_digest,
+        aws: details.or(old.aws),
     }
 }
 

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     backend::scripted::{Home, ScriptedBackend},
     error::Error,
-    ports::{Kind, ObjectKey, StackReport, Store as _},
+    ports::{Kind, ObjectKey, StackCapacity, StackReport, Store as _},
     source::{SourceError, Sources, scripted::ScriptedSources},
     store::memory::{Chaos, LONGEST_LOOK, MemoryStore, meta},
 };
@@ -338,7 +338,11 @@ fn built_in() -> ObjectKey {
 }
 
 fn ready(slots: i32) -> StackReport {
-    StackReport::Ready { parallel_chunks: slots, renderer_digest: None }
+    StackReport::Ready(StackCapacity {
+        parallel_chunks: slots,
+        slots: usize::try_from(slots).unwrap(),
+        ..StackCapacity::default()
+    })
 }
 
 impl World {

@@ -46,6 +46,10 @@ impl Stamp {
         Self { size: meta.size(), modified, changed, inode: meta.ino() }
     }
 
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// How long ago the file was written to; `None` for a time to come.
     pub(crate) fn age(&self) -> Option<Duration> {
         let since_epoch = Duration::new(u64::try_from(self.modified.0).ok()?, u32::try_from(self.modified.1).ok()?);
@@ -121,7 +125,7 @@ pub(super) fn skipped(project: &Path) -> io::Result<Skipped> {
 }
 
 /// Everything in a project, sorted by name.
-fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEntry>>> {
+pub(super) fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<DirEntry>>> {
     let skipped = skipped(folder)?;
     let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
     let entries = walk.filter_entry(move |entry| {
@@ -141,25 +145,31 @@ fn stamps(folder: &Path) -> io::Result<Vec<(PathBuf, Stamp)>> {
 
 /// SHA-256 over a project's files: upstream's site hash (of which upstream uses the first 16 digits), and where a
 /// symbolic link leads, which upstream leaves out. Pipes and devices are not opened.
-fn site_digest(folder: &Path) -> io::Result<String> {
+pub(super) fn site_digest(folder: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     for entry in entries(folder)? {
         let entry = entry?;
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        let mut name = || {
-            hash.update(relative.as_os_str().as_encoded_bytes());
-            hash.update(b"\0");
-        };
-        if entry.file_type().is_file() {
-            name();
-            feed(&mut hash, entry.path())?;
-        } else if entry.file_type().is_symlink() {
-            name();
-            let target = fs::read_link(entry.path())?;
-            hash.update(target.as_os_str().as_encoded_bytes());
-        }
+        hash_entry(&mut hash, relative, &entry)?;
     }
     Ok(hex::encode(hash.finalize()))
+}
+
+/// An entry's share of the site's hash.
+pub(super) fn hash_entry(hash: &mut Sha256, relative: &Path, entry: &DirEntry) -> io::Result<()> {
+    let name = |hash: &mut Sha256| {
+        hash.update(relative.as_os_str().as_encoded_bytes());
+        hash.update(b"\0");
+    };
+    if entry.file_type().is_file() {
+        name(hash);
+        feed(hash, entry.path())?;
+    } else if entry.file_type().is_symlink() {
+        name(hash);
+        let target = fs::read_link(entry.path())?;
+        hash.update(target.as_os_str().as_encoded_bytes());
+    }
+    Ok(())
 }
 
 /// SHA-256 of a file's content in hexadecimal.

@@ -38,6 +38,7 @@ impl ScriptedSources {
             source: Source::Folder { path: "/project".into(), digest },
             config,
             target: format!("/out/{}.mp4", key.name).into(),
+            target_named: false,
         })
     }
 

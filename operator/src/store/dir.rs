@@ -40,6 +40,7 @@ use crate::{
     },
 };
 
+mod definition;
 pub mod events;
 pub mod layout;
 pub mod lock;
@@ -50,10 +51,11 @@ pub mod scan;
 mod text;
 pub mod watch;
 
+use definition::Definition;
 use layout::Layout;
 use object::{Entry, Status, read_sidecar, with_status, write_sidecar};
 use record::Record;
-use scan::{Definition, FileProblem, Scan, Snapshot};
+use scan::{FileProblem, Scan, Snapshot};
 
 /// A folder of objects.
 #[derive(Clone)]
@@ -505,7 +507,7 @@ impl Store for DirStore {
     async fn write_stack_status(&self, stack: &HyperframesStack, status: HyperframesStackStatus) -> Result<(), Error> {
         let key = ObjectKey::stack(stack);
         let Some(built_in) = self.state().set_built_in(&key, &status) else {
-            return self.write_status(key, stack, Status::Stack(status)).await;
+            return self.write_status(key, stack, Status::Stack(Box::new(status))).await;
         };
         let path = self.0.layout.sidecar(&key);
         self.0.notices.send(Notice::Stack(Arc::clone(&built_in)));

@@ -61,7 +61,7 @@ const TELL_PROGRESS: Duration = Duration::from_millis(200);
 
 impl Report {
     pub(super) fn new(owner: ObjectKey, changes: Arc<Feed<ObjectKey>>) -> Self {
-        let report = AttemptReport::Running { progress: planning(), ask_again: None };
+        let report = AttemptReport::Running { progress: planning(), cost: None, ask_again: None };
         Self { owner, changes, now: Mutex::new(Now { report, told: Instant::now() }) }
     }
 
@@ -76,7 +76,7 @@ impl Report {
 
     fn progress(&self, progress: ProgressStatus) {
         let mut now = self.now();
-        now.report = AttemptReport::Running { progress, ask_again: None };
+        now.report = AttemptReport::Running { progress, cost: None, ask_again: None };
         if now.told.elapsed() >= TELL_PROGRESS {
             now.told = Instant::now();
             self.changes.send(self.owner.clone());
@@ -119,9 +119,9 @@ impl Attempt {
         debug!(attempt = spec.attempt.name, ?result, "ended");
         let warnings = warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.report.end(match result {
-            Ok(AttemptResult { output, warnings }) => AttemptReport::Succeeded { output, warnings },
-            Err(StepError::Stopped) => AttemptReport::Stopped,
-            Err(StepError::Failed(failure)) => AttemptReport::Failed { failure, warnings },
+            Ok(AttemptResult { output, warnings }) => AttemptReport::Succeeded { output, warnings, cost: None },
+            Err(StepError::Stopped) => AttemptReport::Stopped { cost: None },
+            Err(StepError::Failed(failure)) => AttemptReport::Failed { failure, warnings, cost: None },
         });
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn inputs(hash: &str) -> Inputs {
         source: Source::Folder { path: "/p".into(), digest: "d".into() },
         config: RenderConfig::default(),
         target: "/o.mp4".into(),
+        target_named: false,
     }
 }
 
@@ -71,6 +72,7 @@ impl Scene {
                 stack: None,
                 handle: None,
                 failure_code: None,
+                cost_usd: None,
             });
             let finished = end.is_some_and(|(result, _)| result == AttemptResult::Succeeded);
             let status_of = if finished { "True" } else { "False" };
@@ -162,12 +164,12 @@ impl Scene {
 }
 
 pub(crate) fn running() -> AttemptReport {
-    AttemptReport::Running { progress: ProgressStatus { percent: 42, ..planning() }, ask_again: None }
+    AttemptReport::Running { progress: ProgressStatus { percent: 42, ..planning() }, cost: None, ask_again: None }
 }
 
 fn elsewhere() -> AttemptReport {
     let AttemptReport::Running { progress, .. } = running() else { unreachable!() };
-    AttemptReport::Running { progress, ask_again: Some(Duration::from_secs(5)) }
+    AttemptReport::Running { progress, cost: None, ask_again: Some(Duration::from_secs(5)) }
 }
 
 pub(crate) fn video() -> OutputStatus {
@@ -175,11 +177,11 @@ pub(crate) fn video() -> OutputStatus {
 }
 
 pub(crate) fn succeeded() -> AttemptReport {
-    AttemptReport::Succeeded { output: video(), warnings: Vec::new() }
+    AttemptReport::Succeeded { output: video(), warnings: Vec::new(), cost: None }
 }
 
 fn failure(code: Code) -> AttemptReport {
-    AttemptReport::Failed { failure: Failure::new(code, "m"), warnings: Vec::new() }
+    AttemptReport::Failed { failure: Failure::new(code, "m"), warnings: Vec::new(), cost: None }
 }
 
 const SUCCEEDED: AttemptResult = AttemptResult::Succeeded;
@@ -198,7 +200,10 @@ fn an_attempt_is_named_before_it_is_started_and_then_observed() {
 
 #[test]
 fn what_was_interrupted_is_started_again_under_the_same_name_unless_another_stack_is_wanted() {
-    scene().attempt(3, "h1", None).reports(AttemptReport::Stopped).check("Running 0%, Start, await progress");
+    scene()
+        .attempt(3, "h1", None)
+        .reports(AttemptReport::Stopped { cost: None })
+        .check("Running 0%, Start, await progress");
     let other = scene().attempt(3, "h1", None).seen(|seen| seen.resumes = false);
     other.check("Starting 4: it has another stack now, after 0ns");
 }
@@ -216,7 +221,7 @@ fn other_inputs_end_the_running_attempt_and_start_another() {
     scene().attempt(1, "h0", None).reports(AttemptReport::NotYetKnown).check("Cancelling, Cancel, after 1s");
     scene()
         .attempt(1, "h0", None)
-        .reports(AttemptReport::Stopped)
+        .reports(AttemptReport::Stopped { cost: None })
         .check("Starting 2: its composition has changed, after 0ns");
     scene()
         .attempt(1, "h0", Some((SUCCEEDED, 900)))
@@ -271,7 +276,8 @@ fn cancelling_ends_what_runs_and_starts_nothing_until_asked() {
     let cancelled = |scene: Scene| scene.edit(|render| render.spec.desired_state = DesiredState::Cancelled);
     cancelled(scene()).check("Cancelled, await change");
     cancelled(scene().attempt(1, "h1", None).reports(running())).check("Cancelling, Cancel, after 1s");
-    cancelled(scene().attempt(1, "h1", None).reports(AttemptReport::Stopped)).check("Cancelled, await change");
+    cancelled(scene().attempt(1, "h1", None).reports(AttemptReport::Stopped { cost: None }))
+        .check("Cancelled, await change");
     cancelled(scene().attempt(1, "h1", Some((FAILED, 999))).failed_with(Code::BrowserFailed))
         .check("Cancelled, await change");
     scene().asked(RequestVerb::Cancel, 999).check("Cancelled, await change");
@@ -354,7 +360,8 @@ fn a_drain_is_asked_before_the_queue_and_leaves_alone_what_runs_elsewhere() {
     let draining = |scene: Scene| scene.seen(|seen| seen.draining = true);
     draining(scene()).check("Draining, await change");
     draining(scene().seen(|seen| seen.admission = Admission::Waiting(3))).check("Draining, await change");
-    draining(scene().attempt(1, "h1", None).reports(AttemptReport::Stopped)).check("Draining, await change");
+    draining(scene().attempt(1, "h1", None).reports(AttemptReport::Stopped { cost: None }))
+        .check("Draining, await change");
     draining(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
     draining(scene().attempt(1, "h1", None).reports(elsewhere())).check("Running 42%, recheck 5s");
 }
@@ -374,7 +381,8 @@ fn inputs_that_cannot_be_used_end_what_runs_and_those_that_cannot_be_read_do_not
 fn a_deleted_render_is_gone_once_nothing_of_it_runs() {
     let deleted = |scene: Scene| scene.edit(|render| render.metadata.deletion_timestamp = Some(Time(at(NOW))));
     deleted(scene().attempt(1, "h1", None).reports(running())).check("Deleting, Cancel, after 1s");
-    deleted(scene().attempt(1, "h1", None).reports(AttemptReport::Stopped)).check("Deleted, await change");
+    deleted(scene().attempt(1, "h1", None).reports(AttemptReport::Stopped { cost: None }))
+        .check("Deleted, await change");
 }
 
 #[test]

@@ -68,7 +68,11 @@ fn an_attempt_that_cannot_be_started_says_why_and_fails_if_it_never_can() {
 
 #[test]
 fn warnings_stay_with_the_video_and_are_bounded() {
-    let video = AttemptReport::Succeeded { output: crate::reconcile::decide::tests::video(), warnings: warnings(7) };
+    let video = AttemptReport::Succeeded {
+        output: crate::reconcile::decide::tests::video(),
+        warnings: warnings(7),
+        cost: None,
+    };
     let status = written(&scene().attempt(1, "h1", None).reports(video));
     assert_eq!((status.warnings.len(), status.omitted_warnings), (5, Some(2)));
     assert!(status.warnings.iter().all(|warning| warning.message.len() == WARNING_MESSAGE));
@@ -85,7 +89,8 @@ fn warnings_stay_with_the_video_and_are_bounded() {
 fn the_largest_status_is_small() {
     let path = Some("p".repeat(5000));
     let all = warnings(50).into_iter().map(|warning| Failure { path: path.clone(), ..warning }).collect();
-    let failed = AttemptReport::Failed { failure: Failure::new(Code::ScriptError, "m".repeat(5000)), warnings: all };
+    let failed =
+        AttemptReport::Failed { failure: Failure::new(Code::ScriptError, "m".repeat(5000)), warnings: all, cost: None };
     let mut attempts = scene();
     for number in 1..=5 {
         attempts = attempts.attempt(number, &"h".repeat(64), None);
@@ -99,13 +104,17 @@ fn the_largest_status_is_small() {
 fn stack_conditions_keep_the_rules() {
     let mut object = HyperframesStack::new("s", crds::HyperframesStackSpec::default());
     object.metadata.generation = Some(3);
-    let ready = StackState::Available { parallel_chunks: 2, renderer_digest: Some("d".into()) };
+    let ready = StackState::Available(StackCapacity {
+        parallel_chunks: 2,
+        renderer_digest: Some("d".into()),
+        ..StackCapacity::default()
+    });
     let not_ready = StackState::NotReady(Failure::new(Code::BrowserNotFound, "m"));
     let pending = StackState::Pending("p".into());
-    for state in [pending, ready, not_ready, StackState::Deleting, StackState::DeletionBlocked(2)] {
+    for state in [pending, ready, not_ready, StackState::Deleting(None), StackState::DeletionBlocked(2)] {
         let next = crate::reconcile::decide::Next::AwaitChange;
         let decision = StackDecision { state, effect: None, next };
-        let status = stack_status(&object, &decision, at(5));
+        let status = stack_status(&object, &decision, None, at(5));
         assert_eq!(oracle::broken(3, status.observed_generation, &status.conditions), [""; 0], "{decision:?}");
     }
 }

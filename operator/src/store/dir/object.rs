@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::warn;
 
-use super::{layout::Layout, record::Record, scan::Definition, text::Text};
+use super::{definition::Definition, layout::Layout, record::Record, text::Text};
 use crate::{
     error::Error,
     files::{self, Durability},
@@ -177,13 +177,6 @@ impl Entry {
     }
 }
 
-pub(super) fn key(object: &Object) -> ObjectKey {
-    match object {
-        Object::Render(render) => ObjectKey::render(render),
-        Object::Stack(stack) => ObjectKey::stack(stack),
-    }
-}
-
 fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
     match object {
         Object::Render(render) => &mut Arc::make_mut(render).metadata,
@@ -203,14 +196,14 @@ fn spec(object: &Object) -> Text {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Status {
     Render(Box<RenderStatus>),
-    Stack(HyperframesStackStatus),
+    Stack(Box<HyperframesStackStatus>),
 }
 
 /// The object with another status.
 pub(super) fn with_status(mut object: Object, status: Status) -> Object {
     match (&mut object, status) {
         (Object::Render(render), Status::Render(status)) => Arc::make_mut(render).status = Some(*status),
-        (Object::Stack(stack), Status::Stack(status)) => Arc::make_mut(stack).status = Some(status),
+        (Object::Stack(stack), Status::Stack(status)) => Arc::make_mut(stack).status = Some(*status),
         (Object::Render(_), Status::Stack(_)) | (Object::Stack(_), Status::Render(_)) => {
             unreachable!("a key's kind is that of its object")
         }

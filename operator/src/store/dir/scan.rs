@@ -11,17 +11,15 @@ use std::{
 use crds::{GROUP, manifest::Problem};
 use walkdir::{DirEntry, WalkDir};
 
-use super::layout::Layout;
+use super::{
+    definition::{Contents, Definition},
+    layout::Layout,
+};
 use crate::{
     files,
     ports::ObjectKey,
     source::{self, Stamp},
 };
-
-use definition::Contents;
-pub(super) use definition::Definition;
-
-mod definition;
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,10 +148,13 @@ impl Snapshot {
     }
 }
 
+/// What is said of an object, and in which file.
+type Defined = (Arc<Definition>, Arc<Path>);
+
 /// What a snapshot holds.
 pub(super) struct Scan {
     /// Every identity that some file defines; `None` where two do, or where two have the same video.
-    pub(super) objects: BTreeMap<ObjectKey, Option<(Arc<Definition>, Arc<Path>)>>,
+    pub(super) objects: BTreeMap<ObjectKey, Option<Defined>>,
     pub(super) problems: Vec<FileProblem>,
     /// Files in which something is wrong, or that are being written: what they defined before is kept.
     pub(super) unreadable: BTreeSet<PathBuf>,

@@ -4,10 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use crds::manifest::{self, Object, Problem};
 
+use super::text::Text;
 use crate::{
     ports::{Kind, ObjectKey},
     source,
-    store::dir::{object::key, text::Text},
 };
 
 /// What a file holds.
@@ -29,15 +29,15 @@ impl Contents {
 
 /// An object as a file defines it.
 #[derive(Debug)]
-pub(in crate::store::dir) struct Definition {
-    pub(in crate::store::dir) key: ObjectKey,
+pub(super) struct Definition {
+    pub(super) key: ObjectKey,
     /// Where a Render's video is wanted; what is relative is so to the file's folder.
     pub(super) video: Option<PathBuf>,
     text: Text,
 }
 
 impl Definition {
-    pub(in crate::store::dir) fn of(object: &Object) -> Self {
+    pub(super) fn of(object: &Object) -> Self {
         let (video, text) = match object {
             Object::Render(render) => (Some(source::target_path(render, "".as_ref())), Text::of(&**render)),
             Object::Stack(stack) => (None, Text::of(&**stack)),
@@ -46,11 +46,18 @@ impl Definition {
     }
 
     /// The object itself, made anew.
-    pub(in crate::store::dir) fn object(&self) -> Object {
+    pub(super) fn object(&self) -> Object {
         let object = match self.key.kind {
             Kind::Render => self.text.read().map(|render| Object::Render(Arc::new(render))),
             Kind::Stack => self.text.read().map(|stack| Object::Stack(Arc::new(stack))),
         };
         object.unwrap_or_else(|| unreachable!("it was written from such an object"))
+    }
+}
+
+fn key(object: &Object) -> ObjectKey {
+    match object {
+        Object::Render(render) => ObjectKey::render(render),
+        Object::Stack(stack) => ObjectKey::stack(stack),
     }
 }
