@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test invoke bench lint audit assets build tools
+.PHONY: help run test invoke aws-local lint-template bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -44,13 +44,30 @@ invoke: assets ## run the Lambda function once on this machine: make invoke EVEN
 	@cargo build --quiet --release --workspace --bins
 	@$(HF_BIN_DIR)/invoke $(EVENT)
 
-bench: build ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
-	$(call install,$(TEST_PACKAGES))
+PORT ?= 4566
+aws-local: assets ## start an AWS emulator that runs the real function, and say how to use it; Ctrl-C ends it
+	$(call install,$(BUILD_PACKAGES) util-linux)
+	@cargo build --quiet --release --workspace --bins
+	@tests/rig/start $(PORT) $(HF_BIN_DIR)
+
+CFN_LINT := $(CACHE)/python/bin/cfn-lint
+STATE_MACHINE := $(CACHE)/state-machine.json
+lint-template: ## check the CloudFormation template and the state machine in it with AWS's rules (tools from PyPI and npm)
+	@[ -x $(CFN_LINT) ] || { python3 -m venv $(CACHE)/python && $(CACHE)/python/bin/pip install --quiet cfn-lint==1.58.0; }
+	$(CFN_LINT) examples/aws/template.yaml
+	@# What CloudFormation puts in stands for itself.
+	@sed -n '/Fn::Sub: |/,/^$$/p' examples/aws/template.yaml | sed -e 1d -e 's/$${[EM][A-Za-z]*}/40/' -e 's/$${AWS::Partition}/aws/' \
+		-e 's/$${RenderFunction.Arn}/arn:aws:lambda:us-east-1:123456789012:function:render/' > $(STATE_MACHINE)
+	npx --yes asl-validator@4.0.0 --json-path $(STATE_MACHINE)
+
+bench: assets ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
+	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 	@# Of the whole workspace, as the tests are: alone they would be built with other features, and so twice.
 	@cargo build --release --workspace --bins
 	cargo bench --workspace --bench render --bench scale
 
-lint: build tools ## check format, lints, and the licences and sources of dependencies
+lint: assets tools lint-template ## check format, lints, and the licences and sources of dependencies
+	$(call install,$(BUILD_PACKAGES))
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo deny --locked check bans licenses sources

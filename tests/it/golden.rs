@@ -1,5 +1,6 @@
 use std::{env, fs, path::Path, process::Command};
 
+use crds::{Code, Fault};
 use serde_json::Value;
 use tests::{
     bins::{bin, tool_output},
@@ -67,10 +68,49 @@ fn the_help_texts_are_fresh() {
     }
 }
 
+#[test]
+fn the_cloudformation_template_is_fresh() {
+    let template = tool_output(bin("hf-reconcile").to_str().unwrap(), &["aws", "template"]);
+    golden(&root().join("examples/aws/template.yaml"), &String::from_utf8(template.stdout).unwrap());
+}
+
+#[test]
+fn the_table_of_codes_is_fresh() {
+    let mut text = CODES.to_owned();
+    for code in Code::ALL {
+        let (whose, exit) = match code.fault() {
+            Fault::Composition => ("the composition's", 2),
+            Fault::Transient => ("passing", 1),
+            Fault::Permanent => ("somebody must act", 1),
+        };
+        let again = if code.retryable() { "yes" } else { "no" };
+        text += &format!("| `{code}` | {} | {whose} | {exit} | {again} |\n", code.meaning());
+    }
+    golden(&root().join("docs/codes.md"), &text);
+}
+
+const CODES: &str = "\
+# Error codes
+
+Every failure has one code, the same everywhere: on the terminal and in `--json` lines of `hf-producer`, as `errorType` of the Lambda
+function (and so as the error of the execution), in `.status.failure.code` of a Render with its message, in
+`.status.attempts[].failureCode`, as the reason of the `Ready` and `Succeeded` conditions of a Render that failed and of `Ready` of a
+stack that is not as it should be, and as the reason of a Warning event. A warning carries a code too (`.status.warnings`).
+
+*Tried again* says whether another attempt with the same inputs may succeed: such a failure is retried by Step Functions within an
+execution, and then by the reconciler up to `spec.retry.limit`. Any other ends both at once: the state machine lists it as not
+retried, and the Render is `Failed` until its inputs or its spec change, or a retry is asked for. An execution's error that is not
+in this table is `EXECUTION_FAILED`, with AWS's own name and cause in the message; `States.Timeout` is `EXECUTION_TIMED_OUT`,
+`Lambda.TooManyRequestsException` is `AWS_THROTTLED`, `Sandbox.Timedout` is `NO_PROGRESS`.
+
+| Code | Meaning | Whose fault | Exit code of `hf-producer` | Tried again |
+|---|---|---|---|---|
+";
+
 /// Every command line of the README that starts one of our programs is one the program understands.
 #[test]
 fn commands_in_the_documentation_exist() {
-    for document in ["README.md", "CONTRIBUTING.md"] {
+    for document in ["README.md", "CONTRIBUTING.md", "docs/aws.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for line in text.lines().map(str::trim).filter(|line| line.starts_with("hf-")) {
             let words: Vec<_> = line.split_whitespace().collect();

@@ -2,6 +2,7 @@
 
 /// Which crate may know which.
 mod arch;
+mod aws;
 /// Errors a user makes, each with its code, its exit code and nothing left behind.
 mod bad_input;
 /// Videos: stream properties, frame counts, frame rates, sizes.

@@ -1,0 +1,239 @@
+use std::{fs, path::Path, thread, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tests::{
+    bins::render,
+    fixture::{Folder, SECOND, copy, fixture, root},
+    processes::eventually,
+    rig::{REGION, Rig},
+    upstream::node,
+    video::frame_hashes,
+};
+
+/// What is in the emulator.
+struct Account {
+    cloudformation: aws_sdk_cloudformation::Client,
+    s3: aws_sdk_s3::Client,
+    sfn: aws_sdk_sfn::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Account {
+    fn of(rig: &Rig) -> Self {
+        let credentials = Credentials::new("test", "test", None, None, "tests");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .endpoint_url(rig.endpoint())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+        Self {
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sfn: aws_sdk_sfn::Client::new(&config),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+        }
+    }
+
+    fn stack_status(&self, name: &str) -> Option<String> {
+        let answer = self.runtime.block_on(self.cloudformation.describe_stacks().stack_name(name).send());
+        let stack = answer.ok()?.stacks?.into_iter().next()?;
+        Some(stack.stack_status?.as_str().to_owned())
+    }
+
+    /// The statuses of all executions of a stack's state machine, newest first.
+    fn executions(&self, stack: &str) -> Vec<String> {
+        let machine = format!("arn:aws:states:{REGION}:000000000000:stateMachine:{stack}-render");
+        let answer = self.runtime.block_on(self.sfn.list_executions().state_machine_arn(machine).send());
+        answer.unwrap().executions.iter().map(|execution| execution.status.as_str().to_owned()).collect()
+    }
+
+    fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        let answer = self.runtime.block_on(self.s3.list_objects_v2().bucket(bucket).prefix(prefix).send());
+        answer.unwrap().contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+    }
+
+    fn delete(&self, bucket: &str, key: &str) {
+        self.runtime.block_on(self.s3.delete_object().bucket(bucket).key(key).send()).unwrap();
+    }
+
+    fn put(&self, bucket: &str, key: &str, content: &'static [u8]) {
+        let body = aws_sdk_s3::primitives::ByteStream::from_static(content);
+        self.runtime.block_on(self.s3.put_object().bucket(bucket).key(key).body(body).send()).unwrap();
+    }
+}
+
+fn status(folder: &Path, render: &str) -> Value {
+    let text = fs::read_to_string(folder.join(format!(".status/render/default.{render}.yaml"))).unwrap();
+    let sidecar: Value = serde_yaml::from_str(&text).unwrap();
+    sidecar["status"].clone()
+}
+
+fn bucket(folder: &Path, stack: &str) -> String {
+    let text = fs::read_to_string(folder.join(format!(".status/hyperframesstack/default.{stack}.yaml"))).unwrap();
+    let sidecar: Value = serde_yaml::from_str(&text).unwrap();
+    sidecar["status"]["aws"]["bucketName"].as_str().unwrap().to_owned()
+}
+
+/// `examples/aws`, and its composition beside it.
+fn example() -> Folder {
+    let folder = Folder::new();
+    for name in ["aws", "cards"] {
+        copy(&root().join("examples").join(name), &folder.join(name));
+    }
+    folder
+}
+
+#[test]
+#[ignore = "needs the AWS emulator and Chromium"]
+fn the_example_is_deployed_rendered_brought_here_and_taken_down() {
+    let (rig, folder) = (Rig::start(), example());
+    let (account, aws) = (Account::of(&rig), folder.join("aws"));
+    let (code, said) = rig.once(&aws, &[]);
+    assert_eq!(code, 0, "{said}\n{}", rig.log());
+    assert_eq!(account.stack_status("default-video").as_deref(), Some("CREATE_COMPLETE"));
+    assert_eq!(account.executions("default-video"), ["SUCCEEDED"]);
+    let local = folder.join("local.mp4");
+    render(&root().join("examples/cards/project"), &local, &[]);
+    assert_eq!(frame_hashes(&aws.join("out/cards.mp4")), frame_hashes(&local));
+    let first = status(&aws, "cards");
+    let cost: f64 = first["costUsd"].as_str().unwrap().parse().unwrap();
+    assert!((0.0005..0.05).contains(&cost), "{first}");
+
+    let (code, said) = rig.once(&aws, &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("nothing to do"), "{said}");
+    assert_eq!(status(&aws, "cards"), first);
+    assert_eq!(account.executions("default-video").len(), 1);
+
+    // Somebody removes the video: it is made again from chunks that are still there.
+    let bucket = bucket(&aws, "video");
+    let outputs = account.keys(&bucket, "outputs/");
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    account.delete(&bucket, &outputs[0]);
+    let (code, said) = rig.once(&aws, &[]);
+    assert_eq!((code, account.executions("default-video").len()), (0, 2), "{said}");
+    assert_eq!(account.keys(&bucket, "outputs/").len(), 1);
+
+    fs::remove_file(aws.join("stack.yaml")).unwrap();
+    fs::remove_file(aws.join("render.yaml")).unwrap();
+    let (code, said) = rig.once(&aws, &["--prune"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(account.stack_status("default-video"), None);
+    assert_eq!(account.keys(&bucket, "outputs/").len(), 1, "videos stay");
+    assert!(!aws.join(".status/hyperframesstack/default.video.yaml").exists());
+}
+
+const STACK: &str = "apiVersion: hyperframes.io/v1alpha1\nkind: HyperframesStack\nmetadata: {name: s}\nspec: {aws: {region: us-east-1}}\n";
+
+/// A folder with a stack and a Render of 600 frames in four chunks.
+fn four_chunks() -> Folder {
+    let folder = Folder::new();
+    copy(&fixture("motion"), &folder.join("site"));
+    folder.write("stack.yaml", STACK);
+    folder.write(
+        "render.yaml",
+        "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: r}\nspec:\n  source: {path: site}\n  output: {quality: draft}\n  chunking: {chunkSize: 150}\n",
+    );
+    folder
+}
+
+#[test]
+#[ignore = "needs the AWS emulator and Chromium"]
+fn what_is_killed_or_damaged_is_made_good() {
+    let (rig, folder) = (Rig::start(), four_chunks());
+    let account = Account::of(&rig);
+    // The reconciler dies while chunks are rendered, and a function too.
+    let mut run = rig.watched(folder.path());
+    run.wait_for("the attempt", |line| line["state"] == "Running" && line["progress"]["stage"] == "Rendering");
+    run.signal(Signal::SIGKILL);
+    run.end();
+    let functions = rig.functions();
+    assert!(!functions.is_empty(), "{}", rig.log());
+    kill(Pid::from_raw(functions[0]), Signal::SIGKILL).unwrap();
+    let (code, said) = rig.once(folder.path(), &[]);
+    assert_eq!(code, 0, "{said}\n{}", rig.log());
+    assert_eq!(account.executions("default-s"), ["SUCCEEDED"]);
+    assert_eq!(status(folder.path(), "r")["attempts"].as_array().unwrap().len(), 1);
+    // A chunk is damaged after it was made, and the video is gone: the chunk is made again, the video is the same.
+    let bucket = bucket(folder.path(), "s");
+    let output = &account.keys(&bucket, "outputs/")[0];
+    let made = status(folder.path(), "r")["output"]["sha256"].clone();
+    let chunks: Vec<_> = account.keys(&bucket, "renders/").into_iter().filter(|key| key.contains("/chunks/")).collect();
+    assert!(chunks.len() >= 2, "{chunks:?}");
+    account.put(&bucket, &chunks[1], b"damaged");
+    account.delete(&bucket, output);
+    let (code, said) = rig.once(folder.path(), &[]);
+    assert_eq!(code, 0, "{said}\n{}", rig.log());
+    let again = status(folder.path(), "r");
+    assert_eq!((&again["output"]["sha256"], &again["attempt"]), (&made, &Value::from(2)));
+}
+
+#[test]
+#[ignore = "needs the AWS emulator and Chromium"]
+fn a_failure_leaves_with_its_code_and_a_cancel_ends_the_execution() {
+    let (rig, folder) = (Rig::start(), Folder::new());
+    let account = Account::of(&rig);
+    folder.write("stack.yaml", STACK);
+    folder.project("site", SECOND, "<img src=\"missing.png\">");
+    folder.write(
+        "render.yaml",
+        "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: r}\nspec: {source: {path: site}, output: {quality: draft}}\n",
+    );
+    let (code, said) = rig.once(folder.path(), &[]);
+    assert_eq!(code, 3, "{said}\n{}", rig.log());
+    let failed = status(folder.path(), "r");
+    assert_eq!(failed["failure"]["code"], "ASSET_MISSING", "{failed}");
+    assert!(failed["failure"]["message"].as_str().unwrap().contains("missing.png"), "{failed}");
+    assert_eq!(account.executions("default-s"), ["FAILED"]);
+
+    fs::remove_dir_all(folder.join("site")).unwrap();
+    copy(&fixture("motion"), &folder.join("site"));
+    let mut run = rig.watched(folder.path());
+    run.wait_for("the attempt", |line| line["state"] == "Running" && line["progress"]["stage"] == "Rendering");
+    let cancel = rig.hf_reconcile(&["cancel", "-C", folder.path().to_str().unwrap(), "r"]).output().unwrap();
+    assert!(cancel.status.success(), "{cancel:?}");
+    run.wait_for("the cancel", |line| line["state"] == "Cancelled");
+    run.end();
+    // The emulator only ends an execution when the invocation under way answers.
+    let ended = eventually("the end of the execution", || {
+        let executions = account.executions("default-s");
+        thread::sleep(Duration::from_millis(200));
+        (!executions.contains(&"RUNNING".to_owned())).then_some(executions)
+    });
+    assert_eq!(ended.len(), 2);
+}
+
+#[test]
+#[ignore = "needs the AWS emulator, Chromium and npm"]
+fn upstreams_client_drives_our_stack() {
+    let (rig, folder) = (Rig::start(), Folder::new());
+    let account = Account::of(&rig);
+    folder.write("stacks/stack.yaml", STACK);
+    let project = folder.project("site", SECOND, "<p>Text</p>");
+    let (code, said) = rig.once(&folder.join("stacks"), &[]);
+    assert_eq!(code, 0, "{said}");
+    let bucket = bucket(&folder.join("stacks"), "s");
+    let machine = format!("arn:aws:states:{REGION}:000000000000:stateMachine:default-s-render");
+    let mut client = rig.aws(node("render.mjs"));
+    let output = client.args([project.to_str().unwrap(), &bucket, &machine]).output().unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", rig.log());
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let Value::Object(answer) = answer else { panic!("{answer}") };
+    assert_eq!((&answer["site"]["uploaded"], &answer["again"]["uploaded"]), (&true.into(), &false.into()));
+    let progress = &answer["progress"];
+    assert_eq!(progress["status"], "SUCCEEDED", "{progress}");
+    assert_eq!((&progress["overallProgress"], &progress["framesRendered"]), (&1.into(), &30.into()), "{progress}");
+    assert_eq!((&progress["totalFrames"], &progress["lambdasInvoked"]), (&30.into(), &3.into()), "{progress}");
+    assert_eq!(progress["outputFile"]["s3Uri"], answer["handle"]["outputS3Uri"], "{progress}");
+    assert!(progress["outputFile"]["bytes"].as_u64() > Some(1000), "{progress}");
+    let name = answer["handle"]["renderId"].as_str().unwrap();
+    assert_eq!(account.keys(&bucket, &format!("renders/{name}/output.mp4")).len(), 1);
+}

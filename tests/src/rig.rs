@@ -1,0 +1,128 @@
+//! AWS on this machine: an emulator in which the real `bootstrap` runs every invocation. See `tests/rig`.
+
+use std::{
+    fs::{self, File},
+    net::{TcpListener, TcpStream},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    bins::{bin, tool},
+    fixture::{Folder, root},
+    processes::{Watched, descendants},
+};
+
+/// The region that everything is in.
+pub const REGION: &str = "us-east-1";
+/// Its programs come from PyPI when they are needed first.
+const START: Duration = Duration::from_mins(8);
+
+/// An emulator of AWS that ends when it is dropped.
+pub struct Rig {
+    child: Child,
+    port: u16,
+    folder: Folder,
+}
+
+impl Rig {
+    /// Starts one, and packs the function's zip.
+    pub fn start() -> Self {
+        let folder = Folder::new();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = File::create(folder.join("log")).unwrap();
+        let mut command = Command::new(root().join("tests/rig/up"));
+        command.args(["--port", &port.to_string(), "--state"]).arg(folder.join("state"));
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+        let rig = Self { child: command.spawn().unwrap(), port, folder };
+        rig.wait();
+        rig.pack();
+        rig
+    }
+
+    fn wait(&self) {
+        let begin = Instant::now();
+        while !fs::read_to_string(self.folder.join("log")).unwrap().contains("Ready.")
+            || TcpStream::connect(("127.0.0.1", self.port)).is_err()
+        {
+            let log = || fs::read_to_string(self.folder.join("log")).unwrap();
+            assert!(begin.elapsed() < START, "the emulator does not start:\n{}", log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn pack(&self) {
+        let program = bin("bootstrap");
+        let (folder, zip) = (program.parent().unwrap().to_owned(), self.zip());
+        let script = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_STORED).write(sys.argv[2], 'bootstrap')";
+        tool("python3", &["-c", script, zip.to_str().unwrap(), folder.join("bootstrap").to_str().unwrap()]);
+    }
+
+    /// The function's zip.
+    pub fn zip(&self) -> PathBuf {
+        self.folder.join("handler.zip")
+    }
+
+    /// Where it answers.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// `hf-reconcile` with what it needs to speak to it.
+    pub fn hf_reconcile(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(bin("hf-reconcile"));
+        command.args(arguments);
+        if arguments.first().is_some_and(|first| first.starts_with('-')) {
+            command.arg("--handler").arg(self.zip());
+        }
+        self.aws(command)
+    }
+
+    /// A program with what it needs to speak to it.
+    pub fn aws(&self, mut command: Command) -> Command {
+        command.env("AWS_ENDPOINT_URL", self.endpoint()).env("AWS_REGION", REGION);
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+
+    /// One run over a folder, to its end: its exit code and what it said.
+    pub fn once(&self, folder: &Path, more: &[&str]) -> (i32, String) {
+        let folder = folder.to_str().unwrap();
+        let arguments: Vec<_> = more.iter().copied().chain(["--once", folder]).collect();
+        let output = self.hf_reconcile(&arguments).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.code().expect("an exit code"), said.into_owned())
+    }
+
+    /// One run over a folder that is watched while it goes on.
+    pub fn watched(&self, folder: &Path) -> Watched {
+        let mut command = self.hf_reconcile(&["-o", "json", "--once", folder.to_str().unwrap()]);
+        command.stderr(File::create(self.folder.join("reconcile.log")).unwrap());
+        Watched::start(command)
+    }
+
+    /// The processes of functions.
+    pub fn functions(&self) -> Vec<i32> {
+        let is_function = |pid: &i32| {
+            let name = fs::read_link(format!("/proc/{pid}/exe")).ok();
+            name.and_then(|path| path.file_name().map(|name| name == "bootstrap")).unwrap_or(false)
+        };
+        descendants(i32::try_from(self.child.id()).unwrap()).into_iter().filter(is_function).collect()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // Its functions end with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
