@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test invoke aws-local lint-template bench lint audit assets build tools
+.PHONY: help run test invoke aws-local lint-template picture bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -27,7 +27,7 @@ define install
 endef
 
 help: ## list what there is to do
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: build ## render examples/hello to a video
 	@$(HF_BIN_DIR)/hf-reconcile --once examples/hello
@@ -59,6 +59,10 @@ lint-template: ## check the CloudFormation template and the state machine in it 
 	@sed -n '/Fn::Sub: |/,/^$$/p' examples/aws/template.yaml | sed -e 1d -e 's/$${[EM][A-Za-z]*}/40/' -e 's/$${AWS::Partition}/aws/' \
 		-e 's/$${RenderFunction.Arn}/arn:aws:lambda:us-east-1:123456789012:function:render/' > $(STATE_MACHINE)
 	npx --yes asl-validator@4.0.0 --json-path $(STATE_MACHINE)
+
+picture: build ## make the README's picture anew from a real run
+	$(call install,$(TEST_PACKAGES))
+	@python3 tests/picture.py $(HF_BIN_DIR)
 
 bench: assets ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))

@@ -326,9 +326,10 @@ async fn reconcile_stack(
         context.stack_changes.fetch_add(1, Ordering::Relaxed);
         wake.extend(renders_that_wait(key, before.as_ref(), &seen, context));
     }
-    if let (Some(effect), Ok(spec)) = (decision.effect, &spec) {
-        context.backend.apply_stack(spec, effect).await?; // IO
-    }
+    let applied = match (decision.effect, &spec) {
+        (Some(effect), Ok(spec)) => context.backend.apply_stack(spec, effect).await, // IO
+        _ => Ok(()),
+    };
     let old = stack.object.status.as_ref();
     let details = spec.as_ref().ok().and_then(|spec| context.backend.stack_details(spec));
     let new = stack_status(&stack.object, &decision, details, (context.now)()); // pure
@@ -336,7 +337,7 @@ async fn reconcile_stack(
         context.store.write_stack_status(&stack.object, new.clone()).await?; // IO
         tell::stack(&version, old, &new, &*context.store).await; // IO
     }
-    Ok(decision.next)
+    applied.map(|()| decision.next)
 }
 
 /// Who has to know that a stack has changed: all that wait for it where it could not render, or cannot any more, or nobody

@@ -219,7 +219,8 @@ pub fn resolve_target(path: &Path) -> Result<PathBuf, String> {
             return Err(format!("{shown} lies below a file: name a path below folders"));
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
-        Err(_) if path.symlink_metadata().is_ok() => {
+        // Not just something: a file may have come since.
+        Err(_) if path.is_symlink() => {
             return Err(format!("{shown} is a link that leads nowhere: remove it or make what it leads to"));
         }
         Err(_) => {}

@@ -45,7 +45,7 @@ use copies::Copies;
 use execution::Execution;
 use handlers::Handlers;
 use stack::{Drift, Known};
-pub use template::{POLICY, not_retried, state_machine, template};
+pub use template::{POLICY, state_machine, template};
 
 /// AWS.
 #[derive(Clone)]
@@ -56,6 +56,7 @@ struct Shared {
     handlers: Handlers,
     now: fn() -> Timestamp,
     stacks: Mutex<HashMap<ObjectKey, Known>>,
+    turns: Mutex<HashMap<ObjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// Stacks that are to be deleted: what is wanted of them does not count any more.
     deleting: Mutex<HashSet<ObjectKey>>,
     drift: Mutex<HashMap<ObjectKey, Drift>>,
@@ -77,6 +78,7 @@ impl AwsBackend {
             handlers: Handlers::new(handler),
             now,
             stacks: Mutex::default(),
+            turns: Mutex::default(),
             deleting: Mutex::default(),
             drift: Mutex::default(),
             executions: Mutex::default(),

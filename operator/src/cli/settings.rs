@@ -28,7 +28,8 @@ fn beside(name: &str) -> Option<PathBuf> {
 /// What is logged: warnings, more where that is asked for, or what `RUST_LOG` says.
 pub(crate) fn log_filter(verbose: u8) -> EnvFilter {
     let own = match verbose {
-        0 | 1 => "warn",
+        // What the AWS SDK could not do is told by whoever asked it.
+        0 | 1 => "warn,aws_config=off,aws_runtime=off,aws_smithy_runtime=off",
         _ => "warn,operator=debug",
     };
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(own))

@@ -204,6 +204,9 @@ impl Page {
             let size = format!("{}x{}, {} bytes", output.width, output.height, output.bytes);
             self.line("", &format!("{} frames, {size}, sha256 {}", output.frames, output.sha256));
         }
+        if let Some(cost) = status.cost_usd {
+            self.line("Cost", &format!("about {cost} USD"));
+        }
         if let Some(progress) = &status.progress {
             let ProgressStatus { percent, stage, frames_rendered, frames_total, .. } = progress;
             self.line("Progress", &format!("{percent} %, {}, {frames_rendered}/{frames_total} frames", stage.as_str()));

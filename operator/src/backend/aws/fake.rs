@@ -53,6 +53,8 @@ pub(super) struct Truth {
     pub(super) dies_at: Option<&'static str>,
     /// The next call of this name fails so.
     pub(super) fails: BTreeMap<&'static str, (Code, Class)>,
+    /// Every call of this name fails so.
+    pub(super) always_fails: Option<(&'static str, Code, Class)>,
     /// The next operation on a stack fails with this reason.
     pub(super) stack_fails: Option<String>,
     /// Resources that somebody else has changed.
@@ -98,7 +100,8 @@ impl Fake {
             let mut truth = self.truth();
             truth.calls.push(name);
             let dies = truth.dies_with == Some(truth.calls.len()) || truth.dies_at == Some(name);
-            let result = match truth.fails.remove(name) {
+            let always = truth.always_fails.filter(|(call, ..)| *call == name).map(|(_, code, class)| (code, class));
+            let result = match truth.fails.remove(name).or(always) {
                 Some((code, class)) => Err(Error::Backend { failure: Failure::new(code, "m"), class }),
                 None => effect(&mut truth),
             };

@@ -8,7 +8,7 @@ use crds::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::Instant;
+use tokio::{sync::OwnedMutexGuard, time::Instant};
 use tracing::{info, warn};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     wanted::{self, Action, Found, HandlerCode, OWNER, Step, Wanted},
 };
 use crate::{
-    error::Error,
+    error::{Class, Error},
     ports::{AwsPlace, ObjectKey, StackCapacity, StackReport, StackSpec},
 };
 
@@ -82,11 +82,41 @@ impl AwsBackend {
     /// What is known of a stack; looks where that is too old.
     pub(super) async fn known(&self, stack: &StackSpec) -> Result<Known, Error> {
         let place = place(stack)?;
+        let _turn = self.turn(stack).await;
         if let Some(known) = lock(&self.0.stacks).get(&stack.key).filter(|known| known.holds(place)) {
             return Ok(known.clone());
         }
+        let known = match self.look_anew(stack, place).await {
+            Ok(known) => known,
+            Err(error) => self.hindered(stack, place, refused(error)?),
+        };
+        let before = lock(&self.0.stacks).insert(stack.key.clone(), known.clone());
+        if before.is_none_or(|before| before.report != known.report) {
+            // Whoever looked, the stack itself is looked at, and tells all that wait for it.
+            self.0.changes.send(stack.key.clone());
+        }
+        Ok(known)
+    }
+
+    /// One look or step at a time for each stack: of two looks the older one must not be remembered.
+    async fn turn(&self, stack: &StackSpec) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.0.turns).entry(stack.key.clone()).or_default());
+        turn.lock_owned().await
+    }
+
+    /// What is known of a stack about which AWS refuses to be asked, or to do what was asked: what was known before is still
+    /// there, as far as anybody can tell.
+    fn hindered(&self, stack: &StackSpec, place: &AwsPlace, failure: Failure) -> Known {
+        let mut known = Known::new(place, StackReport::NotReady(failure), None);
+        if let Some(before) = lock(&self.0.stacks).get(&stack.key) {
+            known.details.clone_from(&before.details);
+        }
+        known
+    }
+
+    async fn look_anew(&self, stack: &StackSpec, place: &AwsPlace) -> Result<Known, Error> {
         let cloud = self.cloud(place).await?;
-        let known = if lock(&self.0.deleting).contains(&stack.key) {
+        Ok(if lock(&self.0.deleting).contains(&stack.key) {
             let facts = facts(place, &*cloud).await?;
             let let_go = place.spec.deletion_policy == DeletionPolicy::Retain
                 || facts.as_ref().is_some_and(|facts| facts.tags.get(OWNER) != Some(&place.owner));
@@ -97,9 +127,7 @@ impl AwsBackend {
                 Ok(look) => self.judged(&stack.key, place, &look),
                 Err((failure, facts)) => Known::new(place, StackReport::NotReady(failure), facts.as_ref()),
             }
-        };
-        lock(&self.0.stacks).insert(stack.key.clone(), known.clone());
-        Ok(known)
+        })
     }
 
     /// The next look asks AWS again.
@@ -170,14 +198,23 @@ impl AwsBackend {
     /// Takes the next step to what is wanted.
     pub(super) async fn ensure(&self, stack: &StackSpec) -> Result<(), Error> {
         let place = place(stack)?;
+        let _turn = self.turn(stack).await;
         let cloud = self.cloud(place).await?;
         lock(&self.0.deleting).remove(&stack.key);
-        let done = match self.look(place, &*cloud).await? {
-            Ok(look) => self.take_step(stack, place, &look, &cloud).await,
-            Err(_) => Ok(()),
+        let done = match self.look(place, &*cloud).await {
+            Ok(Ok(look)) => self.take_step(stack, place, &look, &cloud).await,
+            Ok(Err(_)) => Ok(()),
+            Err(error) => Err(error),
         };
-        self.forget(stack);
-        done
+        match done {
+            Ok(()) => self.forget(stack),
+            // Told by the next look.
+            Err(error) => {
+                let known = self.hindered(stack, place, refused(error)?);
+                lock(&self.0.stacks).insert(stack.key.clone(), known);
+            }
+        }
+        Ok(())
     }
 
     async fn take_step(
@@ -249,6 +286,7 @@ impl AwsBackend {
     /// Takes a stack down, if it is ours and may be.
     pub(super) async fn delete(&self, stack: &StackSpec) -> Result<(), Error> {
         let place = place(stack)?;
+        let _turn = self.turn(stack).await;
         lock(&self.0.deleting).insert(stack.key.clone());
         self.forget(stack);
         if place.spec.deletion_policy == DeletionPolicy::Retain {
@@ -298,6 +336,18 @@ async fn facts(place: &AwsPlace, cloud: &dyn Cloud) -> Result<Option<StackFacts>
         return Ok(Some(facts));
     }
     Ok(None)
+}
+
+/// What only a human can help with, for the stack's status; any other error is one of the look.
+fn refused(error: Error) -> Result<Failure, Error> {
+    match error {
+        Error::Backend { failure, class }
+            if class == Class::Terminal || matches!(failure.code, Code::AwsCredentials | Code::AwsAccessDenied) =>
+        {
+            Ok(failure)
+        }
+        error => Err(error),
+    }
 }
 
 fn deletion(place: &AwsPlace, facts: Option<&StackFacts>) -> StackReport {

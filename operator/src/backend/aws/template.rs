@@ -82,8 +82,7 @@ fn retry(errors: &[&str], interval_seconds: u32, max_attempts: u32) -> Map<Strin
 }
 
 /// Codes after which the same invocation fails again.
-#[must_use]
-pub fn not_retried() -> Vec<&'static str> {
+fn not_retried() -> Vec<&'static str> {
     Code::ALL.iter().filter(|code| !code.retryable()).map(|code| code.as_str()).collect()
 }
 

@@ -369,12 +369,29 @@ async fn what_costs_too_much_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_credentials_the_stack_says_so_and_nobody_waits() {
+    for (call, code, class) in [
+        ("DescribeStacks", Code::AwsCredentials, Class::Transient),
+        ("CreateChangeSet", Code::AwsAccessDenied, Class::Transient),
+        ("CreateChangeSet", Code::AwsRefused, Class::Terminal),
+    ] {
+        let home = Home::new();
+        home.fake.truth().always_fails = Some((call, code, class));
+        home.once().await;
+        home.fake.truth().always_fails = None;
+        assert_eq!((home.stack_state(), home.state()), (code.to_string(), "StackNotReady".into()));
+        home.once().await;
+        assert_eq!((home.stack_state(), home.state()), ("Available".into(), "Completed".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_of_aws_have_consequences_by_their_class() {
     for (call, code, class) in [
         ("StartExecution", Code::AwsCredentials, Class::Transient),
         ("GetExecutionHistory", Code::AwsThrottled, Class::Throttled),
         ("PutObject", Code::AwsUnavailable, Class::Transient),
-        ("CreateChangeSet", Code::AwsAccessDenied, Class::Transient),
+        ("CreateChangeSet", Code::AwsThrottled, Class::Throttled),
         ("DescribeStacks", Code::AwsUnavailable, Class::Transient),
         ("GetObject", Code::AwsUnavailable, Class::Transient),
     ] {

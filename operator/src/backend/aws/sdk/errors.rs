@@ -56,14 +56,14 @@ where
             (code, Class::Transient, format!("{action}: {text}"))
         }
     };
-    let advice = match code {
-        Code::AwsCredentials => {
-            "; give this process credentials (a profile, a role, or environment variables), or renew them"
-        }
-        Code::AwsAccessDenied => "; docs/aws.md has the policy that is needed",
-        _ => "",
+    let message = match code {
+        Code::AwsCredentials => format!(
+            "there are no credentials for AWS, or they are not valid any more: give this process a profile, a role or environment variables, or renew them ({message})"
+        ),
+        Code::AwsAccessDenied => format!("{message}; `hf-reconcile aws policy` prints the rights that are needed"),
+        _ => message,
     };
-    Error::Backend { failure: Failure::new(code, message + advice), class }
+    Error::Backend { failure: Failure::new(code, message), class }
 }
 
 /// What a status and AWS's name for it mean. A right or credentials may be given later: such a request is asked again, ever
