@@ -27,7 +27,7 @@ define install
 endef
 
 help: ## list what there is to do
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: build ## render examples/hello to a video
 	@$(HF_BIN_DIR)/hf-reconcile --once examples/hello
@@ -53,6 +53,7 @@ aws-local: assets ## start an AWS emulator that runs the real function, and say 
 CFN_LINT := $(CACHE)/python/bin/cfn-lint
 STATE_MACHINE := $(CACHE)/state-machine.json
 lint-template: ## check the CloudFormation template and the state machine in it with AWS's rules (tools from PyPI and npm)
+	$(call install,python3-venv)
 	@[ -x $(CFN_LINT) ] || { python3 -m venv $(CACHE)/python && $(CACHE)/python/bin/pip install --quiet cfn-lint==1.58.0; }
 	$(CFN_LINT) examples/aws/template.yaml
 	@# What CloudFormation puts in stands for itself.

@@ -6,7 +6,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{
     bins::render,
     fixture::{Folder, SECOND, copy, fixture, root},
@@ -53,6 +53,17 @@ impl Account {
         let machine = format!("arn:aws:states:{REGION}:000000000000:stateMachine:{stack}-render");
         let answer = self.runtime.block_on(self.sfn.list_executions().state_machine_arn(machine).send());
         answer.unwrap().executions.iter().map(|execution| execution.status.as_str().to_owned()).collect()
+    }
+
+    /// Runs an execution to its end: status and error.
+    fn execute(&self, machine: &str, name: &str, input: &Value) -> (String, Option<String>) {
+        let request = self.sfn.start_execution().state_machine_arn(machine).name(name).input(input.to_string());
+        let arn = self.runtime.block_on(request.send()).unwrap().execution_arn;
+        eventually("the end of an execution", || {
+            let answer = self.runtime.block_on(self.sfn.describe_execution().execution_arn(&arn).send()).unwrap();
+            let status = answer.status.as_str().to_owned();
+            (status != "RUNNING").then_some((status, answer.error))
+        })
     }
 
     fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
@@ -236,4 +247,15 @@ fn upstreams_client_drives_our_stack() {
     assert!(progress["outputFile"]["bytes"].as_u64() > Some(1000), "{progress}");
     let name = answer["handle"]["renderId"].as_str().unwrap();
     assert_eq!(account.keys(&bucket, &format!("renders/{name}/output.mp4")).len(), 1);
+
+    // Older clients do not say which protocol they speak, and may speak one that is gone.
+    let input = json!({
+        "ProjectS3Uri": answer["site"]["projectS3Uri"], "PlanOutputS3Prefix": format!("s3://{bucket}/renders/bare/"),
+        "OutputS3Uri": format!("s3://{bucket}/outputs/bare/video.mp4"), "Config": { "format": "mp4", "quality": "draft" },
+    });
+    assert_eq!(account.execute(&machine, "bare", &input), ("SUCCEEDED".to_owned(), None));
+    let mut old = input;
+    old["PlanProtocol"] = json!("v1");
+    let unsupported = Some("PLAN_PROTOCOL_UNSUPPORTED".to_owned());
+    assert_eq!(account.execute(&machine, "old", &old), ("FAILED".to_owned(), unsupported));
 }
