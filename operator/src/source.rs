@@ -227,13 +227,17 @@ pub fn resolve_target(path: &Path) -> Result<PathBuf, String> {
     }
     let mut missing = Vec::new();
     let mut existing = path;
-    while !existing.exists() {
+    // It was not there: what has come since changes nothing.
+    loop {
         match (existing.components().next_back(), existing.parent()) {
             (Some(Component::Normal(name)), Some(parent)) => {
                 missing.push(name);
                 existing = parent;
             }
             _ => return Err(format!("{shown} leads through folders that do not exist: name a plain path")),
+        }
+        if existing.exists() {
+            break;
         }
     }
     let existing = fs::canonicalize(existing).map_err(|error| error.to_string())?;

@@ -269,6 +269,9 @@ impl<'a> Session<'a> {
         if !self.backend.local.is_idle() {
             self.terminal.say("finishing the chunks that are being rendered; interrupt again to stop at once");
         }
+        if !self.backend.aws.running().is_empty() {
+            self.terminal.say("what runs in AWS goes on there: run again to follow it, or `hf-reconcile cancel` and run again to end it");
+        }
         self.context.drain();
         self.backend.local.drain();
         self.store.touch_all();

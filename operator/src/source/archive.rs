@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 use walkdir::DirEntry;
 
-use super::digests::{entries, hash_entry};
+use super::digests::{entries, hash_entry, hash_name};
 
 /// Writes a project as a gzipped tar: the same project gives the same bytes. What does not belong to it is left out; a link
 /// to a file of the project becomes that file.
@@ -27,9 +27,8 @@ pub(crate) fn pack(project: &Path, digest: &str, archive: &Path) -> io::Result<(
         let entry = entry?;
         let relative = entry.path().strip_prefix(project).unwrap_or(entry.path());
         if entry.depth() > 0 {
-            append(&mut tar, project, &entry, relative)?;
+            append(&mut tar, project, &entry, relative, &mut hash)?;
         }
-        hash_entry(&mut hash, relative, &entry)?;
     }
     tar.into_inner()?.finish()?;
     file.flush()?;
@@ -40,7 +39,14 @@ pub(crate) fn pack(project: &Path, digest: &str, archive: &Path) -> io::Result<(
     }
 }
 
-fn append(tar: &mut Builder<impl io::Write>, project: &Path, entry: &DirEntry, relative: &Path) -> io::Result<()> {
+/// Also takes an entry's share into the hash. A file is hashed as it is packed, so that both are of the same bytes.
+fn append(
+    tar: &mut Builder<impl io::Write>,
+    project: &Path,
+    entry: &DirEntry,
+    relative: &Path,
+    hash: &mut Sha256,
+) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_mtime(0);
     if entry.file_type().is_dir() {
@@ -49,7 +55,13 @@ fn append(tar: &mut Builder<impl io::Write>, project: &Path, entry: &DirEntry, r
         header.set_size(0);
         return tar.append_data(&mut header, relative, io::empty());
     }
-    let path = if entry.file_type().is_symlink() { target(project, entry.path())? } else { entry.path().to_owned() };
+    let linked = entry.file_type().is_symlink();
+    let path = if linked { target(project, entry.path())? } else { entry.path().to_owned() };
+    if linked {
+        hash_entry(hash, relative, entry)?;
+    } else if entry.file_type().is_file() {
+        hash_name(hash, relative);
+    }
     if !path.metadata()?.is_file() {
         return Ok(());
     }
@@ -58,12 +70,28 @@ fn append(tar: &mut Builder<impl io::Write>, project: &Path, entry: &DirEntry, r
     header.set_mode(0o644);
     header.set_size(size);
     // Cut short, the rest of the archive would be read from the wrong place.
-    let mut content = file.take(size);
+    let mut content = Hashed { inner: file.take(size), hash: (!linked).then_some(hash) };
     tar.append_data(&mut header, relative, &mut content)?;
-    if content.limit() > 0 {
+    if content.inner.limit() > 0 {
         return Err(io::Error::other(format!("{} became shorter while it was packed", path.display())));
     }
     Ok(())
+}
+
+/// Hashes what is read through it.
+struct Hashed<'a, R> {
+    inner: R,
+    hash: Option<&'a mut Sha256>,
+}
+
+impl<R: Read> Read for Hashed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..count]);
+        }
+        Ok(count)
+    }
 }
 
 /// The file of the project that a link leads to.

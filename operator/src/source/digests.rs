@@ -155,17 +155,19 @@ pub(super) fn site_digest(folder: &Path) -> io::Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
+/// What comes before an entry's content in the site's hash.
+pub(super) fn hash_name(hash: &mut Sha256, relative: &Path) {
+    hash.update(relative.as_os_str().as_encoded_bytes());
+    hash.update(b"\0");
+}
+
 /// An entry's share of the site's hash.
 pub(super) fn hash_entry(hash: &mut Sha256, relative: &Path, entry: &DirEntry) -> io::Result<()> {
-    let name = |hash: &mut Sha256| {
-        hash.update(relative.as_os_str().as_encoded_bytes());
-        hash.update(b"\0");
-    };
     if entry.file_type().is_file() {
-        name(hash);
+        hash_name(hash, relative);
         feed(hash, entry.path())?;
     } else if entry.file_type().is_symlink() {
-        name(hash);
+        hash_name(hash, relative);
         let target = fs::read_link(entry.path())?;
         hash.update(target.as_os_str().as_encoded_bytes());
     }

@@ -103,6 +103,8 @@ impl AwsBackend {
         }
         let handle = started?;
         let mut executions = lock(&self.0.executions);
+        // Of an owner's earlier attempts nothing is asked any more.
+        executions.retain(|name, other| *name == spec.attempt.name || other.owner.as_ref() != Some(&spec.owner));
         let execution = executions.entry(spec.attempt.name).or_default();
         execution.owner = Some(spec.owner.clone());
         execution.began.get_or_insert_with(Instant::now);
@@ -197,9 +199,13 @@ impl AwsBackend {
             Some(End::Succeeded(video)) => {
                 let output = output(&video);
                 match (&attempt.bring_to, std::mem::take(&mut execution.brought)) {
-                    (None, _) | (_, Brought::Yes) => {
+                    (None, _) => AttemptReport::Succeeded { output, warnings, cost },
+                    (_, Brought::Yes) => {
                         execution.brought = Brought::Yes;
                         AttemptReport::Succeeded { output, warnings, cost }
+                    }
+                    (_, Brought::Failed(error)) if error.class() == Class::Terminal => {
+                        AttemptReport::Failed { failure: not_brought(&video, &error), warnings, cost }
                     }
                     // The next look tries again.
                     (_, Brought::Failed(error)) => return Err(error),
@@ -288,6 +294,15 @@ impl AwsBackend {
 
 /// How soon a video is looked for that is being brought here, should nobody tell that it has come.
 const BRINGING: Duration = Duration::from_secs(2);
+
+/// Nobody but a human can make room for it.
+fn not_brought(video: &Video, error: &Error) -> Failure {
+    let (code, reason) = match error {
+        Error::Backend { failure, .. } => (failure.code, failure.message.clone()),
+        error => (Code::NotWritable, error.to_string()),
+    };
+    Failure::new(code, format!("{} was made and cannot be brought here: {reason}", video.uri))
+}
 
 fn output(video: &Video) -> OutputStatus {
     let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);

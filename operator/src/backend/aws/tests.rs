@@ -403,6 +403,17 @@ async fn errors_of_aws_have_consequences_by_their_class() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_video_that_cannot_be_brought_here_is_a_failure_that_says_so() {
+    let home = Home::new();
+    home.fake.truth().always_fails = Some(("GetObject", Code::NotWritable, Class::Terminal));
+    home.once().await;
+    assert_eq!(home.state(), "NOT_WRITABLE");
+    let message = home.status().failure.unwrap().message;
+    assert!(message.contains("was made and cannot be brought here"), "{message}");
+    assert_eq!(home.fake.truth().executions.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancel_stops_the_execution_and_a_retry_renders() {
     let home = Home::new();
     home.render(", desiredState: Cancelled");
