@@ -192,11 +192,12 @@ fn what_is_killed_or_damaged_is_made_good() {
 fn a_failure_leaves_with_its_code_and_a_cancel_ends_the_execution() {
     let (rig, folder) = (Rig::start(), Folder::new());
     let account = Account::of(&rig);
-    folder.write("stack.yaml", STACK);
+    // One chunk after the other, since the emulator only ends an execution when what it invoked has answered.
+    folder.write("stack.yaml", &STACK.replace("us-east-1", "us-east-1, lambda: {reservedConcurrency: 1}"));
     folder.project("site", SECOND, "<img src=\"missing.png\">");
     folder.write(
         "render.yaml",
-        "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: r}\nspec: {source: {path: site}, output: {quality: draft}}\n",
+        "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: r}\nspec: {source: {path: site}, output: {quality: draft}, chunking: {chunkSize: 60}}\n",
     );
     let (code, said) = rig.once(folder.path(), &[]);
     assert_eq!(code, 3, "{said}\n{}", rig.log());
@@ -213,7 +214,6 @@ fn a_failure_leaves_with_its_code_and_a_cancel_ends_the_execution() {
     assert!(cancel.status.success(), "{cancel:?}");
     run.wait_for("the cancel", |line| line["state"] == "Cancelled");
     run.end();
-    // The emulator only ends an execution when the invocation under way answers.
     let ended = eventually("the end of the execution", || {
         let executions = account.executions("default-s");
         thread::sleep(Duration::from_millis(200));

@@ -24,7 +24,7 @@ pub struct Watched {
 }
 
 /// A test fails when something it waits for takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 impl Watched {
     pub fn start(mut command: Command) -> Self {
