@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test invoke aws-local lint-template picture bench lint audit assets build tools
+.PHONY: help run test package invoke aws-local lint-template picture bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -37,6 +37,15 @@ test: assets ## run all tests
 	@# Programs and tests in one go: apart they would be built with other features, and so twice.
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
+
+# The function's package is for another system: its libraries are built from source, its browser comes from npm.
+PACKAGE_PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES) binutils bubblewrap bzip2 cmake make nasm python3-venv xz-utils zstd
+export HF_PACKAGE_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/package
+package: assets ## build the Lambda function's package, target/package/handler.zip, and try it in a bare root
+	$(call install,$(PACKAGE_PACKAGES))
+	handler/package/build $(CACHE)/package $(HF_ASSETS_DIR) $(HF_PACKAGE_DIR)
+	cargo build --release --workspace --bins --tests
+	cargo test --release --workspace --test package
 
 EVENT ?= tests/events/plan.json
 invoke: assets ## run the Lambda function once on this machine: make invoke EVENT=tests/events/plan.json

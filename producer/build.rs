@@ -45,6 +45,7 @@ impl Font {
 
 fn main() {
     println!("cargo::rerun-if-changed=assets.toml");
+    build_shared_memory();
     println!("cargo::rerun-if-env-changed=HF_ASSETS_DIR");
     let folder = assets_dir();
     let assets: Assets = toml::from_str(&fs::read_to_string("assets.toml").expect("assets.toml")).expect("assets.toml");
@@ -74,6 +75,16 @@ fn main() {
     fs::write(out.join("embedded.rs"), index).expect("writing to OUT_DIR");
     faces.push_str("];\n");
     fs::write(out.join("faces.rs"), faces).expect("writing to OUT_DIR");
+}
+
+/// The library that is preloaded into browsers, with the C compiler of the target.
+fn build_shared_memory() {
+    const SOURCE: &str = "src/draw/browser/shared_memory.c";
+    println!("cargo::rerun-if-changed={SOURCE}");
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("shared_memory.so");
+    let compiler = cc::Build::new().opt_level(2).debug(false).warnings(true).pic(true).get_compiler();
+    let built = compiler.to_command().args(["-shared", "-s", "-Werror", SOURCE, "-o"]).arg(out).status();
+    assert!(built.is_ok_and(|status| status.success()), "{SOURCE} cannot be compiled: is there a C compiler?");
 }
 
 /// The same folder as the Makefile's and the program's.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Failure, config::RenderConfig, format::Format, rate::FrameRate};
+use crate::{Failure, config::RenderConfig, format::Format, line::FrameSourceKind, rate::FrameRate};
 
 /// What one invocation is asked to do; `Action` says which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,6 +189,9 @@ pub struct RenderChunkAnswer {
     /// `beginframe` or `screenshot`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture_mode: Option<String>,
+    /// How the pixels left the browser; not said of a chunk that was there already, nor by upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_source: Option<FrameSourceKind>,
     /// What is not as it should be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Failure>,

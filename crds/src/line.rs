@@ -157,7 +157,7 @@ pub struct ChunkReport {
     pub frames: u32,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
-    /// How the pixels were taken; both ways give the same pixels.
+    /// How the pixels were taken; all ways give the same pixels.
     pub frame_source: FrameSourceKind,
     /// Where the time went.
     pub timings: Timings,
@@ -167,8 +167,10 @@ pub struct ChunkReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FrameSourceKind {
-    /// Read out of the display compositor's own bitmap.
+    /// Read out of the display compositor's own bitmap, in the browser's memory.
     CompositorBitmap,
+    /// The same bitmap, in memory that the browser shares.
+    SharedBitmap,
     /// A PNG screenshot, decoded.
     Screenshot,
 }

@@ -5,11 +5,13 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use crds::Code;
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 
 /// A file operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,41 @@ pub(crate) fn create(path: &Path) -> Result<File> {
         create_dir(folder)?;
     }
     named(File::options().write(true).create_new(true).open(path), "create", path)
+}
+
+/// A new program, open for writing.
+pub(crate) fn create_program(path: &Path) -> Result<File> {
+    named(File::options().write(true).create_new(true).mode(0o755).open(path), "create", path)
+}
+
+/// Beginning of the names of work folders.
+const WORK_FOLDER: &str = "hf-lambda-";
+
+/// A new folder that goes when it is dropped. Its name says whose it is, so that a later process knows it for a dead one's.
+pub(crate) fn work_folder(scratch: &Path) -> Result<TempDir> {
+    let prefix = format!("{WORK_FOLDER}{}-", std::process::id());
+    named(tempfile::Builder::new().prefix(&prefix).tempdir_in(scratch), "create folder in", scratch)
+}
+
+/// Removes work folders of processes that are no more: an invocation that was ended by force cannot do it itself.
+pub(crate) fn sweep(scratch: &Path) {
+    for name in names(scratch) {
+        let pid =
+            name.strip_prefix(WORK_FOLDER).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid.parse::<u32>());
+        let dead = pid.is_some_and(|pid| pid.is_ok_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()));
+        if dead {
+            remove_dir(&scratch.join(name));
+        }
+    }
+}
+
+/// Whether something is there and belongs to this user: others may write into a folder for temporary files too.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.uid() == nix::unistd::getuid().as_raw())
+}
+
+pub(crate) fn symlink(to: &Path, path: &Path) -> Result<()> {
+    named(std::os::unix::fs::symlink(to, path), "link", path)
 }
 
 pub(crate) fn open(path: &Path) -> Result<File> {

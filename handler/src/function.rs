@@ -2,7 +2,6 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,10 +15,10 @@ use crds::{
 };
 use futures::FutureExt as _;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::{
+    browser::Browser,
     dispatch::dispatch,
     error::{Error, Told},
     files,
@@ -36,12 +35,11 @@ use crate::{
 const MARGIN: Duration = Duration::from_secs(20);
 /// Of the margin, how much work that was asked to stop gets.
 const GRACE: Duration = Duration::from_secs(10);
-/// Beginning of the names of work folders.
-const FOLDER: &str = "hf-lambda-";
 
 /// The function: everything that outlives an invocation.
 pub struct Function {
     settings: Settings,
+    browser: Arc<Browser>,
     transfer: Transfer,
     spent: AtomicBool,
 }
@@ -56,10 +54,11 @@ pub struct Call {
 }
 
 impl Function {
-    /// A function over a store.
+    /// A function over a store. Begins to unpack its browser, if it has one packed.
     #[must_use]
     pub fn new(settings: Settings, objects: Arc<dyn Objects>) -> Self {
-        Self { settings, transfer: Transfer::new(objects, Pace::default()), spent: AtomicBool::new(false) }
+        let (browser, transfer) = (Arc::new(Browser::prepare(&settings)), Transfer::new(objects, Pace::default()));
+        Self { settings, browser, transfer, spent: AtomicBool::new(false) }
     }
 
     /// Whether this environment must take no further event: something in it hangs or broke.
@@ -109,12 +108,18 @@ impl Function {
         remaining: Duration,
         subject: &Subject,
     ) -> Result<Answer, Failure> {
-        sweep(&self.settings.scratch);
-        let folder = work_folder(&self.settings.scratch)?;
+        files::sweep(&self.settings.scratch);
+        let folder = files::work_folder(&self.settings.scratch).map_err(|error| Error::from(error).failure())?;
         let (work, warnings) = (Work::default(), Arc::new(Warnings::new(subject.clone())));
         let job = Job {
             transfer: &self.transfer,
-            renderer: Renderer::new(&self.settings, folder.path(), work.stopped(), Arc::clone(&warnings)),
+            renderer: Renderer::new(
+                &self.settings,
+                &self.browser,
+                folder.path(),
+                work.stopped(),
+                Arc::clone(&warnings),
+            ),
             work: &work,
             folder: folder.path().to_owned(),
         };
@@ -171,26 +176,6 @@ fn out_of_time(event: &Event, allowed: Duration) -> Failure {
     };
     let seconds = allowed.as_secs();
     Failure::new(Code::InvocationTimeLimit, format!("not done after {seconds} s, all the time there is: {advice}"))
-}
-
-/// Its name says whose it is, so that a later process knows it for a dead one's.
-fn work_folder(scratch: &Path) -> Result<TempDir, Failure> {
-    let prefix = format!("{FOLDER}{}-", std::process::id());
-    tempfile::Builder::new().prefix(&prefix).tempdir_in(scratch).map_err(|error| {
-        let error = files::error("create folder in", scratch, error);
-        Failure::new(error.code(), error.to_string())
-    })
-}
-
-/// Removes work folders of processes that are no more: an invocation that was ended by force cannot do it itself.
-fn sweep(scratch: &Path) {
-    for name in files::names(scratch) {
-        let pid = name.strip_prefix(FOLDER).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid.parse::<u32>());
-        let dead = pid.is_some_and(|pid| pid.is_ok_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()));
-        if dead {
-            files::remove_dir(&scratch.join(name));
-        }
-    }
 }
 
 #[cfg(test)]

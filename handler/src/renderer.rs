@@ -10,10 +10,10 @@ use crds::{
     RenderConfig,
     line::{ChunkReport, OutputReport, PlanReport},
 };
-use producer::{Context, Error, Request};
+use producer::{Context, Request};
 use tokio_util::sync::CancellationToken;
 
-use crate::{log::Warnings, settings::Settings};
+use crate::{browser::Browser, error::Error, log::Warnings, settings::Settings};
 
 /// How long a page may take to become ready.
 const READY: Duration = Duration::from_secs(45);
@@ -24,15 +24,24 @@ const PROGRESS: Duration = Duration::from_mins(2);
 const PARALLEL: u32 = 16;
 
 /// Renders in one invocation's folder. Every call blocks its thread, which a browser must not outlive.
-#[derive(Clone, Debug)]
-pub struct Renderer(Context);
+#[derive(Clone)]
+pub struct Renderer {
+    browser: Arc<Browser>,
+    context: Context,
+}
 
 impl Renderer {
     /// `folder` takes the browsers' profiles; `stop` ends what is under way; `warnings` go to the log.
     #[must_use]
-    pub fn new(settings: &Settings, folder: &Path, stop: CancellationToken, warnings: Arc<Warnings>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        browser: &Arc<Browser>,
+        folder: &Path,
+        stop: CancellationToken,
+        warnings: Arc<Warnings>,
+    ) -> Self {
         let settings = producer::Settings {
-            browsers: settings.browsers.clone(),
+            browsers: Vec::new(),
             assets: settings.assets.clone(),
             scratch: folder.join("browser"),
             ready_timeout: READY,
@@ -41,7 +50,14 @@ impl Renderer {
         };
         let mut context = Context::new(settings, warnings);
         context.stop = stop;
-        Self(context)
+        Self { browser: Arc::clone(browser), context }
+    }
+
+    /// With the browser, once it is there.
+    fn context(&self) -> Result<Context, Error> {
+        let mut context = self.context.clone();
+        context.settings.browsers = self.browser.programs()?;
+        Ok(context)
     }
 
     pub(crate) fn plan(&self, project: PathBuf, config: &RenderConfig, out: &Path) -> Result<PlanReport, Error> {
@@ -49,14 +65,14 @@ impl Renderer {
         if config.chunk_size.is_none() {
             config.max_parallel_chunks.get_or_insert(PARALLEL);
         }
-        producer::plan(&Request { project, config, read_from: Vec::new() }, out, &self.0)
+        Ok(producer::plan(&Request { project, config, read_from: Vec::new() }, out, &self.context()?)?)
     }
 
     pub(crate) fn chunk(&self, plan: &Path, index: u32, out: &Path) -> Result<ChunkReport, Error> {
-        producer::chunk(plan, index, out, &self.0)
+        Ok(producer::chunk(plan, index, out, &self.context()?)?)
     }
 
     pub(crate) fn assemble(&self, plan: &Path, chunks: &[PathBuf], out: &Path) -> Result<OutputReport, Error> {
-        producer::assemble(plan, chunks, out, &self.0)
+        Ok(producer::assemble(plan, chunks, out, &self.context)?)
     }
 }

@@ -72,10 +72,10 @@ fn make<R>(
     format: Format,
     file: &Path,
     folder: &Path,
-    verb: impl FnOnce(&Path) -> Result<R, producer::Error>,
+    verb: impl FnOnce(&Path) -> Result<R, Error>,
 ) -> Result<R, Error> {
     if format.extension().is_some() {
-        return Ok(verb(file)?);
+        return verb(file);
     }
     let report = verb(folder)?;
     archive::pack(folder, file)?;

@@ -86,7 +86,7 @@ impl<'a> Work<'a> {
 
 /// Frames are read the slow way, though nobody asked for it.
 fn slow() -> Failure {
-    let message = "frames are taken as screenshots, ten times slower, because this process may not read its browser's memory: \
+    let message = "frames are taken as screenshots, ten times slower, because the browser's memory can neither be read nor shared: \
                    allow process_vm_readv (ptrace) between processes of this user";
     Failure::new(Code::SlowFrames, message)
 }

@@ -9,10 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     context::Context,
     draw::{
-        browser::{
-            self,
-            page::{Page, PageConfig},
-        },
+        browser::{self, page::PageConfig},
         frames, script,
     },
     jobs::Capacity,
@@ -39,8 +36,9 @@ pub fn doctor(context: &Context) -> Diagnosis {
     let frame_source = browser.as_ref().ok().map(|(_, kind)| *kind);
     let taken = match frame_source {
         Some(FrameSourceKind::CompositorBitmap) => "frames are read from the compositor's bitmap",
+        Some(FrameSourceKind::SharedBitmap) => "frames are read from the compositor's bitmap, which the browser shares",
         Some(FrameSourceKind::Screenshot) => {
-            "frames are PNG screenshots, ten times slower: this process may not read its browser's memory"
+            "frames are PNG screenshots, ten times slower: the browser's memory can neither be read nor shared"
         }
         None => "not known without a browser",
     };
@@ -52,10 +50,9 @@ pub fn doctor(context: &Context) -> Diagnosis {
         check(
             "frame source",
             false,
-            if frame_source == Some(FrameSourceKind::CompositorBitmap) {
-                Ok(taken.to_owned())
-            } else {
-                Err(taken.to_owned())
+            match frame_source {
+                Some(FrameSourceKind::CompositorBitmap | FrameSourceKind::SharedBitmap) => Ok(taken.to_owned()),
+                Some(FrameSourceKind::Screenshot) | None => Err(taken.to_owned()),
             },
         ),
         check("runtime", true, Ok(format!("@hyperframes/core, sha256 {}", sha256(assets::runtime())))),
@@ -83,9 +80,9 @@ fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> 
     const SIDE: u32 = 512;
     let script = script::page_script(FrameRate::default(), &Map::new(), script::Purpose::Draw);
     let nothing = Path::new("/nonexistent");
-    let mut page = Page::open(context, PageConfig { folder: nothing, width: SIDE, height: SIDE, script })?;
-    let kind = frames::open(&mut page, SIDE, SIDE, context.settings.frame_source)?.kind();
-    Ok((page.product().to_owned(), kind))
+    let config = PageConfig { folder: nothing, width: SIDE, height: SIDE, script };
+    let (page, source) = frames::start(context, &config)?;
+    Ok((page.product().to_owned(), source.kind()))
 }
 
 /// Versions of everything pixels and bytes depend on besides the project.

@@ -4,11 +4,13 @@ use std::{
     process::Command,
 };
 
-use crds::line::FrameSourceKind;
+use crds::{Code, line::FrameSourceKind};
 use serde_json::json;
 use tests::{
-    bins::{bin, producer, render, run, tool},
-    fixture::{Folder, fixture},
+    bins::{Run, bin, producer, render, run, tool},
+    confined::without_reading_memory,
+    events::moving_in,
+    fixture::{Folder, SECOND, fixture},
     video::{boxes, frame_hashes, probe},
 };
 
@@ -106,6 +108,31 @@ fn odd_and_tiny_sizes_are_padded_to_even() {
         assert!(pixel(width as usize - 1, height as usize - 1) > 250, "the last pixel is white");
         assert!(pixel(width as usize, 0) < 30 && pixel(0, height as usize) < 30, "the padding is black");
     }
+}
+
+/// As in a container, or on Lambda: the same bytes, and nobody has to be told of it.
+#[test]
+#[ignore = "needs Chromium"]
+fn where_memory_may_not_be_read_the_browser_shares_it() {
+    let folder = Folder::new();
+    let render = |project: &Path, name: &str| {
+        let mut command = Command::new(bin("hf-producer"));
+        command.args(["--json", "render", "--quality", "draft"]).arg(project).arg("-o").arg(folder.join(name));
+        command
+    };
+    let all = |run: &Run, source| run.chunks().iter().all(|chunk| chunk.frame_source == source);
+    let large = moving_in(&folder, (640, 480));
+    let read = run(render(&large, "read.mp4")).ok();
+    let shared = run(without_reading_memory(render(&large, "shared.mp4"))).ok();
+    assert!(all(&read, FrameSourceKind::CompositorBitmap), "{read:?}");
+    assert!(all(&shared, FrameSourceKind::SharedBitmap), "{shared:?}");
+    assert_eq!(read.output().sha256, shared.output().sha256);
+    assert_eq!(shared.warnings(), []);
+    // A small bitmap has no block of memory of its own: that is the slow way, and is said.
+    let small = folder.project_of_size("small", (64, 64), SECOND, "<p>small</p>");
+    let photographed = run(without_reading_memory(render(&small, "small.mp4"))).ok();
+    assert!(all(&photographed, FrameSourceKind::Screenshot), "{photographed:?}");
+    assert_eq!(photographed.warnings(), [Code::SlowFrames]);
 }
 
 /// Text, clocks, chance, fonts and images that come late are the same in every run.

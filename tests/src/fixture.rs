@@ -56,9 +56,14 @@ impl Folder {
 
     /// A project with this body in a 320×180 composition root.
     pub fn project(&self, name: &str, attributes: &str, body: &str) -> PathBuf {
+        self.project_of_size(name, (320, 180), attributes, body)
+    }
+
+    /// The same of another size.
+    pub fn project_of_size(&self, name: &str, (width, height): (u32, u32), attributes: &str, body: &str) -> PathBuf {
         let html = format!(
             "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body>\n\
-             <div data-composition-id=\"main\" data-width=\"320\" data-height=\"180\" style=\"font-family: sans-serif\" {attributes}>\n{body}\n</div>\n</body></html>\n"
+             <div data-composition-id=\"main\" data-width=\"{width}\" data-height=\"{height}\" style=\"font-family: sans-serif\" {attributes}>\n{body}\n</div>\n</body></html>\n"
         );
         self.write(&format!("{name}/index.html"), &html).parent().unwrap().to_owned()
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
@@ -67,6 +67,13 @@ impl Environment {
     /// Starts the built `bootstrap` with the function's usual environment, some variables over it, and a folder as its
     /// `/tmp`.
     pub fn start(store: &Store, tmp: &Path, variables: &[(&str, &str)]) -> Self {
+        let assets = std::env::var("HF_ASSETS_DIR").unwrap_or_default();
+        let own = [("TMPDIR", tmp.to_str().unwrap()), ("HF_ASSETS_DIR", &assets)];
+        Self::start_program(Command::new(bin("bootstrap")), store, &[&own, variables].concat())
+    }
+
+    /// The same with another program, which gets nothing else.
+    pub fn start_program(program: Command, store: &Store, variables: &[(&str, &str)]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (sender, posted) = channel();
         let (events, waiting) = mpsc::unbounded_channel();
@@ -77,7 +84,7 @@ impl Environment {
         runtime.spawn(async move { axum::serve(listener, routes(Arc::new(api))).await });
 
         let started = Instant::now();
-        let mut child = command(store, tmp, &address, variables).spawn().unwrap();
+        let mut child = with_environment(program, store, &address, variables).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::clone(&log);
@@ -150,14 +157,10 @@ impl Drop for Environment {
 }
 
 /// Nothing of this process's environment gets into the function's, as on Lambda.
-fn command(store: &Store, tmp: &Path, address: &str, variables: &[(&str, &str)]) -> Command {
-    let program: PathBuf = bin("bootstrap");
-    let assets = std::env::var("HF_ASSETS_DIR").unwrap_or_default();
+fn with_environment(mut program: Command, store: &Store, address: &str, variables: &[(&str, &str)]) -> Command {
     let endpoint = store.endpoint();
     let mut all = BTreeMap::from([
         ("PATH", "/usr/bin:/bin"),
-        ("TMPDIR", tmp.to_str().unwrap()),
-        ("HF_ASSETS_DIR", &assets),
         ("AWS_LAMBDA_RUNTIME_API", address),
         ("AWS_LAMBDA_FUNCTION_NAME", "hf-local-render"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -169,9 +172,8 @@ fn command(store: &Store, tmp: &Path, address: &str, variables: &[(&str, &str)])
         ("HYPERFRAMES_RENDER_BUCKET", BUCKET),
     ]);
     all.extend(variables.iter().copied());
-    let mut command = Command::new(program);
-    command.env_clear().envs(all).stdin(Stdio::null()).stdout(Stdio::piped());
-    command
+    program.env_clear().envs(all).stdin(Stdio::null()).stdout(Stdio::piped());
+    program
 }
 
 fn routes(api: Arc<Api>) -> Router {

@@ -1,8 +1,11 @@
 //! The harness: the built programs, folders to run them in, and ways to look at what they made.
 
 pub mod bins;
+pub mod confined;
+pub mod events;
 pub mod fixture;
 pub mod lambda;
+pub mod package;
 pub mod processes;
 pub mod rig;
 pub mod sites;

@@ -31,6 +31,19 @@ pub struct Rig {
 impl Rig {
     /// Starts one, and packs the function's zip.
     pub fn start() -> Self {
+        let rig = Self::start_empty();
+        rig.pack();
+        rig
+    }
+
+    /// Starts one with a packaged function.
+    pub fn start_with(zip: &Path) -> Self {
+        let rig = Self::start_empty();
+        fs::copy(zip, rig.zip()).unwrap();
+        rig
+    }
+
+    fn start_empty() -> Self {
         let folder = Folder::new();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = File::create(folder.join("log")).unwrap();
@@ -39,7 +52,6 @@ impl Rig {
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
         let rig = Self { child: command.spawn().unwrap(), port, folder };
         rig.wait();
-        rig.pack();
         rig
     }
 

@@ -1,4 +1,5 @@
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::*;
 use crate::{
@@ -20,6 +21,7 @@ impl Rig {
         let settings = Settings {
             bucket: Some("b".to_owned()),
             scratch: scratch.path().to_owned(),
+            packed_browser: None,
             browsers: vec!["/nonexistent".into()],
             assets: "/nonexistent".into(),
         };
@@ -162,6 +164,6 @@ async fn folders_of_dead_processes_are_removed_and_others_are_not() {
     for path in [&dead, &alive, &other] {
         files::create_dir(path).unwrap();
     }
-    sweep(rig.scratch.path());
+    files::sweep(rig.scratch.path());
     assert_eq!((dead.exists(), alive.exists(), other.exists()), (false, true, true));
 }

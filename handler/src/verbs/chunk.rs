@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crds::{
     Code, Failure,
     event::{RenderChunkAnswer, RenderChunkEvent},
+    line::FrameSourceKind,
 };
 
 use super::{FRAMES, Job, PLAN_HASH, SIZE, content_type, extension, make, manifest};
@@ -38,7 +39,7 @@ pub(super) async fn run(
     }
     let to = places.output.join(&format!("chunks/{index:04}.{}", extension(event.format)));
     if let Some((frames, sha256)) = there(&job.transfer.head(&to).await?.unwrap_or_default(), &event.plan_hash) {
-        return Ok(answer(&to, index, frames, sha256));
+        return Ok(answer(&to, index, frames, sha256, None));
     }
     let plan = job.folder.join("plan");
     published::materialise(job.transfer, &manifest, &places.plan, Target::Chunk(index), &plan).await?;
@@ -57,7 +58,7 @@ pub(super) async fn run(
     let about = Description { content_type: content_type(event.format), metadata };
     // Whoever renders this chunk too writes the same bytes; what another plan left here goes.
     let Moved { sha256, .. } = job.transfer.store(&packed, &to, about, Overwrite::Allowed).await?;
-    Ok(answer(&to, index, report.frames, sha256))
+    Ok(answer(&to, index, report.frames, sha256, Some(report.frame_source)))
 }
 
 /// Frames and digest of a chunk that is there already, whole and of this plan.
@@ -69,13 +70,20 @@ fn there(head: &Head, plan_hash: &str) -> Option<(u32, String)> {
     if whole && ours { Some((said(FRAMES)?.parse().ok()?, digest.clone())) } else { None }
 }
 
-fn answer(to: &S3Uri, index: u32, frames: u32, sha256: String) -> RenderChunkAnswer {
+fn answer(
+    to: &S3Uri,
+    index: u32,
+    frames: u32,
+    sha256: String,
+    frame_source: Option<FrameSourceKind>,
+) -> RenderChunkAnswer {
     RenderChunkAnswer {
         chunk_s3_uri: to.to_string(),
         chunk_index: index,
         sha256,
         frames_encoded: frames,
         capture_mode: Some(CAPTURE_MODE.to_owned()),
+        frame_source,
         warnings: Vec::new(),
         duration_ms: 0,
     }

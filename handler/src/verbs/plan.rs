@@ -39,7 +39,7 @@ pub(super) async fn run(job: &Job<'_>, event: &PlanEvent, places: &PlanPlaces) -
             let work = move || -> Result<_, Error> {
                 archive::unpack(&archive, &project, Limits::default())?;
                 files::remove(&archive);
-                Ok(renderer.plan(project, &config, &out)?)
+                renderer.plan(project, &config, &out)
             };
             job.work.run(work).await?;
             published::publish(job.transfer, &plan, &at, &input, &job.folder.join("manifest.json")).await?

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
     /// Log on standard error what the browser and libav are asked to do
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
-    /// How frames leave the browser; both ways give the same pixels, auto takes the faster one that works here
+    /// How frames leave the browser; all ways give the same pixels, auto takes the fastest one that works here
     #[arg(long, global = true, value_enum, default_value_t = FrameSource::Auto)]
     pub(crate) frame_source: FrameSource,
     /// How long a page may take to become ready
@@ -54,6 +54,7 @@ fn deadline(text: &str) -> Result<Duration, String> {
 pub(crate) enum FrameSource {
     Auto,
     Bitmap,
+    SharedBitmap,
     Screenshot,
 }
 
@@ -62,6 +63,7 @@ impl FrameSource {
         match self {
             Self::Auto => None,
             Self::Bitmap => Some(FrameSourceKind::CompositorBitmap),
+            Self::SharedBitmap => Some(FrameSourceKind::SharedBitmap),
             Self::Screenshot => Some(FrameSourceKind::Screenshot),
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod events;
 pub(crate) mod launch;
 pub(crate) mod page;
 pub(crate) mod procfs;
+pub(crate) mod shared_memory;
 pub(crate) mod system_fonts;
 
 /// The browser did not do what was asked.
@@ -79,9 +80,7 @@ pub enum Error {
         after: Duration,
     },
     /// The compositor's bitmap was asked for and is not to be had.
-    #[error(
-        "the compositor's bitmap cannot be read here, as doctor says: leave out --frame-source bitmap, or use screenshot"
-    )]
+    #[error("the compositor's bitmap cannot be read here, as doctor says: leave out --frame-source, or use screenshot")]
     NoBitmap,
     /// The compositor's bitmap is not what the page shows.
     #[error(

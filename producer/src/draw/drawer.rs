@@ -51,12 +51,12 @@ impl<'a> Drawer<'a> {
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
         let (width, height) = (plan.composition.width, plan.composition.height);
         let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
-        let mut page = Page::open(context, PageConfig { folder: &plan.dir.compiled(), width, height, script })?;
+        let folder = plan.dir.compiled();
+        let (page, source) = frames::start(context, &PageConfig { folder: &folder, width, height, script })?;
         if page.product() != plan.encoder.browser_version {
             let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
         }
-        let source = frames::open(&mut page, width, height, context.settings.frame_source)?;
         let pool = Pool::new(plan.layout);
         Ok(Self { plan, context, page, source, pool, last: None, empty: true })
     }

@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use crds::line::FrameSourceKind;
 
-use crate::draw::browser::{
-    self,
-    page::{Page, SETTLE},
+use crate::{
+    context::Context,
+    draw::browser::{
+        self,
+        page::{Page, PageConfig, SETTLE},
+    },
 };
 
 mod bitmap;
@@ -15,7 +18,7 @@ mod screenshot;
 use bitmap::CompositorBitmap;
 use screenshot::Screenshot;
 
-/// Draws what the page shows and hands out its pixels. Both implementations give the same pixels; a test says so.
+/// Draws what the page shows and hands out its pixels. All ways give the same pixels; a test says so.
 pub(crate) trait FrameSource: Send {
     /// Draws one frame. True when anything on the screen changed since the last one.
     fn draw(&mut self, page: &mut Page) -> browser::Result<bool>;
@@ -34,6 +37,25 @@ pub(crate) trait FrameSource: Send {
 /// The colour of the empty page, as 0xRRGGBB, once a source was chosen.
 const BLANK: u32 = 0x00c4_275e;
 
+/// Starts a browser, and takes its frames in the settings' way; without one, in the cheapest that works here.
+pub(crate) fn start(context: &Context, config: &PageConfig<'_>) -> browser::Result<(Page, Box<dyn FrameSource>)> {
+    let asked = context.settings.frame_source;
+    let open = |share: bool| {
+        let mut page =
+            if share { Page::open_sharing(context, config.clone()) } else { Page::open(context, config.clone()) }?;
+        let source = open(&mut page, config.width, config.height, asked)?;
+        Ok((page, source))
+    };
+    let share = asked.map_or_else(|| !bitmap::may_read_memory(), |kind| kind == FrameSourceKind::SharedBitmap);
+    let started = open(share)?;
+    // Another process's memory may be forbidden where one's own is not.
+    if asked.is_none() && !share && started.1.kind() == FrameSourceKind::Screenshot {
+        drop(started);
+        return open(true);
+    }
+    Ok(started)
+}
+
 /// A source of a kind; without one, the cheapest that works here: the compositor's bitmap, else screenshots.
 ///
 /// Must be called while the page is still empty.
@@ -45,7 +67,7 @@ pub(crate) fn open(
 ) -> browser::Result<Box<dyn FrameSource>> {
     let bitmap = match kind {
         Some(FrameSourceKind::Screenshot) => None,
-        Some(FrameSourceKind::CompositorBitmap) => {
+        Some(FrameSourceKind::CompositorBitmap | FrameSourceKind::SharedBitmap) => {
             Some(CompositorBitmap::find(page, width, height)?.ok_or(browser::Error::NoBitmap)?)
         }
         None => CompositorBitmap::find(page, width, height)?,

@@ -23,13 +23,15 @@ use nix::{
 
 use tracing::debug;
 
-use super::{Error, Result, cdp::Cdp, procfs, system_fonts};
+use super::{Error, Result, cdp::Cdp, procfs, shared_memory::SharedMemory, system_fonts};
 use crate::{context::Context, files, files::Scratch};
 
 /// A running browser. Dropping it kills its whole process group, waits for it and removes its profile.
 pub(crate) struct Browser {
     child: Child,
     profile: Scratch,
+    /// Where its memory is shared with us.
+    pub(super) shared: Option<SharedMemory>,
 }
 
 /// How big the browser's one window is, and where its only network peer listens.
@@ -40,6 +42,15 @@ pub(crate) struct Window {
     pub(crate) proxy_port: u16,
     /// Frames are drawn when we say so; off only for plain screenshots.
     pub(crate) begin_frame_control: bool,
+    /// Bitmaps of the window's size are shared with us.
+    pub(crate) shares_memory: bool,
+}
+
+impl Window {
+    /// Bytes of a bitmap of it.
+    fn bytes(&self) -> usize {
+        self.width as usize * self.height as usize * 4
+    }
 }
 
 /// Pixels must not depend on the machine, on timing, or on what was drawn before. The partial-raster flag is needed
@@ -116,6 +127,8 @@ impl Browser {
         files::private_dir(&settings.scratch)?;
         let profile = Scratch::new(&settings.scratch, "profile-")?;
         let fonts = system_fonts::install(profile.path())?;
+        let shared = window.shares_memory.then(|| SharedMemory::prepare(profile.path(), window.bytes())).transpose()?;
+        let (shared, sharing) = shared.unzip();
         let log_path = profile.path().join("browser.log");
         files::write(&log_path, "")?;
         let start = |source: io::Error| Error::Start { program: program.display().to_string(), source };
@@ -132,6 +145,8 @@ impl Browser {
             .env("HOME", profile.path())
             .env("TMPDIR", profile.path())
             .env("TZ", "UTC")
+            .envs(libraries(&program).map(|folder| ("LD_LIBRARY_PATH", folder)))
+            .envs(sharing.into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -142,7 +157,7 @@ impl Browser {
         // The child's ends of the pipes must be closed here, or its end would go unnoticed.
         drop(command);
         let cdp = Cdp::new(requests_out.into(), answers_in.into(), context);
-        Ok((Self { child, profile }, cdp))
+        Ok((Self { child, profile, shared }, cdp))
     }
 
     /// Process id of the main process.
@@ -229,6 +244,11 @@ pub(crate) fn find(candidates: &[PathBuf]) -> Result<PathBuf> {
     Err(Error::NotFound { tried: tried.join("; ") })
 }
 
+/// The folder with the libraries that a packaged browser brings along.
+fn libraries(program: &Path) -> Option<PathBuf> {
+    program.parent().map(|folder| folder.join("lib")).filter(|folder| folder.is_dir())
+}
+
 fn is_program(path: &Path) -> io::Result<bool> {
     let mut magic = [0; 4];
     File::open(path)?.read_exact(&mut magic)?;
@@ -270,7 +290,8 @@ mod tests {
 
     #[test]
     fn the_command_line_reaches_no_network() {
-        let window = Window { width: 640, height: 360, proxy_port: 4321, begin_frame_control: true };
+        let window =
+            Window { width: 640, height: 360, proxy_port: 4321, begin_frame_control: true, shares_memory: false };
         let arguments = arguments(&window, Path::new("/profile"));
         for flag in [
             "--proxy-server=http://127.0.0.1:4321",

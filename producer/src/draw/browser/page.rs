@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,10 +23,12 @@ use super::{
     cdp::{self, Cdp, Pending},
     events::Events,
     launch::{Browser, Window},
+    shared_memory::{Block, SharedMemory},
 };
 use crate::{context::Context, draw::server::Server, files};
 
 /// What a page has to know before its first script runs.
+#[derive(Clone)]
 pub(crate) struct PageConfig<'a> {
     /// Folder with `index.html`.
     pub(crate) folder: &'a Path,
@@ -73,13 +76,23 @@ const TICK_MS: f64 = 1000.0 / 60.0;
 impl Page {
     /// An empty page of the given size.
     pub(crate) fn open(context: &Context, config: PageConfig<'_>) -> Result<Self> {
-        Self::open_in(context, config, true)
+        Self::open_in(context, config, true, false)
     }
 
-    fn open_in(context: &Context, config: PageConfig<'_>, begin_frame_control: bool) -> Result<Self> {
+    /// The same in a browser whose bitmaps are shared with us.
+    pub(crate) fn open_sharing(context: &Context, config: PageConfig<'_>) -> Result<Self> {
+        Self::open_in(context, config, true, true)
+    }
+
+    fn open_in(
+        context: &Context,
+        config: PageConfig<'_>,
+        begin_frame_control: bool,
+        shares_memory: bool,
+    ) -> Result<Self> {
         let PageConfig { folder, width, height, script } = config;
         let server = Server::start(folder).map_err(files::Error::Read)?;
-        let window = Window { width, height, proxy_port: server.port(), begin_frame_control };
+        let window = Window { width, height, proxy_port: server.port(), begin_frame_control, shares_memory };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
         let mut page = Self { cdp, browser, _server: server, window, script, product, profile: None, ticks: 0 };
@@ -294,6 +307,11 @@ impl Page {
         self.browser.pid()
     }
 
+    /// Blocks of memory that the browser shares by now; `None` when it shares none.
+    pub(crate) fn shared_blocks(&mut self) -> Option<Vec<Arc<Block>>> {
+        self.browser.shared.as_mut().map(SharedMemory::blocks)
+    }
+
     /// The browser's name and version, as `HeadlessChrome/156.0.8078.79`.
     pub(crate) fn product(&self) -> &str {
         &self.product
@@ -308,7 +326,7 @@ impl Page {
 #[cfg(test)]
 impl Page {
     pub(crate) fn open_plain(context: &Context, config: PageConfig<'_>) -> Result<Self> {
-        Self::open_in(context, config, false)
+        Self::open_in(context, config, false, false)
     }
 
     pub(crate) fn screenshot(&mut self) -> Result<Vec<u8>> {

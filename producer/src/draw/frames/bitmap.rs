@@ -5,9 +5,9 @@
 //! next one. Reading it costs 1–2 ms for 1920×1080 where a PNG screenshot costs 60 and more.
 //!
 //! The bitmap is found by its content: the empty page is painted in one colour, then in another, and exactly one place
-//! in the process's memory must show both.
+//! in the process's memory must show both. Where that memory may not be read, the browser shares it.
 
-use std::io::IoSliceMut;
+use std::{io::IoSliceMut, sync::Arc};
 
 use crds::line::FrameSourceKind;
 use nix::{
@@ -16,7 +16,7 @@ use nix::{
 };
 
 use super::{BLANK, FrameSource, is_colour, screenshot};
-use crate::draw::browser::{self, Error, page::Page, procfs};
+use crate::draw::browser::{self, Error, page::Page, procfs, shared_memory::Block};
 
 /// Rows copied at once: few enough that they are still in the cache when they are converted.
 const STRIP_ROWS: u32 = 24;
@@ -39,10 +39,24 @@ pub(crate) struct CompositorBitmap {
     expected: Option<Vec<u8>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Place {
-    pid: Pid,
+    memory: Memory,
     address: usize,
+}
+
+#[derive(Clone)]
+enum Memory {
+    /// All of a process's.
+    Process(Pid),
+    /// A part that it shares with us.
+    Shared(Arc<Block>),
+}
+
+/// Whether this process may read memory in the way that a bitmap is read. Yama may still forbid it for other processes.
+pub(super) fn may_read_memory() -> bool {
+    let (byte, mut copy) = ([1], [0]);
+    read(&Place { memory: Memory::Process(Pid::this()), address: byte.as_ptr().addr() }, &mut copy) && copy == byte
 }
 
 impl CompositorBitmap {
@@ -50,7 +64,13 @@ impl CompositorBitmap {
     pub(crate) fn find(page: &mut Page, width: u32, height: u32) -> browser::Result<Option<Self>> {
         let size = width as usize * height as usize * 4;
         let strip = vec![0; width as usize * 4 * STRIP_ROWS as usize];
-        let mut bitmap = Self { place: Place { pid: page.pid(), address: 0 }, width, height, strip, expected: None };
+        let mut bitmap = Self {
+            place: Place { memory: Memory::Process(page.pid()), address: 0 },
+            width,
+            height,
+            strip,
+            expected: None,
+        };
         let mut places: Option<Vec<Place>> = None;
         let mut forbidden = false;
         for colour in PROBES {
@@ -60,9 +80,9 @@ impl CompositorBitmap {
             let mut found = Vec::new();
             for frame in 1..=PROBE_FRAMES * SCREENSHOTS {
                 let drawn = page.draw(forbidden || frame % PROBE_FRAMES == 0)?;
-                let candidates = places.clone().or_else(|| candidates(page.pid(), size));
+                let candidates = places.clone().or_else(|| candidates(page, size));
                 forbidden |= candidates.is_none();
-                found = candidates.into_iter().flatten().filter(|place| bitmap.shows(*place, colour)).collect();
+                found = candidates.into_iter().flatten().filter(|place| bitmap.shows(place, colour)).collect();
                 let shown = drawn.png.is_some_and(|png| screenshot::first_pixel(&png) == Some(colour));
                 if shown || !found.is_empty() {
                     break;
@@ -73,7 +93,7 @@ impl CompositorBitmap {
         }
         match places.as_deref() {
             Some([place]) => {
-                bitmap.place = *place;
+                bitmap.place = place.clone();
                 Ok(Some(bitmap))
             }
             _ => Ok(None),
@@ -81,14 +101,14 @@ impl CompositorBitmap {
     }
 
     /// Whether every pixel at a place has a colour.
-    fn shows(&mut self, place: Place, colour: u32) -> bool {
+    fn shows(&mut self, place: &Place, colour: u32) -> bool {
         let row = self.width as usize * 4;
         let size = row * self.height as usize;
         let mut sample = [0; 4];
-        let sampled = [0, size / 8 * 4, size - 4].into_iter().all(|offset| {
-            read(Place { address: place.address + offset, ..place }, &mut sample) && is_colour(&sample, colour)
-        });
-        self.place = place;
+        let sampled = [0, size / 8 * 4, size - 4]
+            .into_iter()
+            .all(|offset| read(&place.at(offset), &mut sample) && is_colour(&sample, colour));
+        self.place = place.clone();
         let mut all = true;
         sampled && self.strips(&mut |_, bytes| all &= is_colour(bytes, colour)) && all
     }
@@ -98,8 +118,7 @@ impl CompositorBitmap {
         (0..self.height).step_by(STRIP_ROWS as usize).all(|first| {
             let rows = STRIP_ROWS.min(self.height - first) as usize;
             let bytes = &mut self.strip[..rows * row];
-            let place = Place { address: self.place.address + first as usize * row, ..self.place };
-            let whole = read(place, bytes);
+            let whole = read(&self.place.at(first as usize * row), bytes);
             if whole {
                 strip(first, bytes);
             }
@@ -137,7 +156,10 @@ impl FrameSource for CompositorBitmap {
     }
 
     fn kind(&self) -> FrameSourceKind {
-        FrameSourceKind::CompositorBitmap
+        match self.place.memory {
+            Memory::Process(_) => FrameSourceKind::CompositorBitmap,
+            Memory::Shared(_) => FrameSourceKind::SharedBitmap,
+        }
     }
 }
 
@@ -147,17 +169,40 @@ fn shows(bgrx: &[u8], rgba: &[u8]) -> bool {
         && bgrx.chunks_exact(4).zip(rgba.chunks_exact(4)).all(|(bgrx, rgba)| [bgrx[2], bgrx[1], bgrx[0]] == rgba[..3])
 }
 
-fn read(place: Place, bytes: &mut [u8]) -> bool {
-    let remote = [RemoteIoVec { base: place.address, len: bytes.len() }];
-    let wanted = bytes.len();
-    process_vm_readv(place.pid, &mut [IoSliceMut::new(bytes)], &remote) == Ok(wanted)
+impl Place {
+    fn at(&self, offset: usize) -> Self {
+        Self { address: self.address + offset, ..self.clone() }
+    }
 }
 
-/// Every place in the GPU process where a bitmap of `size` bytes could start: at page boundaries of writable regions.
-/// The allocator gives a large one a region of its own, one page in; a small one shares a region with others.
-/// `None` when its memory may not be seen.
-fn candidates(browser: Pid, size: usize) -> Option<Vec<Place>> {
-    const PAGE: usize = 4096;
+fn read(place: &Place, bytes: &mut [u8]) -> bool {
+    match &place.memory {
+        Memory::Process(pid) => {
+            let remote = [RemoteIoVec { base: place.address, len: bytes.len() }];
+            let wanted = bytes.len();
+            process_vm_readv(*pid, &mut [IoSliceMut::new(bytes)], &remote) == Ok(wanted)
+        }
+        Memory::Shared(block) => block.read(place.address, bytes),
+    }
+}
+
+/// A bitmap starts at a page boundary.
+const PAGE: usize = 4096;
+
+/// Every place where a bitmap of `size` bytes could start; `None` when the browser's memory may not be seen.
+fn candidates(page: &mut Page, size: usize) -> Option<Vec<Place>> {
+    let Some(blocks) = page.shared_blocks() else { return in_process(page.pid(), size) };
+    let large = blocks.into_iter().filter(|block| block.size >= size);
+    let places = large.flat_map(|block| {
+        let offsets = (0..=block.size - size).step_by(PAGE);
+        offsets.map(move |address| Place { memory: Memory::Shared(Arc::clone(&block)), address })
+    });
+    Some(places.collect())
+}
+
+/// Those in the GPU process's writable regions. The allocator gives a large bitmap a region of its own, one page in; a small
+/// one shares a region with others.
+fn in_process(browser: Pid, size: usize) -> Option<Vec<Place>> {
     const LONGEST_REGION: usize = 16 << 20;
     const SMALL: usize = 1 << 20;
     let longest_header = if size < SMALL { LONGEST_REGION } else { 256 << 10 };
@@ -166,7 +211,8 @@ fn candidates(browser: Pid, size: usize) -> Option<Vec<Place>> {
     let fits = regions.into_iter().filter(|region| (size..size + LONGEST_REGION).contains(&region.len()));
     let places = fits.flat_map(|region| {
         let last = longest_header.min(region.len() - size);
-        (0..=last).step_by(PAGE).map(move |offset| Place { pid, address: region.start + offset })
+        let memory = Memory::Process(pid);
+        (0..=last).step_by(PAGE).map(move |offset| Place { memory: memory.clone(), address: region.start + offset })
     });
     Some(places.collect())
 }

@@ -98,9 +98,11 @@ fn same_pixels(project: &str, allowed_in_plain_browser: usize) {
     let plan = planned(project, folder.path(), &context);
     let bitmaps = drawn(&plan, &context, FrameSourceKind::CompositorBitmap);
     let screenshots = drawn(&plan, &context, FrameSourceKind::Screenshot);
+    let shared = drawn(&plan, &context, FrameSourceKind::SharedBitmap);
     let photographs = photographed(&plan, &context);
     for (place, frame) in KEPT.iter().enumerate() {
         assert_eq!(different(&bitmaps[place], &screenshots[place]), 0, "frame {frame}: bitmap and screenshot");
+        assert_eq!(different(&bitmaps[place], &shared[place]), 0, "frame {frame}: bitmap and shared bitmap");
         let in_plain_browser = different(&bitmaps[place], &photographs[place]);
         assert!(
             in_plain_browser <= allowed_in_plain_browser,
