@@ -61,7 +61,7 @@ fn schemas_keep_the_api_conventions() {
 
 #[test]
 fn the_help_texts_are_fresh() {
-    for name in ["hf-producer", "hf-reconcile"] {
+    for name in ["hf-operator", "hf-producer", "hf-reconcile"] {
         let program = bin(name);
         let help = Command::new(program).arg("--help").env("COLUMNS", "100").output().unwrap();
         golden(&root().join("tests/golden").join(format!("{name}.txt")), &String::from_utf8(help.stdout).unwrap());

@@ -1,6 +1,7 @@
 //! The harness: the built programs, folders to run them in, and ways to look at what they made.
 
 pub mod bins;
+pub mod cluster;
 pub mod fixture;
 pub mod lambda;
 pub mod processes;

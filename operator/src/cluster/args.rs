@@ -17,19 +17,22 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Reconcile until SIGTERM, and then end within 25 s
     ///
-    /// The API server is that of the pod's service account, or of KUBECONFIG. Everything else is read from the environment:
+    /// The API server is that of the pod's service account, or of KUBECONFIG. The rest is read from
+    /// the environment:
     ///
     ///   HF_WATCH_NAMESPACES  comma-separated namespaces [default: all]
-    ///   HF_SOURCES           folder that spec.source.path is relative to [default: none, so nothing is rendered]
-    ///   HF_WORK_DIR          folder for plans and chunks in the making [default: /var/lib/hyperframes]
-    ///   HF_OUTPUTS           folder for videos, each in <namespace>/<name> [default: outputs in HF_WORK_DIR]
-    ///   HF_PRODUCER          the hf-producer program [default: the one beside this program, else the one in PATH]
-    ///   HF_HANDLER           zip of the Lambda function for stacks on AWS [default: handler.zip beside this program]
-    ///   HF_LEADER_ELECTION   true, or false where there is only ever one process [default: true]
-    ///   POD_NAMESPACE        where the Lease is kept [default: the service account's namespace]
+    ///   HF_SOURCES           folder that spec.source.path is relative to [default: none]
+    ///   HF_WORK_DIR          folder for what is in the making [default: /var/lib/hyperframes]
+    ///   HF_OUTPUTS           folder for videos [default: outputs in HF_WORK_DIR]
+    ///   HF_PRODUCER          hf-producer [default: beside this program, else in PATH]
+    ///   HF_HANDLER           zip of the Lambda function [default: handler.zip beside this program]
+    ///   HF_LEADER_ELECTION   false where there is only ever one process [default: true]
+    ///   POD_NAMESPACE        where the Lease is [default: the service account's namespace]
     ///   POD_NAME             who this is in the Lease and in events [default: hf-operator]
-    ///   HF_LISTEN            address of /healthz, /readyz and /metrics [default: 0.0.0.0:8080]
+    ///   HF_LISTEN            for /healthz, /readyz and /metrics [default: 0.0.0.0:8080]
     ///   HF_LOG               what is logged, as in info,operator=debug [default: info]
+    ///
+    /// Each Render's video lies in <namespace>/<name> of the folder for videos.
     #[command(verbatim_doc_comment)]
     Run,
     /// Print the custom resource definitions, as YAML

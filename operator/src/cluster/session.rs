@@ -46,6 +46,8 @@ const NUDGE: Duration = Duration::from_secs(5);
 const FINISH: Duration = Duration::from_secs(12);
 /// and then whatever is left, to be stopped and written down.
 const STOP: Duration = Duration::from_secs(8);
+/// How long a disk may keep the process from ending.
+const DISK: Duration = Duration::from_secs(1);
 
 /// Runs the operator, as an exit code.
 pub(super) fn run(settings: Settings) -> Result<u8, Error> {
@@ -55,7 +57,10 @@ pub(super) fn run(settings: Settings) -> Result<u8, Error> {
     let _ = log.with_env_filter(filter).with_writer(std::io::stdout).try_init();
     // One thread starts every process: Linux ends them with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(begin(settings))
+    let code = runtime.block_on(begin(settings));
+    // Whoever still waits for a disk keeps nobody.
+    runtime.shutdown_timeout(DISK);
+    code
 }
 
 /// A client for the API server of this pod, or of `KUBECONFIG`.
