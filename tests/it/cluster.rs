@@ -84,13 +84,15 @@ fn a_render_is_made_and_then_left_alone() {
     assert!(metrics.contains("hyperframes_api_requests_total{verb=\"watch\",code=\"200\"}"), "{metrics}");
 
     // Neither this process nor the next has anything to do.
-    let stack = stage.get("hyperframesstack", "local");
     operator.process.signal(Signal::SIGTERM);
     assert_eq!(operator.process.end(), Some(0));
     let mut next = stage.operator(REAL).start();
     next.wait_for("\"leading\"");
+    // It has to find out first what the machine can do.
+    let is_look = |line: &Value| line["message"] == "reconciled" && line["object"] == "HyperframesStack made/local";
     next.process
-        .wait_for("a look at it", |line| line["message"] == "reconciled" && line.to_string().contains("Render"));
+        .wait_for("a stack that can render", |line| is_look(line) && line["next"].as_str() == Some("AwaitChange"));
+    let stack = stage.get("hyperframesstack", "local");
     next.process.expect_silence(Duration::from_secs(6), |line| line["level"] == "WARN");
     assert_eq!(version(&stage.get("render", "one")), version(&render));
     assert_eq!(version(&stage.get("hyperframesstack", "local")), version(&stack));
@@ -298,7 +300,10 @@ fn what_is_forbidden_is_said_in_words() {
     for part in ["is forbidden", "system:serviceaccount:forbidden:operator", "hyperframesstacks/status"] {
         assert!(said.to_string().contains(part), "{said}");
     }
-    assert_eq!((&said["span"]["namespace"], &said["span"]["name"]), (&"forbidden".into(), &"local".into()));
+    assert_eq!(
+        (&said["span"]["object.namespace"], &said["span"]["object.name"]),
+        (&"forbidden".into(), &"local".into())
+    );
 }
 
 #[test]

@@ -120,7 +120,7 @@ async fn begin(settings: Settings) -> Result<u8, Error> {
     tokio::select! {
         code = session.run(candidate, signals) => Ok(code),
         () = store.watch() => unreachable!("watches do not end"),
-        answered = http::serve(listener, answers) => Err(answered.err().map_or(Error::NotLeading, Error::from)),
+        answered = http::serve(listener, answers) => answered.map(|()| ERROR).map_err(Error::from),
     }
 }
 

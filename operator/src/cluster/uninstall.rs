@@ -40,7 +40,7 @@ where
     let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
     let list = match api.list_metadata(&ListParams::default()).await {
         // Without definitions there are no objects.
-        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Vec::new()),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
         result => result.map_err(|error| session::refused(format!("list {}", K::plural(&())), reason(&error)))?,
     };
     let held = list.items.iter().filter(|object| object.finalizers().iter().any(|own| own == finalizer));

@@ -185,7 +185,7 @@ async fn look(key: ObjectKey, context: Arc<Context>) -> (ObjectKey, Outcome, Dur
 }
 
 fn span(key: &ObjectKey) -> Span {
-    info_span!("look", kind = key.kind.as_str(), namespace = key.namespace, name = key.name)
+    info_span!("look", object.kind = key.kind.as_str(), object.namespace = key.namespace, object.name = key.name)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(super) fn namespace_goes(error: &kube::Error) -> bool {
     let terminating = |status: &Status| {
         status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
     };
-    status.is_not_found() || terminating(status)
+    status.code == 404 || terminating(status)
 }
 
 #[cfg(test)]

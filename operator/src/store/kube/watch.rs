@@ -151,9 +151,7 @@ impl Follower<'_> {
             Err(invalid) => {
                 let key = self.key(&invalid.metadata);
                 warn!(
-                    kind = key.kind.as_str(),
-                    namespace = key.namespace,
-                    name = key.name,
+                    object = %key,
                     error = invalid.error,
                     "it is left as it is: this build cannot read it",
                 );
@@ -176,7 +174,7 @@ impl Follower<'_> {
         }
         let plural = &self.scope;
         let reason = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.is_not_found() => format!(
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => format!(
                 "the API server does not know {plural}: install the custom resource definitions, as in `hf-operator crds | kubectl apply -f -`"
             ),
             watcher::Error::InitialListFailed(error)
@@ -189,7 +187,7 @@ impl Follower<'_> {
         // the API server knows no such objects any more.
         let known = matches!(self.store.state().watches.get(&self.scope), Some(Watched::Filled));
         let unknown =
-            matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.is_not_found());
+            matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
         if !known || unknown {
             self.store.set_watched(&self.scope, Watched::Waiting(reason.clone()));
         }
