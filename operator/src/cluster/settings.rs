@@ -59,7 +59,7 @@ impl Settings {
         EnvFilter::try_new(&log).map_err(|error| wrong(LOG, format!("{log:?} is no filter: {error}")))?;
         Ok(Self {
             namespaces: namespaces.map(str::to_owned).collect(),
-            leader_election: switch(LEADER_ELECTION, value(LEADER_ELECTION))?,
+            leader_election: switch(LEADER_ELECTION, value(LEADER_ELECTION).as_deref())?,
             listen: listen(value(LISTEN).as_deref().unwrap_or("0.0.0.0:8080"))?,
             log,
             folders,
@@ -75,8 +75,8 @@ fn absolute(name: &'static str, path: PathBuf) -> Result<PathBuf, Error> {
     if path.is_absolute() { Ok(path) } else { Err(wrong(name, format!("{} is not an absolute path", path.display()))) }
 }
 
-fn switch(name: &'static str, value: Option<String>) -> Result<bool, Error> {
-    match value.as_deref().map(str::trim) {
+fn switch(name: &'static str, value: Option<&str>) -> Result<bool, Error> {
+    match value.map(str::trim) {
         None | Some("true") => Ok(true),
         Some("false") => Ok(false),
         Some(other) => Err(wrong(name, format!("{other:?} is neither true nor false"))),

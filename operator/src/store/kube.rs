@@ -191,8 +191,9 @@ impl KubeStore {
             { "op": "replace", "path": "/metadata/resourceVersion", "value": version.resource_version },
             { "op": "add", "path": path, "value": value },
         ]);
-        let failed = |error| failed(format!("{} {key}", what.doing()), key, error);
-        let patch = serde_json::from_value(guarded).map_err(|error| failed(kube::Error::SerdeError(error)))?;
+        let failed = |error: kube::Error| failed(format!("{} {key}", what.doing()), key, &error);
+        let patch = serde_json::from_value(guarded);
+        let patch = patch.unwrap_or_else(|error| unreachable!("that is a JSON patch: {error}"));
         let (api, params) =
             (self.api::<K>(key), PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() });
         let patch = Patch::<()>::Json(patch);
@@ -204,9 +205,8 @@ impl KubeStore {
     }
 
     async fn write_status(&self, version: &Version, status: impl Serialize + Send) -> Result<(), Error> {
-        let status = serde_json::to_value(status).map_err(|error| {
-            failed(format!("write the status of {}", version.key), &version.key, kube::Error::SerdeError(error))
-        })?;
+        let status = serde_json::to_value(status);
+        let status = status.unwrap_or_else(|error| unreachable!("a status is JSON: {error}"));
         self.change(version, What::Status, "/status", status).await
     }
 
@@ -288,7 +288,7 @@ impl Store for KubeStore {
             Kind::Render => self.current::<Render>(key).await.map(|current| current.metadata),
             Kind::Stack => self.current::<HyperframesStack>(key).await.map(|current| current.metadata),
         };
-        let current = current.map_err(|error| failed(format!("read {key}"), key, error))?;
+        let current = current.map_err(|error| failed(format!("read {key}"), key, &error))?;
         self.ensure_may_write()?;
         let same = current.uid.as_ref() == Some(&object.uid)
             && current.resource_version.as_ref() == Some(&object.resource_version);
@@ -351,7 +351,7 @@ impl Store for KubeStore {
         match self.0.recorder.publish(&event, &reference).await {
             // Nobody reads the events of a namespace that goes away.
             Err(error) if errors::namespace_goes(&error) => Ok(()),
-            result => result.map_err(|error| failed(format!("write an event of {key}"), key, error)),
+            result => result.map_err(|error| failed(format!("write an event of {key}"), key, &error)),
         }
     }
 }

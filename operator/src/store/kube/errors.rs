@@ -9,10 +9,10 @@ use crate::error::{Class, Error};
 /// An error for a call that concerned an object. `doing` is a part of a sentence, as in "cannot …".
 ///
 /// An object that is not there any more was changed meanwhile: a look will find that out.
-pub(super) fn failed(doing: String, object: &dyn std::fmt::Display, error: kube::Error) -> Error {
-    match &error {
+pub(super) fn failed(doing: String, object: &dyn std::fmt::Display, error: &kube::Error) -> Error {
+    match error {
         kube::Error::Api(status) if status.code == 409 || status.code == 404 => Error::Conflict(object.to_string()),
-        _ => Error::Api { doing, reason: reason(&error), class: class(&error) },
+        _ => Error::Api { doing, reason: reason(error), class: class(error) },
     }
 }
 
@@ -83,9 +83,9 @@ mod tests {
             (500, Class::Transient),
             (503, Class::Transient),
         ] {
-            assert_eq!(failed("write".to_owned(), &key, refused(code)).class(), expected, "{code}");
+            assert_eq!(failed("write".to_owned(), &key, &refused(code)).class(), expected, "{code}");
         }
-        let error = failed("write the status of Render a/b".to_owned(), &key, refused(403));
+        let error = failed("write the status of Render a/b".to_owned(), &key, &refused(403));
         assert_eq!(error.to_string(), "cannot write the status of Render a/b: that is not to be");
     }
 
