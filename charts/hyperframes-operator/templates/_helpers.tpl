@@ -43,23 +43,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
-{{/* Where pods of ours may run. */}}
+{{/* Where any pod of ours may run: the members of a Pod's spec. */}}
 {{- define "hyperframes.scheduling" -}}
-{{- with .Values.priorityClassName -}}
-priorityClassName: {{ . }}
-{{ end -}}
-{{- with .Values.nodeSelector -}}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{ end -}}
-{{- with .Values.tolerations -}}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{ end -}}
-{{- with .Values.affinity -}}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{ end -}}
+{{- $members := dict }}
+{{- range $name := list "priorityClassName" "nodeSelector" "tolerations" "imagePullSecrets" }}
+{{- with index $.Values $name }}
+{{- $_ := set $members $name . }}
+{{- end }}
+{{- end }}
+{{- with $members }}
+{{- toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* What every command of the program is told. */}}
