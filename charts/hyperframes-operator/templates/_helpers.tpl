@@ -43,8 +43,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
-{{/* Where any pod of ours may run: the members of a Pod's spec. */}}
-{{- define "hyperframes.scheduling" -}}
+{{/* What the specs of all pods of ours have in common. */}}
+{{- define "hyperframes.podSpec" -}}
 {{- $members := dict }}
 {{- range $name := list "priorityClassName" "nodeSelector" "tolerations" "imagePullSecrets" }}
 {{- with index $.Values $name }}
