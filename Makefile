@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test invoke aws-local lint-template picture bench lint audit assets build tools
+.PHONY: help run test chart invoke aws-local lint-template picture bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -37,6 +37,10 @@ test: assets ## run all tests
 	@# Programs and tests in one go: apart they would be built with other features, and so twice.
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
+
+chart: ## check the Helm chart against a real API server, which is built once from Go modules (needs Go)
+	$(call install,openssl util-linux)
+	@tests/cluster/chart
 
 EVENT ?= tests/events/plan.json
 invoke: assets ## run the Lambda function once on this machine: make invoke EVENT=tests/events/plan.json
