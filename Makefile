@@ -12,7 +12,7 @@ export HF_BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 
 # What the programs are built with and need to run, and what tests look at videos with.
 BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev pkg-config
-TEST_PACKAGES := ffmpeg util-linux
+TEST_PACKAGES := ffmpeg openssl python3-venv util-linux
 
 # Installs those of some Debian packages that are missing.
 define install
@@ -34,12 +34,14 @@ run: build ## render examples/hello to a video
 
 test: assets ## run all tests
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@# Tests would wait for it.
+	@tests/cluster/build >/dev/null
 	@# Programs and tests in one go: apart they would be built with other features, and so twice.
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
 
-chart: ## check the Helm chart against a real API server, which is built once from Go modules (needs Go)
-	$(call install,openssl util-linux)
+chart: ## check the Helm chart against a real API server, which is built once from Go modules
+	$(call install,openssl python3-venv util-linux)
 	@tests/cluster/chart
 
 EVENT ?= tests/events/plan.json
