@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package invoke aws-local lint-template picture bench lint audit assets build tools
+.PHONY: help run test chart package invoke aws-local lint-template picture bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -12,7 +12,7 @@ export HF_BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 
 # What the programs are built with and need to run, and what tests look at videos with.
 BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev pkg-config
-TEST_PACKAGES := ffmpeg util-linux
+TEST_PACKAGES := ffmpeg openssl python3-venv util-linux
 
 # Installs those of some Debian packages that are missing.
 define install
@@ -34,12 +34,18 @@ run: build ## render examples/hello to a video
 
 test: assets ## run all tests
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@# Tests would wait for it.
+	@tests/cluster/build >/dev/null
 	@# Programs and tests in one go: apart they would be built with other features, and so twice.
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
 
+chart: ## check the Helm chart against a real API server, which is built once from Go modules
+	$(call install,openssl python3-venv util-linux)
+	@tests/cluster/chart
+
 # The function's package is for another system: its libraries are built from source, its browser comes from npm.
-PACKAGE_PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES) binutils bubblewrap bzip2 cmake make nasm python3-venv xz-utils zstd
+PACKAGE_PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES) binutils bubblewrap bzip2 cmake make nasm xz-utils zstd
 export HF_PACKAGE_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/package
 package: assets ## build the Lambda function's package, target/package/handler.zip, and try it in a bare root
 	$(call install,$(PACKAGE_PACKAGES))

@@ -128,7 +128,8 @@ pub struct StackRef {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.path)").message("exactly one member says where the composition is: path"))]
 pub struct Source {
-    /// File mode only: folder that holds `index.html`, relative to the YAML file.
+    /// Folder that holds `index.html`, relative to the YAML file; in a cluster relative to the operator's folder of
+    /// compositions, and below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub path: Option<String>,
@@ -143,7 +144,8 @@ pub struct Output {
     /// Encoder preset. Default: `standard`.
     #[serde(default)]
     pub quality: Quality,
-    /// File mode only: the mp4 to write, relative to the YAML file. Default: `out/<name>.mp4` beside it.
+    /// The mp4 to write, relative to the YAML file; in a cluster relative to the folder `<namespace>/<name>` of the
+    /// operator's videos, and below it. Default: `out/<name>.mp4` beside the file, or `<name>.mp4` in that folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 5, max = 4096), pattern(r"\.mp4$"))]
     pub path: Option<String>,

@@ -54,8 +54,8 @@ pub struct LocalStack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub max_parallel_chunks: Option<i32>,
-    /// Folder for plans and chunks in the making, relative to the YAML file. Default: `.status/.work` of the watched
-    /// folder.
+    /// Folder for plans and chunks in the making, relative to the YAML file; in a cluster relative to the operator's work
+    /// folder, and below it. Default: `.status/.work` of the watched folder, or `work` in that work folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub work_dir: Option<String>,

@@ -14,7 +14,6 @@ mod folder;
 mod numbers;
 mod sentences;
 mod session;
-mod settings;
 mod terminal;
 mod view;
 

@@ -46,6 +46,27 @@ pub enum Error {
     /// There is nobody who could do it, as one sentence says.
     #[error("{0}")]
     NothingRuns(String),
+    /// The API server could not be asked, or refused.
+    #[error("cannot {doing}: {reason}")]
+    Api {
+        /// What was to be done, as a part of a sentence.
+        doing: String,
+        /// What came of it.
+        reason: String,
+        /// What follows from it.
+        class: Class,
+    },
+    /// Another process is the leader, or may be by now.
+    #[error("this process does not lead any more: nothing is written")]
+    NotLeading,
+    /// A setting in the environment.
+    #[error("{name}: {reason}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A backend could not do what it was asked to.
     #[error("{failure}")]
     Backend {
@@ -100,13 +121,16 @@ impl Error {
                 | Unsupported => Class::Terminal,
                 _ => Class::Transient,
             },
-            Self::Backend { class, .. } => *class,
+            Self::Backend { class, .. } | Self::Api { class, .. } => *class,
+            // The process is about to end.
+            Self::NotLeading => Class::Waiting,
             Self::Damaged { .. }
             | Self::Locked(_)
             | Self::NotFound(_)
             | Self::SeveralFolders { .. }
             | Self::ForeignState { .. }
-            | Self::NothingRuns(_) => Class::Terminal,
+            | Self::NothingRuns(_)
+            | Self::Setting { .. } => Class::Terminal,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crds::{HyperframesStack, Render};
+use crds::{HyperframesStack, Render, manifest::Object};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
 
 /// Which object. Never a path: a file may be renamed.
@@ -55,6 +56,15 @@ impl ObjectKey {
         Self::of(Kind::Stack, stack)
     }
 
+    /// The key of an object of either kind.
+    #[must_use]
+    pub fn object(object: &Object) -> Self {
+        match object {
+            Object::Render(render) => Self::render(render),
+            Object::Stack(stack) => Self::stack(stack),
+        }
+    }
+
     fn of<K: Resource>(kind: Kind, object: &K) -> Self {
         let namespace = object.namespace().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         Self { kind, namespace, name: object.name_any() }
@@ -64,5 +74,13 @@ impl ObjectKey {
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// The metadata of an object of either kind.
+pub(crate) fn metadata(object: &Object) -> &ObjectMeta {
+    match object {
+        Object::Render(render) => &render.metadata,
+        Object::Stack(stack) => &stack.metadata,
     }
 }

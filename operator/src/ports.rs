@@ -1,7 +1,7 @@
 //! The two ports of the reconciler, where objects live and what renders, and the values they speak in.
 //!
-//! Both are declared here, by their user, and implemented at the edges: [`Store`] by a folder of YAML files, [`Backend`] by
-//! this machine. Each has a twin in memory that tests drive through failures, restarts and stale reads.
+//! Both are declared here, by their user, and implemented at the edges: [`Store`] by a folder of YAML files and by an API
+//! server, [`Backend`] by this machine and by AWS. Each has a twin in memory that tests drive through failures, restarts and stale reads.
 
 use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
 
@@ -31,8 +31,19 @@ pub enum Origin {
     },
     /// The stack of a namespace without any, in file mode.
     BuiltIn,
-    /// An API server.
-    Cluster,
+    /// An API server, and the folders of whoever runs the operator.
+    Cluster(Arc<Folders>),
+}
+
+/// Where paths of objects in a cluster lead to, and nowhere else. Whoever runs the operator says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folders {
+    /// Compositions, by `spec.source.path`; `None` where there are none.
+    pub sources: Option<PathBuf>,
+    /// Videos, each Render's in `<namespace>/<name>`.
+    pub outputs: PathBuf,
+    /// Plans and chunks in the making.
+    pub work: PathBuf,
 }
 
 impl Origin {
@@ -40,15 +51,6 @@ impl Origin {
     #[must_use]
     pub const fn is_orphaned(&self) -> bool {
         matches!(self, Self::File { orphaned: true, .. })
-    }
-
-    /// The folder that the paths of a spec are relative to.
-    #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::File { path, .. } => path.parent(),
-            Self::BuiltIn | Self::Cluster => None,
-        }
     }
 }
 

@@ -21,12 +21,15 @@ use crate::ports::{AwsPlace, Inputs, ObjectKey, Origin, Place, Source, StackSpec
 pub(crate) mod archive;
 mod dependents;
 mod digests;
+mod places;
 #[cfg(test)]
 pub mod scripted;
 
 use dependents::{Dependencies, Dependents};
 use digests::Digests;
 pub(crate) use digests::{Stamp, file_digest};
+pub use places::target_path;
+use places::{Places, below};
 
 /// What is to be rendered cannot be said.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,18 +133,16 @@ impl DiskSources {
         let invalid = |code, message: String| {
             let path = match origin {
                 Origin::File { path, .. } => Some(path.display().to_string()),
-                Origin::BuiltIn | Origin::Cluster => None,
+                Origin::BuiltIn | Origin::Cluster(_) => None,
             };
             SourceError::Invalid(Failure { code, message, path, line: None })
         };
-        let Some(folder) = origin.folder() else {
-            let message = "spec.source.path: there are no folders beside an object of a cluster".to_owned();
-            return Err(invalid(Code::SpecInvalid, message));
-        };
+        let places = Places::of(render, origin).map_err(|message| invalid(Code::SpecInvalid, message))?;
         let written = render.spec.source.path.as_deref().unwrap_or_default();
-        let mut depends = Dependencies { written: folder.join(written), project: None, target: None };
+        let mut depends = Dependencies { written: places.project.clone(), project: None, target: None };
         let not_a_folder = || {
-            let message = format!("spec.source.path: {written:?} is not a folder: paths are relative to this file");
+            let message =
+                format!("spec.source.path: {written:?} is not a folder: paths are relative to {}", places.home);
             invalid(Code::ProjectNotFound, message)
         };
         let project = match fs::canonicalize(&depends.written) {
@@ -151,13 +152,14 @@ impl DiskSources {
             Err(error) if is_loop(&depends.written) => Err(invalid(Code::IoFailed, error.to_string())),
             Err(error) => Err(unreadable(&error)),
         };
-        let target = resolve_target(&target_path(render, folder));
+        let target = resolve_target(&places.target);
         depends.project = project.as_ref().ok().cloned();
         depends.target = target.as_ref().ok().cloned();
         self.dependents.note(&key, depends);
         let project = project?;
         let target =
             target.map_err(|reason| invalid(Code::OutputNotReplaceable, format!("spec.output.path: {reason}")))?;
+        places.confine(&project, &target).map_err(|message| invalid(Code::SpecInvalid, message))?;
         if let Ok(inside) = target.strip_prefix(&project)
             && !digests::skipped(&project).map_err(|error| unreadable(&error))?.skips(inside, false)
         {
@@ -196,13 +198,6 @@ pub fn input_hash(digest: &str, config: &RenderConfig) -> String {
     let canonical = serde_json_canonicalizer::to_vec(&made_from);
     let canonical = canonical.unwrap_or_else(|error| unreachable!("JSON values: {error}"));
     hex::encode(Sha256::digest(canonical))
-}
-
-/// The video of a Render whose YAML file lies in this folder, as written.
-#[must_use]
-pub fn target_path(render: &Render, folder: &Path) -> PathBuf {
-    let path = render.spec.output.path.clone().unwrap_or_else(|| format!("out/{}.mp4", render.name_any()));
-    folder.join(path)
 }
 
 /// The file that writing to a path writes: links followed, missing folders still missing. It need not exist.
@@ -271,7 +266,7 @@ pub fn stack_spec(stack: &HyperframesStack, origin: &Origin) -> Result<StackSpec
         Some(aws) => Place::Aws(Box::new(aws_place(stack, aws, origin)?)),
         None => {
             let local = stack.spec.local.clone().unwrap_or_default();
-            let work_dir = local.work_dir.map(|path| beside(&path, origin, "spec.local.workDir")).transpose()?;
+            let work_dir = local.work_dir.map(|path| work_dir(&path, origin)).transpose()?;
             let max_parallel_chunks = local.max_parallel_chunks.and_then(|most| usize::try_from(most).ok());
             Place::Local { max_parallel_chunks, work_dir }
         }
@@ -315,16 +310,29 @@ fn aws_place(stack: &HyperframesStack, spec: &AwsStack, origin: &Origin) -> Resu
 /// Names of functions are at most 64 characters long, and so are those of roles and alarms, which are made from this one.
 const LONGEST_STACK_NAME: usize = 53;
 
+/// The absolute path of `spec.local.workDir`.
+fn work_dir(path: &str, origin: &Origin) -> Result<PathBuf, Failure> {
+    const FIELD: &str = "spec.local.workDir";
+    match origin {
+        // Only we write below it: no link there leads out.
+        Origin::Cluster(folders) => {
+            below(&folders.work, path, FIELD).map_err(|message| Failure::new(Code::SpecInvalid, message))
+        }
+        Origin::File { .. } | Origin::BuiltIn => beside(path, origin, FIELD),
+    }
+}
+
 /// The absolute path of one that is relative to an object's file.
 fn beside(path: &str, origin: &Origin, field: &str) -> Result<PathBuf, Failure> {
-    match origin.folder() {
-        Some(folder) => Ok(folder.join(path)),
-        None if Path::new(path).is_absolute() => Ok(path.into()),
-        None => {
-            let message = format!("{field}: {path:?} is relative, and there is no file that it could be relative to");
-            Err(Failure::new(Code::SpecInvalid, message))
+    let message = match origin {
+        Origin::File { path: file, .. } => return Ok(file.parent().unwrap_or(Path::new("/")).join(path)),
+        Origin::BuiltIn if Path::new(path).is_absolute() => return Ok(path.into()),
+        Origin::BuiltIn => format!("{field}: {path:?} is relative, and there is no file that it could be relative to"),
+        Origin::Cluster(_) => {
+            format!("{field} names a file beside a YAML file, and in a cluster there are none: leave it out")
         }
-    }
+    };
+    Err(Failure::new(Code::SpecInvalid, message))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod arch;
 mod aws;
 /// Errors a user makes, each with its code, its exit code and nothing left behind.
 mod bad_input;
+/// `hf-operator` at a real API server.
+mod cluster;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.

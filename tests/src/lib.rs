@@ -1,6 +1,7 @@
 //! The harness: the built programs, folders to run them in, and ways to look at what they made.
 
 pub mod bins;
+pub mod cluster;
 pub mod confined;
 pub mod events;
 pub mod fixture;

@@ -13,12 +13,12 @@ use super::{
     args::FolderArgs,
     folder::{find, layout_of, look, render_key},
     sentences::{self, reason},
-    settings::now,
 };
 use crate::{
     error::Error,
     ports::ObjectKey,
     reconcile::{conditions, requests::whole_second},
+    settings::now,
     store::dir::{self, layout::Layout, lock::Lock, requests},
 };
 

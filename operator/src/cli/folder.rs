@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{
-    args::{FolderArgs, StateArgs},
-    settings::now,
-};
+use super::args::{FolderArgs, StateArgs};
 use crate::{
     error::Error,
     ports::{DEFAULT_NAMESPACE, Kind, ObjectKey, Sourced},
+    settings::now,
     store::dir::{DirStore, Options, layout::Layout, scan::Scanner},
 };
 use crds::Render;

@@ -14,7 +14,6 @@ use super::{
     folder,
     numbers::count,
     sentences::{Outcome, seen_from},
-    settings::{handler, here, log_filter, now, producer},
     terminal::Terminal,
 };
 use crate::{
@@ -24,8 +23,9 @@ use crate::{
     ports::{Backend, Kind},
     reconcile::{
         Context,
-        driver::{Progress, drive},
+        driver::{Progress, Unobserved, drive},
     },
+    settings::{handler, here, log_filter, now, producer},
     source::{DiskSources, Sources},
     store::dir::{
         DirStore, Notice, Options,
@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
             let settled = progress.is_settled(PATIENCE) && progress.seen() >= store.count();
             settled && backend.local.is_idle() && (!watches || context.is_draining())
         };
-        let driving = drive(Arc::clone(&self.context), done);
+        let driving = drive(Arc::clone(&self.context), &Unobserved, done);
         // Where there is nothing to do nobody else asks.
         self.context.nudge();
         let scanner = std::mem::take(&mut self.scanner);

@@ -20,10 +20,10 @@ use super::{
     args::LineFormat,
     numbers::{self, count},
     sentences::{self, Outcome, seen_from},
-    settings::{here, no_color},
 };
 use crate::{
     ports::{Kind, ObjectKey},
+    settings::{here, no_color},
     store::dir::{Notice, layout::Layout, scan::FileProblem},
 };
 

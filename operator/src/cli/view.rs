@@ -16,12 +16,12 @@ use super::{
     folder::{find, layout_of, look, render_key},
     numbers::{age, count},
     sentences::{reason, seen_from, video},
-    settings::{here, now},
 };
 use crate::{
     error::Error,
     ports::{ObjectKey, Origin, Sourced},
     reconcile::conditions,
+    settings::{here, now},
     store::dir::{
         DirStore,
         events::{self, Entry},
@@ -194,7 +194,7 @@ impl Page {
                 let path = seen_from(&here, &path.display().to_string());
                 if *orphaned { format!("{path} (gone)") } else { path }
             }
-            Origin::BuiltIn | Origin::Cluster => "-".to_owned(),
+            Origin::BuiltIn | Origin::Cluster(_) => "-".to_owned(),
         };
         self.line("File", &file);
         self.line("Generation", &object.metadata.generation.unwrap_or_default().to_string());

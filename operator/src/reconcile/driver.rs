@@ -8,6 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{
@@ -18,7 +19,7 @@ use futures::{
 use kube::runtime::{scheduler, scheduler::ScheduleRequest};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tracing::{debug, warn};
+use tracing::{Instrument as _, Span, debug, info_span, warn};
 
 use super::{Context, Outcome, decide::Next, reconcile};
 use crate::{
@@ -28,6 +29,25 @@ use crate::{
 
 /// Objects looked at the same time.
 const CONCURRENCY: usize = 16;
+
+/// Watches the driver at work.
+pub trait Observer: Send + Sync {
+    /// It has taken a turn: so many objects wait to be looked at, and so many are being looked at.
+    fn turned(&self, due: usize, busy: usize);
+
+    /// A look has ended.
+    fn looked(&self, key: &ObjectKey, result: &Result<Next, Error>, took: Duration);
+}
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn turned(&self, _: usize, _: usize) {}
+
+    fn looked(&self, _: &ObjectKey, _: &Result<Next, Error>, _: Duration) {}
+}
 
 /// What became of the objects so far.
 #[derive(Debug, Default)]
@@ -104,24 +124,30 @@ fn spread(key: &ObjectKey, count: u32) -> f64 {
 
 /// Runs until `done` says so, which is asked after every look while nothing is being looked at, and whenever
 /// [`Context::nudge`] is called.
-pub async fn drive(context: Arc<Context>, mut done: impl FnMut(&Progress) -> bool + Send) -> Progress {
+pub async fn drive(
+    context: Arc<Context>,
+    observer: &dyn Observer,
+    mut done: impl FnMut(&Progress) -> bool + Send,
+) -> Progress {
     let (to_scheduler, scheduled) = mpsc::unbounded_channel();
     let changes = [context.store.changes(), context.backend.changes(), context.sources.changes()];
     let mut incoming = stream::select_all(changes);
     let mut scheduler = Box::pin(scheduler(UnboundedReceiverStream::new(scheduled)));
     let mut progress = Progress::default();
     let mut busy: HashSet<ObjectKey> = HashSet::new();
-    let mut running: FuturesUnordered<BoxFuture<'_, (ObjectKey, Outcome)>> = FuturesUnordered::new();
+    let mut running: FuturesUnordered<BoxFuture<'_, (ObjectKey, Outcome, Duration)>> = FuturesUnordered::new();
     let at = |message, run_at| drop(to_scheduler.send(ScheduleRequest { message, run_at }));
     loop {
+        observer.turned(progress.due.len(), busy.len());
         let free = busy.len() < CONCURRENCY;
         let due = scheduler.as_mut();
         let mut due = due.hold_unless(|key| !busy.contains(key));
         tokio::select! {
             biased;
-            Some((key, Outcome { next, wake })) = running.next() => {
+            Some((key, Outcome { next, wake }, took)) = running.next() => {
                 busy.remove(&key);
-                if let Next::RequeueAfter(delay) | Next::Recheck(delay) = progress.note(&key, next) {
+                observer.looked(&key, &next, took);
+                if let Next::RequeueAfter(delay) | Next::Recheck(delay) = span(&key).in_scope(|| progress.note(&key, next)) {
                     at(key, Instant::now() + delay);
                 }
                 for key in wake {
@@ -140,7 +166,7 @@ pub async fn drive(context: Arc<Context>, mut done: impl FnMut(&Progress) -> boo
                 progress.due.remove(&key);
                 busy.insert(key.clone());
                 let context = Arc::clone(&context);
-                running.push(async move { let outcome = reconcile(&key, &context).await; (key, outcome) }.boxed());
+                running.push(look(key, context).boxed());
                 continue;
             }
             () = context.nudged() => {}
@@ -149,6 +175,17 @@ pub async fn drive(context: Arc<Context>, mut done: impl FnMut(&Progress) -> boo
             return progress;
         }
     }
+}
+
+/// One look, and how long it took. What it logs says of which object it speaks.
+async fn look(key: ObjectKey, context: Arc<Context>) -> (ObjectKey, Outcome, Duration) {
+    let begin = Instant::now();
+    let outcome = reconcile(&key, &context).instrument(span(&key)).await;
+    (key, outcome, begin.elapsed())
+}
+
+fn span(key: &ObjectKey) -> Span {
+    info_span!("look", object.kind = key.kind.as_str(), object.namespace = key.namespace, object.name = key.name)
 }
 
 #[cfg(test)]
@@ -167,7 +204,7 @@ mod tests {
         progress.note(&key("a"), Ok(Next::AwaitProgress));
         progress.note(&key("b"), Ok(Next::AwaitChange));
         assert!(!progress.is_settled(3));
-        progress.note(&key("a"), Ok(Next::Recheck(std::time::Duration::ZERO)));
+        progress.note(&key("a"), Ok(Next::Recheck(Duration::ZERO)));
         assert!(progress.is_settled(3));
         progress.due.insert(key("b"));
         assert!(!progress.is_settled(3), "a look is due");

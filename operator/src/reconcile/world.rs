@@ -28,16 +28,17 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     Context,
     conditions::{self, oracle},
-    driver::{Progress, drive},
+    driver::{Progress, Unobserved, drive},
     queue::{BUILT_IN, Rank},
     requests,
 };
 use crate::{
     backend::scripted::{Home, ScriptedBackend},
     error::Error,
+    object::metadata,
     ports::{Kind, ObjectKey, StackCapacity, StackReport, Store as _},
     source::{SourceError, Sources, scripted::ScriptedSources},
-    store::memory::{Chaos, LONGEST_LOOK, MemoryStore, meta},
+    store::memory::{Chaos, LONGEST_LOOK, MemoryStore},
 };
 
 const RENDERS: usize = 5;
@@ -396,7 +397,7 @@ impl World {
                 context.is_draining() && all && backend.is_idle()
             }
         };
-        let driving = drive(Arc::clone(&context), done).boxed();
+        let driving = drive(Arc::clone(&context), &Unobserved, done).boxed();
         self.process = Some(Process { driving, context, settled });
     }
 
@@ -447,7 +448,7 @@ impl World {
 
     fn apply(&mut self, render: usize, spec: RenderSpec) {
         let key = render_key(render);
-        let deleting = self.store.get(&key).is_some_and(|object| meta(&object).deletion_timestamp.is_some());
+        let deleting = self.store.get(&key).is_some_and(|object| metadata(&object).deletion_timestamp.is_some());
         if !deleting {
             self.witness().queued.remove(&key);
             self.store.apply(Object::Render(Arc::new(Render::new(&key.name, spec))));
@@ -555,7 +556,7 @@ impl World {
         // Two requests at the same instant are one.
         if self.asked.get(key).is_none_or(|(_, at)| *at != now()) {
             self.store.annotate(key, requests::annotation(verb), Some(now().to_string()));
-            self.asked.insert(key.clone(), (meta(&object).uid.clone(), now()));
+            self.asked.insert(key.clone(), (metadata(&object).uid.clone(), now()));
             self.allow_again(key);
         }
     }
@@ -629,7 +630,7 @@ impl World {
 
     fn is_as_asked(&self, key: &ObjectKey) -> Result<(), TestCaseError> {
         let Some(object) = self.store.get(key) else { return Ok(()) };
-        prop_assert!(meta(&object).deletion_timestamp.is_none(), "{} is not gone", key);
+        prop_assert!(metadata(&object).deletion_timestamp.is_none(), "{} is not gone", key);
         let Object::Render(render) = object else { return Ok(()) };
         let status = render.status.clone().unwrap_or_default();
         if let Some((_, asked)) = self.asked.get(key).filter(|(uid, _)| *uid == render.metadata.uid) {

@@ -3,7 +3,7 @@ use std::os::unix::fs::symlink;
 use futures::StreamExt as _;
 
 use super::*;
-use crate::ports::Place as StackPlace;
+use crate::ports::{Folders, Place as StackPlace};
 
 fn write(path: &Path, content: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -148,5 +148,80 @@ fn a_work_folder_is_relative_to_its_file() {
         work_dir: Some(work_dir.into()),
     };
     assert_eq!(stack_spec(&stack, &origin).unwrap().place, place(Some(3), "/d/w"));
-    assert!(stack_spec(&stack, &Origin::Cluster).is_err());
+    let cluster = Origin::Cluster(Arc::new(Folders { work: "/work".into(), ..Folders::default() }));
+    assert_eq!(
+        stack_spec(&stack, &cluster).unwrap().place,
+        place(Some(3), "/work/w"),
+        "in a cluster to the operator's"
+    );
+    for outside in ["/etc", "../w", "a/../../w"] {
+        stack.spec.local.as_mut().unwrap().work_dir = Some(outside.to_owned());
+        assert_eq!(stack_spec(&stack, &cluster).unwrap_err().code, Code::SpecInvalid, "{outside}");
+    }
+}
+
+/// What an operator may read and write for a Render of a cluster.
+struct Cluster(Place);
+
+impl Cluster {
+    fn new() -> Self {
+        let place = Place::new();
+        write(&place.path("sources/team/site/index.html"), "1");
+        write(&place.path("secret/index.html"), "token");
+        Self(place)
+    }
+
+    fn inputs(&self, sources: Option<PathBuf>, spec: &str) -> Result<Inputs, SourceError> {
+        let render: Render = serde_yaml::from_str(&format!(
+            "{{apiVersion: hyperframes.io/v1alpha1, kind: Render, metadata: {{name: a, namespace: n}}, spec: {{{spec}}}}}"
+        ))
+        .unwrap();
+        let folders = Folders { sources, outputs: self.0.path("outputs"), work: self.0.path("work") };
+        self.0.1.inputs(&render, &Origin::Cluster(Arc::new(folders)))
+    }
+
+    #[track_caller]
+    fn refused(&self, spec: &str, code: Code) {
+        match self.inputs(Some(self.0.path("sources")), spec) {
+            Err(SourceError::Invalid(failure)) => assert_eq!(failure.code, code, "{failure}"),
+            other => unreachable!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_render_of_a_cluster_has_a_folder_of_its_own() {
+    let cluster = Cluster::new();
+    let sources = || Some(cluster.0.path("sources"));
+    for (output, expected) in [("", "a.mp4"), (", output: {path: b/c.mp4}", "b/c.mp4")] {
+        let inputs = cluster.inputs(sources(), &format!("source: {{path: team/site}}{output}")).unwrap();
+        assert_eq!(inputs.target, cluster.0.path("outputs/n/a").join(expected));
+    }
+    fs::create_dir_all(cluster.0.path("outputs/n/a")).unwrap();
+    assert!(cluster.inputs(sources(), "source: {path: ./team/site}").is_ok());
+    let error = cluster.inputs(None, "source: {path: team/site}").unwrap_err();
+    let SourceError::Invalid(failure) = error else { unreachable!("{error:?}") };
+    assert_eq!(failure.code, Code::SpecInvalid);
+    assert!(failure.message.contains("HF_SOURCES"), "{failure}");
+}
+
+#[test]
+fn no_path_of_a_cluster_leads_out_of_the_operators_folders() {
+    let cluster = Cluster::new();
+    let secret = cluster.0.path("secret");
+    for outside in ["../secret", "team/../../secret", "/etc", secret.to_str().unwrap(), ".."] {
+        cluster.refused(&format!("source: {{path: {outside}}}"), Code::SpecInvalid);
+    }
+    for outside in ["../b/a.mp4", "/tmp/a.mp4", "x/../../a.mp4"] {
+        cluster.refused(&format!("source: {{path: team/site}}, output: {{path: {outside}}}"), Code::SpecInvalid);
+    }
+    cluster.refused("source: {path: team/none}", Code::ProjectNotFound);
+    symlink(&secret, cluster.0.path("sources/team/link")).unwrap();
+    cluster.refused("source: {path: team/link}", Code::SpecInvalid);
+    fs::create_dir_all(cluster.0.path("outputs/n/a")).unwrap();
+    symlink(&secret, cluster.0.path("outputs/n/a/link")).unwrap();
+    cluster.refused("source: {path: team/site}, output: {path: link/a.mp4}", Code::SpecInvalid);
+    fs::remove_dir_all(cluster.0.path("outputs/n/a")).unwrap();
+    symlink(&secret, cluster.0.path("outputs/n/a")).unwrap();
+    cluster.refused("source: {path: team/site}", Code::SpecInvalid);
 }

@@ -19,6 +19,7 @@ use kube::Resource;
 use crate::{
     error::Error,
     feed::Feed,
+    object::metadata as meta,
     ports::{Event, Kind, ObjectKey, Origin, Sourced, Store, Version},
     reconcile::queue::{QueueIndex, QueueView},
 };
@@ -72,7 +73,7 @@ impl MemoryStore {
     /// A user creates an object or edits its spec.
     pub(crate) fn apply(&self, mut object: Object) {
         let mut state = self.state();
-        let key = key(&object);
+        let key = ObjectKey::object(&object);
         let old = state.objects.get(&key).cloned();
         let uid = old.as_ref().and_then(|old| meta(old).uid.clone());
         let generation = old.as_ref().and_then(|old| meta(old).generation).unwrap_or(0) + 1;
@@ -231,20 +232,6 @@ impl State {
     }
 }
 
-fn key(object: &Object) -> ObjectKey {
-    match object {
-        Object::Render(render) => ObjectKey::render(render),
-        Object::Stack(stack) => ObjectKey::stack(stack),
-    }
-}
-
-pub(crate) fn meta(object: &Object) -> &ObjectMeta {
-    match object {
-        Object::Render(render) => &render.metadata,
-        Object::Stack(stack) => &stack.metadata,
-    }
-}
-
 fn meta_mut(object: &mut Object) -> &mut ObjectMeta {
     match object {
         Object::Render(render) => &mut Arc::make_mut(render).metadata,
@@ -272,14 +259,14 @@ impl Store for MemoryStore {
 
     async fn get_render(&self, key: &ObjectKey) -> Result<Option<Sourced<Render>>, Error> {
         Ok(self.read(key).await?.and_then(|object| match object {
-            Object::Render(render) => Some(Sourced { object: render, origin: Origin::Cluster }),
+            Object::Render(render) => Some(Sourced { object: render, origin: Origin::Cluster(Arc::default()) }),
             Object::Stack(_) => None,
         }))
     }
 
     async fn get_stack(&self, key: &ObjectKey) -> Result<Option<Sourced<HyperframesStack>>, Error> {
         Ok(self.read(key).await?.and_then(|object| match object {
-            Object::Stack(stack) => Some(Sourced { object: stack, origin: Origin::Cluster }),
+            Object::Stack(stack) => Some(Sourced { object: stack, origin: Origin::Cluster(Arc::default()) }),
             Object::Render(_) => None,
         }))
     }

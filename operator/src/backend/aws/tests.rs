@@ -13,7 +13,10 @@ use super::{
 use crate::{
     error::Class,
     ports::{DEFAULT_NAMESPACE, Kind, ObjectKey},
-    reconcile::{Context, conditions, driver::drive},
+    reconcile::{
+        Context, conditions,
+        driver::{Unobserved, drive},
+    },
     source::Sources,
     store::dir::{DirStore, Options, layout::Layout, requests, scan::Scanner},
 };
@@ -87,7 +90,7 @@ impl Home {
         let context = Arc::new(context);
         context.nudge();
         tokio::select! {
-            _ = drive(Arc::clone(&context), move |progress| progress.is_settled(3) && progress.seen() >= store.count()) => {}
+            _ = drive(Arc::clone(&context), &Unobserved, move |progress| progress.is_settled(3) && progress.seen() >= store.count()) => {}
             () = self.fake.died() => {}
         }
     }

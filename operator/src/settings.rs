@@ -25,6 +25,11 @@ fn beside(name: &str) -> Option<PathBuf> {
     own.as_deref().and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file())
 }
 
+/// A variable of the environment; one that is no text counts as not set.
+pub(crate) fn variable(name: &'static str) -> Option<String> {
+    env::var(name).ok()
+}
+
 /// What is logged: warnings, more where that is asked for, or what `RUST_LOG` says.
 pub(crate) fn log_filter(verbose: u8) -> EnvFilter {
     let own = match verbose {

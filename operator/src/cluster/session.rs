@@ -1,0 +1,240 @@
+//! One process of the operator, from its beginning to its end.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use futures::future::Either;
+use kube::{Client, Config, client::ClientBuilder};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{interval, sleep},
+};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    ERROR,
+    http::{self, Answers},
+    lease::Candidate,
+    settings::Settings,
+    traffic::TrafficLayer,
+    vitals::Vitals,
+};
+use crate::{
+    backend::{aws::AwsBackend, local::LocalBackend, router::Router},
+    error::{Class, Error},
+    files::blocking,
+    ports::Backend,
+    reconcile::{
+        Context,
+        driver::{Progress, drive},
+    },
+    settings::{handler, now, producer},
+    source::{DiskSources, Sources},
+    store::kube::{KubeStore, MANAGER, MayWrite, reason},
+};
+
+/// Looks at an object that may fail before it counts as given up.
+const PATIENCE: u32 = 5;
+/// How long nothing may move before a step of a render is given up.
+const PROGRESS_TIMEOUT: Duration = Duration::from_mins(2);
+/// How often files of compositions and videos are looked at: on network file systems nothing tells of changes.
+const REVALIDATE: Duration = Duration::from_secs(15);
+/// How often the driver is asked whether it still turns.
+const NUDGE: Duration = Duration::from_secs(5);
+/// How long chunks that are being rendered may take once we are to end,
+const FINISH: Duration = Duration::from_secs(12);
+/// and then whatever is left, to be stopped and written down.
+const STOP: Duration = Duration::from_secs(8);
+/// How long a disk may keep the process from ending.
+const DISK: Duration = Duration::from_secs(1);
+
+/// Runs the operator, as an exit code.
+pub(super) fn run(settings: Settings) -> Result<u8, Error> {
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
+    let filter = EnvFilter::new(&settings.log);
+    // A second log in one process changes nothing.
+    let _ = log.with_env_filter(filter).with_writer(std::io::stdout).try_init();
+    // One thread starts every process: Linux ends them with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(begin(settings));
+    // Whoever still waits for a disk keeps nobody.
+    runtime.shutdown_timeout(DISK);
+    code
+}
+
+/// A client for the API server of this pod, or of `KUBECONFIG`.
+pub(super) async fn client(vitals: Option<Arc<Vitals>>) -> Result<Client, Error> {
+    let doing = || "find an API server".to_owned();
+    let mut config = Config::infer().await.map_err(|error| refused(doing(), error.to_string()))?;
+    // The reconciler has its own pauses.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    let builder = ClientBuilder::try_from(config).map_err(|error| refused(doing(), reason(&error)))?;
+    Ok(match vitals {
+        Some(vitals) => builder.with_layer(&TrafficLayer(vitals)).build(),
+        None => builder.build(),
+    })
+}
+
+/// What is told of a call that concerns no single object.
+pub(super) fn refused(doing: String, reason: String) -> Error {
+    Error::Api { doing, reason, class: Class::Terminal }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals(Signal, Signal);
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        Ok(Self(signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
+}
+
+async fn begin(settings: Settings) -> Result<u8, Error> {
+    let signals = Signals::new()?;
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener
+        .map_err(|error| Error::Setting { name: "HF_LISTEN", reason: format!("{}: {error}", settings.listen) })?;
+    let vitals = Arc::new(Vitals::new());
+    let client = client(Some(Arc::clone(&vitals))).await?;
+    let identity = format!("{}_{}", settings.pod_name, uuid::Uuid::new_v4());
+    let namespace = settings.pod_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let candidate = settings.leader_election.then(|| Candidate::new(client.clone(), &namespace, identity, now));
+    let may_write: MayWrite = match candidate.as_ref().map(Candidate::tenure) {
+        Some(tenure) => Arc::new(move || tenure.holds()),
+        None => Arc::new(|| true),
+    };
+    let folders = Arc::new(settings.folders.clone());
+    let store = KubeStore::new(client, folders, settings.pod_name.clone(), may_write, &settings.namespaces);
+    let answers = Answers { vitals: Arc::clone(&vitals), store: store.clone() };
+    let session = Session::new(&settings, store.clone(), vitals);
+    info!(version = env!("CARGO_PKG_VERSION"), "{MANAGER} begins");
+    tokio::select! {
+        code = session.run(candidate, signals) => Ok(code),
+        () = store.watch() => unreachable!("watches do not end"),
+        answered = http::serve(listener, answers) => answered.map(|()| ERROR).map_err(Error::from),
+    }
+}
+
+struct Session {
+    store: KubeStore,
+    backend: Router,
+    sources: Arc<DiskSources>,
+    context: Arc<Context>,
+    vitals: Arc<Vitals>,
+}
+
+/// Why it ends.
+enum Ending {
+    /// It was asked to, and everything is written down.
+    Drained,
+    /// It was asked to, and could not write down everything in time.
+    TimedOut,
+    /// It leads no more, for this reason.
+    Deposed(String),
+}
+
+impl Session {
+    fn new(settings: &Settings, store: KubeStore, vitals: Arc<Vitals>) -> Self {
+        let (work, program) = (&settings.folders.work, producer(settings.producer.as_deref()));
+        let local = LocalBackend::new(program, work.join("work"), work.join("known-outputs"), PROGRESS_TIMEOUT);
+        let backend = Router { local, aws: AwsBackend::new(handler(settings.handler.as_deref()), now) };
+        let sources = Arc::<DiskSources>::default();
+        let context = Context::new(
+            Arc::new(store.clone()),
+            Arc::new(backend.clone()) as Arc<dyn Backend>,
+            Arc::new(Sources::Disk(Arc::clone(&sources))),
+            now,
+        );
+        Self { store, backend, sources, context: Arc::new(context), vitals }
+    }
+
+    /// Waits until everything is known and it is this process's turn, and reconciles until it is asked to end.
+    async fn run(&self, mut candidate: Option<Candidate>, mut signals: Signals) -> u8 {
+        tokio::select! {
+            () = self.turn_comes(candidate.as_mut()) => {}
+            () = signals.asked() => {
+                info!("asked to end before leading");
+                return 0;
+            }
+        }
+        self.vitals.leads();
+        let ending = self.reconcile(candidate.as_mut(), &mut signals).await;
+        self.backend.local.remember_outputs().await;
+        if let Some(candidate) = &mut candidate {
+            candidate.release().await;
+        }
+        match ending {
+            Ending::Drained => {
+                info!("ended");
+                0
+            }
+            Ending::TimedOut => {
+                error!("ended although not everything could be written down: the next process goes on from there");
+                ERROR
+            }
+            Ending::Deposed(why) => {
+                error!(why, "ended: this process leads no more");
+                ERROR
+            }
+        }
+    }
+
+    async fn turn_comes(&self, candidate: Option<&mut Candidate>) {
+        self.store.filled().await;
+        if let Some(candidate) = candidate {
+            candidate.elected().await;
+        }
+    }
+
+    async fn reconcile(&self, candidate: Option<&mut Candidate>, signals: &mut Signals) -> Ending {
+        let (context, local) = (Arc::clone(&self.context), self.backend.local.clone());
+        let done = move |progress: &Progress| context.is_draining() && progress.is_settled(PATIENCE) && local.is_idle();
+        let deposed = candidate.map_or_else(|| Either::Right(pending()), |candidate| Either::Left(candidate.deposed()));
+        tokio::select! {
+            _ = drive(Arc::clone(&self.context), &*self.vitals, done) => Ending::Drained,
+            why = deposed => Ending::Deposed(why),
+            () = self.shut_down(signals) => Ending::TimedOut,
+            () = self.keep_moving() => unreachable!("it does not end"),
+        }
+    }
+
+    /// Once asked to: first nothing new is started, then everything is ended, and then nothing is waited for.
+    async fn shut_down(&self, signals: &mut Signals) {
+        signals.asked().await;
+        info!("asked to end: nothing new is started");
+        self.context.drain();
+        self.backend.local.drain();
+        self.store.touch_all();
+        tokio::select! {
+            () = sleep(FINISH) => {}
+            () = signals.asked() => {}
+        }
+        info!("what still runs on this machine is stopped");
+        self.backend.local.stop_all();
+        self.store.touch_all();
+        sleep(STOP).await;
+    }
+
+    /// Looks for changed files, and shows that the driver turns. Never ends.
+    async fn keep_moving(&self) {
+        let (mut files, mut nudge) = (interval(REVALIDATE), interval(NUDGE));
+        loop {
+            tokio::select! {
+                _ = files.tick() => {
+                    let sources = Arc::clone(&self.sources);
+                    blocking(move || sources.revalidate()).await;
+                }
+                _ = nudge.tick() => self.context.nudge(),
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! How this process runs: what its environment says, read once.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{error::Error, ports::Folders};
+
+const WATCH_NAMESPACES: &str = "HF_WATCH_NAMESPACES";
+const LEADER_ELECTION: &str = "HF_LEADER_ELECTION";
+const LISTEN: &str = "HF_LISTEN";
+const LOG: &str = "HF_LOG";
+const SOURCES: &str = "HF_SOURCES";
+const WORK_DIR: &str = "HF_WORK_DIR";
+const OUTPUTS: &str = "HF_OUTPUTS";
+
+/// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
+const USUAL_LOG: &str =
+    "info,kube_client=error,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+
+/// How this process runs.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// What is watched; empty is everything.
+    pub(super) namespaces: Vec<String>,
+    /// Whether it has to be elected before it does anything.
+    pub(super) leader_election: bool,
+    /// Where it answers.
+    pub(super) listen: SocketAddr,
+    /// What is logged.
+    pub(super) log: String,
+    /// Where paths of objects lead.
+    pub(super) folders: Folders,
+    /// The `hf-producer` program.
+    pub(super) producer: Option<PathBuf>,
+    /// The Lambda function's zip.
+    pub(super) handler: Option<PathBuf>,
+    /// Where the Lease is kept.
+    pub(super) pod_namespace: Option<String>,
+    /// Who this is.
+    pub(super) pod_name: String,
+}
+
+impl Settings {
+    /// What these variables say. One that is empty counts as not set.
+    pub(super) fn read(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, Error> {
+        let value = |name| variable(name).filter(|value| !value.trim().is_empty());
+        let path = |name| value(name).map(PathBuf::from);
+        let namespaces = value(WATCH_NAMESPACES).unwrap_or_default();
+        let namespaces = namespaces.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let work = absolute(WORK_DIR, path(WORK_DIR).unwrap_or_else(|| "/var/lib/hyperframes".into()))?;
+        let outputs = path(OUTPUTS).unwrap_or_else(|| work.join("outputs"));
+        let folders = Folders {
+            sources: path(SOURCES).map(|path| absolute(SOURCES, path)).transpose()?,
+            outputs: absolute(OUTPUTS, outputs)?,
+            work,
+        };
+        let log = value(LOG).unwrap_or_else(|| USUAL_LOG.to_owned());
+        EnvFilter::try_new(&log).map_err(|error| wrong(LOG, format!("{log:?} is no filter: {error}")))?;
+        Ok(Self {
+            namespaces: namespaces.map(str::to_owned).collect(),
+            leader_election: switch(LEADER_ELECTION, value(LEADER_ELECTION).as_deref())?,
+            listen: listen(value(LISTEN).as_deref().unwrap_or("0.0.0.0:8080"))?,
+            log,
+            folders,
+            producer: path("HF_PRODUCER"),
+            handler: path("HF_HANDLER"),
+            pod_namespace: value("POD_NAMESPACE"),
+            pod_name: value("POD_NAME").unwrap_or_else(|| "hf-operator".to_owned()),
+        })
+    }
+}
+
+fn absolute(name: &'static str, path: PathBuf) -> Result<PathBuf, Error> {
+    if path.is_absolute() { Ok(path) } else { Err(wrong(name, format!("{} is not an absolute path", path.display()))) }
+}
+
+fn switch(name: &'static str, value: Option<&str>) -> Result<bool, Error> {
+    match value.map(str::trim) {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(other) => Err(wrong(name, format!("{other:?} is neither true nor false"))),
+    }
+}
+
+fn listen(value: &str) -> Result<SocketAddr, Error> {
+    value.trim().parse().map_err(|_| wrong(LISTEN, format!("{value:?} is no address and port, as in 0.0.0.0:8080")))
+}
+
+fn wrong(name: &'static str, reason: String) -> Error {
+    Error::Setting { name, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+        Settings::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn what_is_not_set_is_as_usual() {
+        let settings = read(&[("HF_SOURCES", " "), ("HF_WORK_DIR", "/work")]).unwrap();
+        assert!(settings.leader_election && settings.namespaces.is_empty());
+        assert_eq!(settings.listen.port(), 8080);
+        let folders = Folders { sources: None, outputs: "/work/outputs".into(), work: "/work".into() };
+        assert_eq!(settings.folders, folders);
+    }
+
+    #[test]
+    fn namespaces_are_a_list() {
+        assert_eq!(read(&[("HF_WATCH_NAMESPACES", "a, b,,c ")]).unwrap().namespaces, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (name, value, expected) in [
+            ("HF_LEADER_ELECTION", "maybe", "HF_LEADER_ELECTION: \"maybe\" is neither true nor false"),
+            ("HF_LISTEN", "8080", "HF_LISTEN: \"8080\" is no address and port, as in 0.0.0.0:8080"),
+            ("HF_SOURCES", "site", "HF_SOURCES: site is not an absolute path"),
+        ] {
+            assert_eq!(read(&[(name, value)]).unwrap_err().to_string(), expected);
+        }
+        assert!(read(&[("HF_LOG", "a=b=c")]).unwrap_err().to_string().starts_with("HF_LOG: "));
+    }
+}

@@ -1,0 +1,73 @@
+//! What would be stranded if the operator went away.
+
+use std::fmt::Debug;
+
+use crds::{HyperframesStack, Render};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
+use serde::de::DeserializeOwned;
+
+use super::{session, settings::Settings};
+use crate::{
+    error::Error,
+    reconcile::{RENDER_FINALIZER, STACK_FINALIZER},
+    store::kube::reason,
+};
+
+/// How many objects are named.
+const NAMED: usize = 5;
+
+/// Which objects have a finalizer of ours, in one sentence; `None` where none has.
+pub(super) fn check(settings: &Settings) -> Result<Option<String>, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = session::client(None).await?;
+        let mut held = Vec::new();
+        let namespaces = settings.namespaces.iter().map(|namespace| Some(namespace.as_str()));
+        let everywhere = settings.namespaces.is_empty().then_some(None);
+        for namespace in namespaces.chain(everywhere) {
+            held.extend(with_finalizer::<Render>(&client, namespace, RENDER_FINALIZER).await?);
+            held.extend(with_finalizer::<HyperframesStack>(&client, namespace, STACK_FINALIZER).await?);
+        }
+        Ok(sentence(&held))
+    })
+}
+
+async fn with_finalizer<K>(client: &Client, namespace: Option<&str>, finalizer: &str) -> Result<Vec<String>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
+    let list = match api.list_metadata(&ListParams::default()).await {
+        // Without definitions there are no objects.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        result => result.map_err(|error| session::refused(format!("list {}", K::plural(&())), reason(&error)))?,
+    };
+    let held = list.items.iter().filter(|object| object.finalizers().iter().any(|own| own == finalizer));
+    let name =
+        |namespace: Option<String>, name: String| format!("{} {}/{name}", K::kind(&()), namespace.unwrap_or_default());
+    Ok(held.map(|object| name(object.namespace(), object.name_any())).collect())
+}
+
+fn sentence(held: &[String]) -> Option<String> {
+    let more = match held.len() {
+        0 => return None,
+        count if count > NAMED => format!(" and {} more", count - NAMED),
+        _ => String::new(),
+    };
+    let named = held.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    Some(format!("delete these while the operator runs, or they can never be deleted: {named}{more}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_are_named() {
+        let held = |count: usize| (1..=count).map(|number| format!("Render n/{number}")).collect::<Vec<_>>();
+        assert_eq!(sentence(&held(0)), None);
+        assert!(sentence(&held(2)).unwrap().ends_with(": Render n/1, Render n/2"));
+        assert!(sentence(&held(8)).unwrap().ends_with("Render n/5 and 3 more"));
+    }
+}
