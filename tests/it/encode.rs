@@ -110,6 +110,22 @@ fn odd_and_tiny_sizes_are_padded_to_even() {
     }
 }
 
+/// Chromium smooths its edges in another way when it also takes a screenshot, which is no reason to give up.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_layer_that_lies_between_pixels_is_drawn() {
+    let folder = Folder::new();
+    let body = "<script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script>\
+        <style>.box { position: absolute; left: 10px; top: 10px; width: 60px; height: 60px; background: #393 }</style>\
+        <div style=\"position: absolute; width: 160px; height: 180px; background: #eee; overflow: hidden\">\
+        <div class=\"box\">one</div></div>\
+        <script>const timeline = gsap.timeline({ paused: true });\
+        timeline.to('.box', { x: 80, duration: 1, ease: 'none' }, 0);\
+        window.__timelines = { main: timeline };</script>";
+    let project = folder.project("site", "data-duration=\"1\"", body);
+    assert_eq!(frame_hashes(&rendered(&folder, &project, &["--quality", "draft"])).len(), 30);
+}
+
 /// As in a container, or on Lambda: the same bytes, and nobody has to be told of it.
 #[test]
 #[ignore = "needs Chromium"]
