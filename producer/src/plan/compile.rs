@@ -72,7 +72,7 @@ pub(crate) fn compile(
     let read = project.files.iter().map(Read::of).collect::<Result<Vec<_>, _>>()?;
     // Compiled twice: only after the first time it is known what it mounts, and which families it names and does not bring.
     let seen = document(entry, None, &Mounted::default())?;
-    step.judge(&entry.path, &seen)?;
+    judge(&entry.path, &seen)?;
     step.note(&entry.path, &seen)?;
     let registering =
         project.files.iter().zip(&read).filter(|(_, read)| matches!(read, Read::Script { registers: true }));
@@ -210,7 +210,7 @@ impl Step<'_> {
             let aside = is_aside(&file.path);
             match read {
                 Read::Document(document) if !aside => {
-                    self.judge(&file.path, document)?;
+                    judge(&file.path, document)?;
                     self.note(&file.path, document)?;
                     self.put(&file.path, document.text.as_bytes())?;
                     continue;
@@ -220,10 +220,10 @@ impl Step<'_> {
                     continue;
                 }
                 Read::Document(document) => {
-                    let failure = self.judge(&file.path, document).err().map(|error| error.failure());
+                    let failure = judge(&file.path, document).err().map(|error| error.failure());
                     unopened.extend(failure.map(|failure| (file.path.clone(), failure)));
                 }
-                Read::Script { registers: this } => registers |= this & !aside,
+                Read::Script { registers: this } => registers |= *this && !aside,
                 Read::Other(Some(error)) if !aside => {
                     let Failure { code, message, .. } = error.failure();
                     return Err(composition_at(code, message, &file.path, 0));
@@ -239,7 +239,7 @@ impl Step<'_> {
         let stacks = sheet.stacks.iter().map(|(names, offset)| (names.clone(), lines.at(*offset)));
         self.fonts.note(path, &sheet.font_faces, stacks);
         for (url, offset) in &sheet.urls {
-            self.stays_inside(path, url, lines.at(*offset))?;
+            stays_inside(path, url, lines.at(*offset))?;
             self.references.note(path, url, lines.at(*offset));
         }
         Ok(self.put(path, sheet.text.as_bytes())?)
@@ -248,7 +248,7 @@ impl Step<'_> {
     /// The file of a sub-composition, whose addresses count from the composition's.
     fn scene(&mut self, file: &ProjectFile) -> Result<Document, Error> {
         let document = document(file, None, &Mounted::default())?;
-        self.judge(&file.path, &document)?;
+        judge(&file.path, &document)?;
         let addresses = document
             .references
             .iter()
@@ -263,16 +263,7 @@ impl Step<'_> {
         Ok(document)
     }
 
-    /// What cannot be rendered.
-    fn judge(&self, path: &str, document: &Document) -> Result<(), Error> {
-        let unsupported = document.unsupported.iter().map(|(feature, line)| {
-            let message = format!("{feature} cannot be rendered yet: remove it");
-            Failure { code: Code::FeatureUnsupported, message, path: Some(path.to_owned()), line: Some(*line) }
-        });
-        refuse(unsupported.collect())?;
-        document.references.iter().try_for_each(|(url, line)| self.stays_inside(path, url, *line))
-    }
-
+    /// What a document names.
     fn note(&mut self, path: &str, document: &Document) -> Result<(), Error> {
         for (url, line) in &document.references {
             self.references.note(path, url, *line);
@@ -308,13 +299,23 @@ impl Step<'_> {
         }
         Ok((css, hex::encode(Sha256::digest(canonical(&Value::Object(sizes))))))
     }
+}
 
-    /// An error if an address leads out of the project.
-    fn stays_inside(&self, file: &str, url: &str, line: u32) -> Result<(), Error> {
-        if project::stays_inside(file, url) {
-            return Ok(());
-        }
-        let line = Some(line).filter(|line| *line > 0);
-        Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into())
+/// What cannot be rendered.
+fn judge(path: &str, document: &Document) -> Result<(), Error> {
+    let unsupported = document.unsupported.iter().map(|(feature, line)| {
+        let message = format!("{feature} cannot be rendered yet: remove it");
+        Failure { code: Code::FeatureUnsupported, message, path: Some(path.to_owned()), line: Some(*line) }
+    });
+    refuse(unsupported.collect())?;
+    document.references.iter().try_for_each(|(url, line)| stays_inside(path, url, *line))
+}
+
+/// An error if an address leads out of the project.
+fn stays_inside(file: &str, url: &str, line: u32) -> Result<(), Error> {
+    if project::stays_inside(file, url) {
+        return Ok(());
     }
+    let line = Some(line).filter(|line| *line > 0);
+    Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into())
 }

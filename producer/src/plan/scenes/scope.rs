@@ -126,7 +126,7 @@ impl Sheet<'_> {
                     self.rebase(start..end, address, |address| format!("\"{address}\""));
                 }
                 Token::UnquotedUrl(address) => {
-                    self.rebase(start..end, address, |address| format!("url(\"{address}\")"))
+                    self.rebase(start..end, address, |address| format!("url(\"{address}\")"));
                 }
                 _ => {}
             }
