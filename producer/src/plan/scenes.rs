@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 mod assemble;
 mod find;
+mod fragments;
 mod paths;
 mod scope;
 mod tree;
@@ -96,11 +97,12 @@ pub(crate) fn mount(
         return Ok(Mounted::default());
     }
     let names = names(&instances);
+    let renamed = fragments::renamed(&instances, &names);
     let mut parts = Vec::new();
-    for (number, mounted) in names.iter().enumerate() {
+    for (number, (mounted, renamed)) in names.iter().zip(&renamed).enumerate() {
         let (outer, rest) = instances.split_at_mut(number + 1);
         let instance = &mut rest[0];
-        parts.push(assemble(instance, mounted, &mut outer[instance.host.instance], site)?);
+        parts.push(assemble(instance, mounted, renamed, &mut outer[instance.host.instance], site)?);
     }
     let templates = instances.iter().filter_map(|instance| instance.name.strip_prefix("template#")).map(str::to_owned);
     let mut mounted = Mounted { templates: templates.collect(), ..written(&instances) };
@@ -242,5 +244,95 @@ fn end(tree: &Tree, parts: &[Parts], mounted: &mut Mounted) {
                 mounted.files.push((path, text.clone()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::html::{self, Way};
+
+    /// What `index.html` becomes, with these files beside it.
+    fn mounted(index: &str, files: &[(&str, &str)]) -> Mounted {
+        let compile = |source: &str| {
+            let way = Way { inserts: None, replace: &|_| None, mounted: &Mounted::default() };
+            html::compile(source, way).unwrap()
+        };
+        let site = Site {
+            files: files.iter().map(|(path, _)| *path).collect(),
+            registering: HashSet::new(),
+            overrides: &Map::new(),
+        };
+        let read = |path: &str| files.iter().find(|(known, _)| *known == path).map(|(_, source)| compile(source));
+        mount(&compile(index), &site, &mut |path| Ok(read(path).unwrap())).unwrap()
+    }
+
+    /// The content of the document's compositions, and the ids their hosts have.
+    fn hosts(mounted: &Mounted) -> Vec<(&str, &str)> {
+        let changes = mounted.compositions.values().filter(|change| change.content.is_some());
+        let id = |Change { attributes, .. }: &'_ Change| {
+            attributes.iter().position(|(name, _)| *name == "data-composition-id").unwrap()
+        };
+        changes
+            .map(|change| {
+                (change.attributes[id(change)].1.as_deref().unwrap(), change.content.as_deref().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    const TWO: &str = "<div data-composition-id=m><p data-composition-id=a data-composition-src=s/a.html></p>\
+                       <p data-composition-id=a data-composition-src=s/a.html data-variable-values='{\"v\":2}'></p></div>";
+
+    #[test]
+    fn every_instance_has_its_own_id_content_and_values() {
+        let scene = "<div id=root class=c data-composition-id=a data-start=0 data-width=10>\n<b id=b>x</b></div>\n\
+                     <style>#root { x: 1 }</style><script>\nwindow.__timelines.a = 1</script>";
+        let found = mounted(TWO, &[("s/a.html", scene)]);
+        let content = "<div class=\"c\" data-width=\"10\" style=\"width:10px;height:100%\" data-hf-authored-id=\"root\" \
+                       data-hf-inner-root=\"true\">&#10;<b id=\"b\">x</b></div>";
+        assert_eq!(hosts(&found), [("a__hf1", content), ("a__hf2", content)]);
+        for id in ["a__hf1", "a__hf2"] {
+            let rule =
+                format!("<style>[data-composition-id=\"{id}\"] [data-hf-authored-id=\"root\"] {{ x: 1 }}</style>");
+            assert!(found.head.contains(&rule), "{}", found.head);
+        }
+        let [(_, scope), (_, first), (_, second)] = &found.files[..] else { panic!("{:?}", found.files) };
+        assert!(scope.starts_with("window.__hfVariablesByComp = {\"a__hf2\":{\"v\":2}};"), "{scope}");
+        assert!(first.contains("\"mounted\":\"a__hf1\"") && second.contains("\"mounted\":\"a__hf2\""), "{first}");
+        assert_eq!(first.lines().nth(3), Some("window.__timelines.a = 1"), "on its own line");
+        assert!(found.end.ends_with("<script src=\"/__hf/scenes/2.js\"></script>") && found.registers);
+    }
+
+    #[test]
+    fn templates_and_nested_files_are_mounted() {
+        let index = "<div data-composition-id=m><p data-composition-id=t></p></div>\
+                     <template id=t-template><div data-composition-id=t><i data-composition-src=b.html></i></div></template>";
+        let found = mounted(index, &[("b.html", "<u data-composition-id=b>y</u>")]);
+        let [(id, content)] = hosts(&found)[..] else { panic!("{found:?}") };
+        assert_eq!((id, found.templates.contains("t-template")), ("t", true));
+        assert!(content.contains("data-composition-id=\"b\"") && content.contains(">y</u></i></div>"), "{content}");
+        assert!(!content.contains("data-composition-src"), "{content}");
+    }
+
+    #[test]
+    fn ids_that_svg_refers_to_are_the_instances_own() {
+        let scene = "<div data-composition-id=a><svg><g id=g></g><g id=free></g><rect fill='url(#g)'></rect><use href='#g'></use></svg></div>";
+        let found = mounted(TWO, &[("s/a.html", scene)]);
+        let [(_, first), (_, second)] = hosts(&found)[..] else { panic!("{found:?}") };
+        assert!(first.contains("<g id=\"g\"></g>") && first.contains("href=\"#g\""), "{first}");
+        for written in [
+            "id=\"g__a__hf2\" data-hf-authored-id=\"g\"",
+            "(&quot;#g__a__hf2&quot;)",
+            "href=\"#g__a__hf2\"",
+            "id=\"free\"",
+        ] {
+            assert!(second.contains(written), "{written}: {second}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_mounts_nothing_stays_as_it_is() {
+        let found = mounted("<div data-composition-id=m></div><template id=x-template><p></p></template>", &[]);
+        assert!(found.compositions.is_empty() && found.head.is_empty() && found.files.is_empty());
     }
 }

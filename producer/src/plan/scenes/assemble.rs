@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     Site,
     find::{Instance, Origin},
+    fragments::Renamed,
     paths,
     scope::{Scope, style_sheet},
     tree::{Id, ROOT, Tree},
@@ -50,18 +51,22 @@ pub(super) enum Script {
 pub(super) fn assemble(
     instance: &mut Instance,
     mounted: &str,
+    renamed: &Renamed,
     outer: &mut Instance,
     site: &Site<'_>,
 ) -> Result<Parts, Error> {
     let mut parts = Parts::default();
     let declared = instance.declared().unwrap_or_default().to_owned();
     let id = instance.id.clone().unwrap_or_else(|| declared.clone());
-    let root_id =
-        instance.root.and_then(|root| instance.tree.get(root, "id")).map(str::trim).filter(|id| !id.is_empty());
-    let scope = Scope { id, mounted: mounted.to_owned(), root: root_id.map(str::to_owned) };
+    let root = instance.root.and_then(|root| instance.tree.get(root, "id")).map(str::trim).filter(|id| !id.is_empty());
+    let ids = renamed.keys().map(String::as_str).chain(root).map(str::to_owned).collect();
+    let scope = Scope { id, mounted: mounted.to_owned(), renamed: ids };
     let script_scope = Scope { id: declared, ..scope.clone() };
     let file = instance.source.file.clone();
-    let rebase = |address: &str| paths::rebased(&file, address, |path| site.files.contains(path));
+    let rebase = |address: &str| match address.strip_prefix('#') {
+        Some(id) => renamed.get(id).map(|id| format!("#{id}")),
+        None => paths::rebased(&file, address, |path| site.files.contains(path)),
+    };
     let content = instance.root.unwrap_or(ROOT);
 
     read_values(instance, outer, &mut parts)?;
@@ -75,6 +80,7 @@ pub(super) fn assemble(
         take(&instance.tree, node, &taking, &mut parts);
         instance.tree.detach(node);
     }
+    rename(&mut instance.tree, content, renamed);
     rebase_addresses(&mut instance.tree, content, &rebase);
     if let Some(root) = instance.root {
         prepare_root(&mut instance.tree, root, mounted, !parts.values.declared.is_empty());
@@ -182,8 +188,8 @@ fn names_registering(address: &str, site: &Site<'_>) -> bool {
 
 /// What `__hfScene` is told of an instance.
 fn called(scope: &Scope) -> String {
-    let Scope { id, mounted, root } = scope;
-    json!({ "id": id, "mounted": mounted, "rootId": root }).to_string().replace('<', "\\u003c")
+    let Scope { id, mounted, renamed } = scope;
+    json!({ "id": id, "mounted": mounted, "renamed": renamed }).to_string().replace('<', "\\u003c")
 }
 
 /// A script that sees its instance. Every line has the number it has in the file it was written in, and the file's name.
@@ -228,6 +234,18 @@ fn read_values(instance: &Instance, outer: &Instance, parts: &mut Parts) -> Resu
     Ok(())
 }
 
+/// Gives elements new ids, and keeps those they were written with.
+fn rename(tree: &mut Tree, content: Id, renamed: &Renamed) {
+    let svg: Vec<_> = tree.elements(content).filter(|node| tree.is_svg(*node)).collect();
+    for node in svg {
+        let id = tree.get(node, "id").unwrap_or_default().to_owned();
+        if let Some(new) = renamed.get(&id) {
+            tree.set(node, "id", Some(new.clone()));
+            tree.set(node, "data-hf-authored-id", Some(id));
+        }
+    }
+}
+
 /// Attributes that hold an address.
 const ADDRESSES: [&str; 5] = ["src", "href", "poster", "data", "srcset"];
 
@@ -250,9 +268,9 @@ fn rebase_addresses(tree: &mut Tree, content: Id, rebase: &dyn Fn(&str) -> Optio
                 tree.set(node, name, rebased);
             }
         }
-        if let Some(style) = tree.get(node, "style").filter(|style| style.contains("url(")) {
-            let style = style_sheet(style, None, rebase);
-            tree.set(node, "style", Some(style));
+        for name in tree.with(node, "url(") {
+            let value = tree.get(node, &name).map(|value| style_sheet(value, None, rebase));
+            tree.set(node, &name, value);
         }
     }
 }

@@ -1,5 +1,5 @@
 // What the scripts of a sub-composition see as document, window, gsap and __hyperframes: the one instance they belong to.
-window.__hfScene = ({ id, mounted, rootId }, script) => {
+window.__hfScene = ({ id, mounted, renamed }, script) => {
   const quoted = (value) => `"${value.replace(/["\\]/g, "\\$&")}"`;
   const host = `[data-composition-id=${quoted(mounted)}]`;
 
@@ -12,8 +12,8 @@ window.__hfScene = ({ id, mounted, rootId }, script) => {
     selector.replace(pieces, (piece, ...groups) => {
       const hash = groups[3];
       if (hash !== undefined) {
-        const isRoot = rootId !== null && hash.replace(/\\(.)/g, "$1") === rootId;
-        return isRoot ? `[data-hf-authored-id=${quoted(rootId)}]` : piece;
+        const name = hash.replace(/\\(.)/g, "$1");
+        return renamed.includes(name) ? `[data-hf-authored-id=${quoted(name)}]` : piece;
       }
       const composition = groups[0] ?? groups[1] ?? groups[2];
       return composition === id ? host : piece;

@@ -11,8 +11,8 @@ pub(super) struct Scope {
     pub(super) id: String,
     /// The instance's id in the whole document.
     pub(super) mounted: String,
-    /// The `id` its root element had.
-    pub(super) root: Option<String>,
+    /// Ids of its elements that are kept in `data-hf-authored-id`, the root's among them.
+    pub(super) renamed: Vec<String>,
 }
 
 impl Scope {
@@ -204,9 +204,9 @@ impl Mentions<'_> {
                 Token::IDHash(id) | Token::Hash(id) => Some(id),
                 _ => None,
             };
-            if id.is_some_and(|id| self.scope.root.as_deref() == Some(&**id)) {
-                let root = attribute_selector("data-hf-authored-id", self.scope.root.as_deref().unwrap_or_default());
-                self.edits.push((start..parser.position().byte_index(), root));
+            if let Some(id) = id.filter(|id| self.scope.renamed.iter().any(|renamed| *renamed == ***id)) {
+                let renamed = attribute_selector("data-hf-authored-id", id);
+                self.edits.push((start..parser.position().byte_index(), renamed));
             }
             match token {
                 Token::SquareBracketBlock => {
@@ -250,7 +250,7 @@ mod tests {
 
     #[track_caller]
     fn check(source: &str, expected: &str) {
-        let scope = Scope { id: "card".into(), mounted: "card__hf2".into(), root: Some("top".into()) };
+        let scope = Scope { id: "card".into(), mounted: "card__hf2".into(), renamed: vec!["top".into()] };
         let expected = expected.replace('§', "[data-composition-id=\"card__hf2\"]");
         assert_eq!(style_sheet(source, Some(&scope), &|_| None), expected);
     }
@@ -310,7 +310,7 @@ mod tests {
         ] {
             assert_eq!(style_sheet(source, None, &rebase), expected);
         }
-        let scope = Scope { id: "a".into(), mounted: "a".into(), root: None };
+        let scope = Scope { id: "a".into(), mounted: "a".into(), renamed: vec![] };
         let sheet = style_sheet(".a{b:url(../c.png)} .d{e:url(../f.png)}", Some(&scope), &rebase);
         assert_eq!(
             sheet,
