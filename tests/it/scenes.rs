@@ -100,6 +100,13 @@ fn what_cannot_be_mounted_is_named_with_its_place() {
         (host("a.html"), vec![("a.html", "<p>x</p>")], Code::CompositionInvalid, "a.html", "data-composition-id"),
         (host("gone.html"), vec![], Code::AssetMissing, "index.html:4", "gone.html"),
         (host("a.html"), vec![("a.html", missing.as_str())], Code::AssetMissing, "a.html:2", "gone.html"),
+        (
+            format!("<tr data-composition-id=\"r\"></tr>{}", host("a.html")),
+            vec![("a.html", "<p data-composition-id=\"a\">x</p>")],
+            Code::CompositionInvalid,
+            "index.html:3",
+            "HTML allows none",
+        ),
         (host("https://x.example/a.html"), vec![], Code::RemoteAssetUnsupported, "index.html:4", "x.example"),
         (host("a.html"), vec![("a.html", cycle.as_str())], Code::CompositionInvalid, "a.html:2", "a.html → a.html"),
         (host("index.html"), vec![], Code::CompositionInvalid, "index.html:4", "index.html → index.html"),

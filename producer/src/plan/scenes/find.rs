@@ -31,10 +31,15 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn of(file: &str, document: &Document) -> Self {
+    fn of(file: &str, document: &Document) -> Result<Self, Error> {
         let mut tree = Tree::parse(&document.text);
         let compositions: Vec<_> =
             tree.elements_and_contents(ROOT).filter(|node| is_composition(&tree, *node)).collect();
+        if compositions.len() != document.compositions.len() {
+            let message = "an element with data-composition-id stands where HTML allows none of its kind: move it";
+            let line = document.compositions.first().copied().unwrap_or_default();
+            return Err(composition_at(Code::CompositionInvalid, message, file, line));
+        }
         for (node, line) in compositions.into_iter().zip(&document.compositions) {
             tree.set_line(node, *line);
         }
@@ -44,7 +49,7 @@ impl Source {
                 templates.entry(id.to_owned()).or_insert(node);
             }
         }
-        Self { file: file.to_owned(), tree, templates }
+        Ok(Self { file: file.to_owned(), tree, templates })
     }
 }
 
@@ -112,7 +117,7 @@ pub(super) fn instances(
     files: &HashSet<&str>,
     read: &mut dyn FnMut(&str) -> Result<Document, Error>,
 ) -> Result<Vec<Instance>, Error> {
-    let entry = Rc::new(Source::of(ENTRY, entry));
+    let entry = Rc::new(Source::of(ENTRY, entry)?);
     let composition = Instance {
         tree: entry.tree.clone(),
         source: entry.clone(),
@@ -253,7 +258,7 @@ impl Search<'_> {
         if let Some(source) = self.sources.get(file) {
             return Ok(source.clone());
         }
-        let source = Rc::new(Source::of(file, &(self.read)(file)?));
+        let source = Rc::new(Source::of(file, &(self.read)(file)?)?);
         self.sources.insert(file.to_owned(), source.clone());
         Ok(source)
     }
