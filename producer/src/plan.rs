@@ -44,9 +44,11 @@ pub(crate) mod hash;
 pub(crate) mod html;
 mod probe;
 pub(crate) mod project;
+mod reach;
 pub(crate) mod references;
 mod root;
 mod sane;
+mod scenes;
 mod variables;
 
 use defects::Defects;
@@ -114,10 +116,10 @@ pub(crate) fn write(
     for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
         files::create_dir(&folder)?;
     }
-    let compiled = compile::compile(&project, &dir.compiled(), &context.settings.assets)?;
+    let compiled = compile::compile(&project, &dir.compiled(), &context.settings.assets, &config.variables)?;
     let mut defects = Defects::default();
     let shape = root::shape(&compiled.root, &mut defects)?;
-    variables::check(&config.variables, compiled.variables.as_ref(), &mut defects)?;
+    variables::check(&config.variables, &compiled.variables, &mut defects)?;
     defects.minor.extend(compiled.remarks.iter().cloned());
     context.warn(&defects.judge(config.strictness)?);
     let rate = config.fps.or(shape.rate).unwrap_or_default();

@@ -285,7 +285,10 @@ fn what_is_not_supported_yet() {
     for (body, feature) in [
         ("<video src=\"a.mp4\" data-start=\"0\"></video>", "<video>"),
         ("<audio src=\"a.mp3\"></audio>", "<audio>"),
-        ("<div data-composition-id=\"b\" data-composition-src=\"b.html\"></div>", "sub-compositions"),
+        (
+            "<script>{ const host = document.createElement('p'); host.dataset.compositionSrc = 'index.html'; document.querySelector('div').append(host) }</script>",
+            "sub-compositions",
+        ),
         ("<script>document.querySelector('div').append(document.createElement('video'))</script>", "<video>"),
     ] {
         folder.project("site", SECOND, body);

@@ -27,5 +27,7 @@ mod once;
 mod outputs;
 /// Nothing is missing from the picture.
 mod pictures;
+/// Sub-compositions.
+mod scenes;
 /// `hf-reconcile --watch`: files come, change, break and go.
 mod watch;

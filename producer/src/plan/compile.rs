@@ -1,6 +1,9 @@
 //! The project as the browser will get it.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+};
 
 use crds::{Code, Failure};
 use serde_json::{Map, Value, json};
@@ -12,12 +15,15 @@ use crate::{
     layout::canonical,
     plan::{
         assets::{self, Replacement},
-        css,
+        css::{self, Sheet},
         defects::refuse,
         fonts::Named,
-        html::{self, Document, Inserts, Lines, Root},
+        html::{self, Document, Inserts, Lines, Root, Way},
         project::{self, ENTRY, Project, ProjectFile, RESERVED},
-        references::References,
+        reach::Reach,
+        references::{References, resolved},
+        scenes::{self, Mounted, Site},
+        variables::Declarations,
     },
 };
 
@@ -25,8 +31,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(crate) root: Root,
-    /// Variable declarations as written, with their line.
-    pub(crate) variables: Option<(String, u32)>,
+    /// Variable declarations as written.
+    pub(crate) variables: Vec<Declarations>,
     /// Some script registers a timeline.
     pub(crate) declares_timelines: bool,
     /// SHA-256 over the fonts put in, upstream's `fontSnapshotSha`.
@@ -35,6 +41,8 @@ pub(crate) struct Compiled {
     pub(crate) fonts: Named,
     /// Addresses it names.
     pub(crate) references: References,
+    /// What is wrong with documents that nothing is known to open.
+    pub(crate) unopened: Vec<(String, Failure)>,
     /// What deserves a word.
     pub(crate) remarks: Vec<Failure>,
 }
@@ -42,45 +50,111 @@ pub(crate) struct Compiled {
 /// Upstream's rule for glyph advances, on every element.
 const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
 
-/// Writes `project` into the new folder `target`.
-pub(crate) fn compile(project: &Project, target: &Path, cache: &Path) -> Result<Compiled, Error> {
+/// Writes `project` into the new folder `target`, as it is with these `variables`.
+pub(crate) fn compile(
+    project: &Project,
+    target: &Path,
+    cache: &Path,
+    variables: &Map<String, Value>,
+) -> Result<Compiled, Error> {
     let mut step = Step {
         target,
         cache,
+        paths: project.files.iter().map(|file| file.path.as_str()).collect(),
         replacements: BTreeSet::new(),
         fonts: Named::default(),
         references: References::default(),
+        reach: Reach::default(),
         remarks: Vec::new(),
     };
-    let mut entry = None;
-    let mut declares_timelines = false;
-    for file in &project.files {
-        match extension(&file.path) {
-            "css" => step.style_sheet(file)?,
-            "html" | "htm" if file.path == ENTRY => entry = Some(file),
-            "html" | "htm" => step.document(file, Inserts::default()).map(drop)?,
-            "js" | "mjs" => {
-                declares_timelines |= mentions_timelines(&String::from_utf8_lossy(&files::read(&file.source)?));
-                files::copy(&file.source, &target.join(&file.path))?;
-            }
-            _ => files::copy(&file.source, &target.join(&file.path))?,
-        }
-    }
-    let entry = entry.unwrap_or_else(|| unreachable!("a project has an entry"));
-    // Compiled twice: only after the first time it is known which families the composition names and does not bring.
-    let seen = step.document(entry, Inserts::default())?;
-    declares_timelines |= mentions_timelines(&seen.text);
+    let find = |path: &str| project.files.iter().find(|file| file.path == path);
+    let entry = find(ENTRY).unwrap_or_else(|| unreachable!("a project has an entry"));
+    let read = project.files.iter().map(Read::of).collect::<Result<Vec<_>, _>>()?;
+    // Compiled twice: only after the first time it is known what it mounts, and which families it names and does not bring.
+    let seen = document(entry, None, &Mounted::default())?;
+    judge(&entry.path, &seen)?;
+    step.note(&entry.path, &seen)?;
+    let registering =
+        project.files.iter().zip(&read).filter(|(_, read)| matches!(read, Read::Script { registers: true }));
+    let site = Site {
+        files: step.paths.clone(),
+        registering: registering.map(|(file, _)| file.path.as_str()).collect(),
+        overrides: variables,
+    };
+    let mut mounted_files = HashSet::new();
+    let mounted = scenes::mount(&seen, &site, &mut |path| {
+        mounted_files.insert(path.to_owned());
+        let file = find(path).unwrap_or_else(|| unreachable!("{path} is a file of the project"));
+        step.scene(file)
+    })?;
+    let (unopened, mut declares_timelines) = step.others(project, &read, &mounted_files)?;
+    declares_timelines |= mentions_timelines(&seen.text) || mounted.registers;
     let (faces, font_snapshot_sha) = step.faces()?;
-    let first = format!("<style>{TEXT_RENDERING}{faces}</style>");
+    for (path, content) in &mounted.files {
+        step.put(path, content.as_bytes())?;
+    }
     let runtime = format!("{RESERVED}/runtime.js");
     step.put(&runtime, assets::runtime())?;
-    let last = format!("<script src=\"/{runtime}\"></script>");
-    let document = step.document(entry, Inserts { first: &first, last: &last })?;
+    let first = format!("<style>{TEXT_RENDERING}{faces}</style>");
+    let last = format!("{}<script src=\"/{runtime}\"></script>", mounted.head);
+    let inserts = Inserts { first: &first, last: &last, end: &mounted.end };
+    let document = document(entry, Some(inserts), &mounted)?;
+    step.put(&entry.path, document.text.as_bytes())?;
     let no_root = || composition(Code::CompositionInvalid, "index.html has no element with data-composition-id");
     let root = document.root.ok_or_else(no_root)?;
+    let own = document.variables.map(|(text, line)| Declarations { text, path: ENTRY.to_owned(), line });
+    let variables = own.into_iter().chain(mounted.declarations).collect();
     let Step { fonts, references, remarks, .. } = step;
-    let variables = document.variables;
-    Ok(Compiled { root, variables, declares_timelines, font_snapshot_sha, fonts, references, remarks })
+    Ok(Compiled { root, variables, declares_timelines, font_snapshot_sha, fonts, references, unopened, remarks })
+}
+
+/// A file other than the entry, as far as it was read.
+enum Read {
+    Document(Document),
+    Sheet {
+        sheet: Sheet,
+        lines: Lines,
+    },
+    Script {
+        registers: bool,
+    },
+    /// To be copied; why it is no text, where it should be.
+    Other(Option<Error>),
+}
+
+impl Read {
+    fn of(file: &ProjectFile) -> Result<Self, Error> {
+        Ok(match extension(&file.path) {
+            "css" => match project::read_text(file) {
+                Ok(source) => Self::Sheet { sheet: css::compile(&source), lines: Lines::of(&source) },
+                Err(error) => Self::Other(Some(error)),
+            },
+            "html" | "htm" if file.path != ENTRY => match document(file, Some(Inserts::default()), &Mounted::default())
+            {
+                Ok(document) => Self::Document(document),
+                Err(error) => Self::Other(Some(error)),
+            },
+            "js" | "mjs" => {
+                Self::Script { registers: mentions_timelines(&String::from_utf8_lossy(&files::read(&file.source)?)) }
+            }
+            _ => Self::Other(None),
+        })
+    }
+
+    /// The addresses it names.
+    fn addresses(&self) -> Vec<&str> {
+        match self {
+            Self::Document(document) => document.references.iter().map(|(address, _)| address.as_str()).collect(),
+            Self::Sheet { sheet, .. } => sheet.urls.iter().map(|(address, _)| address.as_str()).collect(),
+            Self::Script { .. } | Self::Other(_) => Vec::new(),
+        }
+    }
+}
+
+fn document(file: &ProjectFile, inserts: Option<Inserts<'_>>, mounted: &Mounted) -> Result<Document, Error> {
+    let replace = |address: &str| Replacement::of(address).map(|replacement| format!("/{}", replacement.path()));
+    html::compile(&project::read_text(file)?, Way { inserts, replace: &replace, mounted })
+        .map_err(|reason| composition_at(Code::CompositionInvalid, format!("not HTML: {reason}"), &file.path, 0))
 }
 
 fn mentions_timelines(script: &str) -> bool {
@@ -94,10 +168,13 @@ fn extension(path: &str) -> &str {
 struct Step<'a> {
     target: &'a Path,
     cache: &'a Path,
+    /// Of every file of the project.
+    paths: HashSet<&'a str>,
     /// Paths already written.
     replacements: BTreeSet<String>,
     fonts: Named,
     references: References,
+    reach: Reach,
     remarks: Vec<Failure>,
 }
 
@@ -108,44 +185,107 @@ impl Step<'_> {
         files::write(&path, content)
     }
 
-    fn style_sheet(&mut self, file: &ProjectFile) -> Result<(), Error> {
-        let source = project::read_text(file)?;
-        let sheet = css::compile(&source);
-        let lines = Lines::of(&source);
-        let stacks = sheet.stacks.into_iter().map(|(names, offset)| (names, lines.at(offset)));
-        self.fonts.note(&file.path, &sheet.font_faces, stacks);
-        for (url, offset) in sheet.urls {
-            self.refer(&file.path, &url, lines.at(offset))?;
+    /// Every file but the entry. What only unopened documents need is not judged. Returns what is wrong with these, and
+    /// whether a script registers a timeline.
+    fn others(
+        &mut self,
+        project: &Project,
+        read: &[Read],
+        mounted: &HashSet<String>,
+    ) -> Result<(Vec<(String, Failure)>, bool), Error> {
+        let all = || project.files.iter().zip(read);
+        for (file, read) in all().filter(|(file, _)| file.path != ENTRY) {
+            self.reach.note(&file.path, read.addresses().into_iter().map(|address| resolved(&file.path, address)));
         }
-        Ok(self.put(&file.path, sheet.text.as_bytes())?)
+        let reach = std::mem::take(&mut self.reach);
+        let opened = reach.from([ENTRY]);
+        let is_document = |file: &ProjectFile| ["html", "htm"].contains(&extension(&file.path)) && file.path != ENTRY;
+        let lonely =
+            all().map(|(file, _)| file).filter(|file| is_document(file) && !opened.contains(file.path.as_str()));
+        let lonely: HashSet<&str> = lonely.map(|file| file.path.as_str()).collect();
+        let aside = reach.from(lonely.iter().copied().filter(|path| !mounted.contains(*path)));
+        let is_aside = |path: &str| lonely.contains(path) || (aside.contains(path) && !opened.contains(path));
+        let (mut unopened, mut registers) = (Vec::new(), false);
+        for (file, read) in all().filter(|(file, _)| file.path != ENTRY) {
+            let aside = is_aside(&file.path);
+            match read {
+                Read::Document(document) if !aside => {
+                    judge(&file.path, document)?;
+                    self.note(&file.path, document)?;
+                    self.put(&file.path, document.text.as_bytes())?;
+                    continue;
+                }
+                Read::Sheet { sheet, lines } if !aside => {
+                    self.style_sheet(&file.path, sheet, lines)?;
+                    continue;
+                }
+                Read::Document(document) => {
+                    let failure = judge(&file.path, document).err().map(|error| error.failure());
+                    unopened.extend(failure.map(|failure| (file.path.clone(), failure)));
+                }
+                Read::Script { registers: this } => registers |= *this && !aside,
+                Read::Other(Some(error)) if !aside => {
+                    let Failure { code, message, .. } = error.failure();
+                    return Err(composition_at(code, message, &file.path, 0));
+                }
+                Read::Sheet { .. } | Read::Other(_) => {}
+            }
+            files::copy(&file.source, &self.target.join(&file.path))?;
+        }
+        Ok((unopened, registers))
     }
 
-    fn document(&mut self, file: &ProjectFile, inserts: Inserts<'_>) -> Result<Document, Error> {
-        let replace = |address: &str| Replacement::of(address).map(|replacement| format!("/{}", replacement.path()));
-        let document = html::compile(&project::read_text(file)?, inserts, &replace)
-            .map_err(|reason| composition_at(Code::CompositionInvalid, format!("not HTML: {reason}"), &file.path, 0))?;
-        let unsupported = document.unsupported.iter().map(|(feature, line)| {
-            let message = format!("{feature} cannot be rendered yet: remove it");
-            let (path, line) = (Some(file.path.clone()), Some(*line));
-            Failure { code: Code::FeatureUnsupported, message, path, line }
-        });
-        refuse(unsupported.collect())?;
-        for (url, line) in &document.references {
-            self.refer(&file.path, url, *line)?;
+    fn style_sheet(&mut self, path: &str, sheet: &Sheet, lines: &Lines) -> Result<(), Error> {
+        let stacks = sheet.stacks.iter().map(|(names, offset)| (names.clone(), lines.at(*offset)));
+        self.fonts.note(path, &sheet.font_faces, stacks);
+        for (url, offset) in &sheet.urls {
+            stays_inside(path, url, lines.at(*offset))?;
+            self.references.note(path, url, lines.at(*offset));
         }
+        Ok(self.put(path, sheet.text.as_bytes())?)
+    }
+
+    /// The file of a sub-composition, whose addresses count from the composition's.
+    fn scene(&mut self, file: &ProjectFile) -> Result<Document, Error> {
+        let document = document(file, None, &Mounted::default())?;
+        judge(&file.path, &document)?;
+        let addresses = document
+            .references
+            .iter()
+            .map(|(address, line)| (scenes::address(&file.path, address, |path| self.paths.contains(path)), *line));
+        let addresses: Vec<_> = addresses.collect();
+        for (address, line) in &addresses {
+            self.references.note_from(ENTRY, address, (&file.path, *line));
+        }
+        self.reach.note(ENTRY, addresses.iter().map(|(address, _)| resolved(ENTRY, address)));
+        self.fonts.note(&file.path, &document.font_faces, document.stacks.iter().cloned());
+        self.replace(&file.path, &document)?;
+        Ok(document)
+    }
+
+    /// What a document names.
+    fn note(&mut self, path: &str, document: &Document) -> Result<(), Error> {
+        for (url, line) in &document.references {
+            self.references.note(path, url, *line);
+        }
+        self.reach.note(path, document.references.iter().map(|(url, _)| resolved(path, url)));
+        self.fonts.note(path, &document.font_faces, document.stacks.iter().cloned());
+        self.replace(path, document)
+    }
+
+    /// Puts the packages where a document finds them.
+    fn replace(&mut self, path: &str, document: &Document) -> Result<(), Error> {
         for (address, line) in &document.replaced {
             let Some(replacement) = Replacement::of(address) else { continue };
             if self.replacements.insert(replacement.path()) {
                 self.put(&replacement.path(), &replacement.content(self.cache)?)?;
                 self.remarks.extend(replacement.remark().map(|message| {
-                    let (path, line) = (Some(file.path.clone()), Some(*line));
+                    let (path, line) = (Some(path.to_owned()), Some(*line));
                     Failure { code: Code::RemoteAssetUnsupported, message, path, line }
                 }));
             }
         }
-        self.fonts.note(&file.path, &document.font_faces, document.stacks.iter().cloned());
-        self.put(&file.path, document.text.as_bytes())?;
-        Ok(document)
+        Ok(())
     }
 
     /// The style sheet of the bundled faces the project names, and the digest of these fonts.
@@ -159,14 +299,23 @@ impl Step<'_> {
         }
         Ok((css, hex::encode(Sha256::digest(canonical(&Value::Object(sizes))))))
     }
+}
 
-    /// Notes an address; an error if it leads out of the project.
-    fn refer(&mut self, file: &str, url: &str, line: u32) -> Result<(), Error> {
-        if !project::stays_inside(file, url) {
-            let line = Some(line).filter(|line| *line > 0);
-            return Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into());
-        }
-        self.references.note(file, url, line);
-        Ok(())
+/// What cannot be rendered.
+fn judge(path: &str, document: &Document) -> Result<(), Error> {
+    let unsupported = document.unsupported.iter().map(|(feature, line)| {
+        let message = format!("{feature} cannot be rendered yet: remove it");
+        Failure { code: Code::FeatureUnsupported, message, path: Some(path.to_owned()), line: Some(*line) }
+    });
+    refuse(unsupported.collect())?;
+    document.references.iter().try_for_each(|(url, line)| stays_inside(path, url, *line))
+}
+
+/// An error if an address leads out of the project.
+fn stays_inside(file: &str, url: &str, line: u32) -> Result<(), Error> {
+    if project::stays_inside(file, url) {
+        return Ok(());
     }
+    let line = Some(line).filter(|line| *line > 0);
+    Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into())
 }

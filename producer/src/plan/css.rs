@@ -119,6 +119,10 @@ impl Walk {
                     State::Start
                 }
                 (_, Token::CurlyBracketBlock) => State::Start,
+                (State::Name(name), Token::QuotedString(address)) if name == "@import" => {
+                    self.sheet.urls.push((address.to_string(), offset));
+                    State::Rest
+                }
                 (State::Start, Token::Ident(name)) => State::Name(name.to_ascii_lowercase()),
                 (State::Start, Token::AtKeyword(name)) => State::Name(format!("@{}", name.to_ascii_lowercase())),
                 (State::Name(name), Token::Colon) => match name.as_str() {
@@ -240,10 +244,10 @@ mod tests {
     #[test]
     fn faces_and_references_are_found() {
         let sheet = compile(
-            "@font-face{font-family:'My Font';src:url('a b.woff2'), url(c.woff)} d{background:url( \"../e.png\" )}",
+            "@import 'f.css';@font-face{font-family:'My Font';src:url('a b.woff2'), url(c.woff)} d{background:url( \"../e.png\" )}",
         );
         assert_eq!(sheet.font_faces, ["My Font"]);
         let urls: Vec<_> = sheet.urls.iter().map(|(url, _)| url.as_str()).collect();
-        assert_eq!(urls, ["a b.woff2", "c.woff", "../e.png"]);
+        assert_eq!(urls, ["f.css", "a b.woff2", "c.woff", "../e.png"]);
     }
 }

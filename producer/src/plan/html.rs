@@ -10,7 +10,10 @@ use lol_html::{
     rewrite_str, text,
 };
 
-use crate::plan::css;
+use crate::plan::{
+    css,
+    scenes::{Change, Mounted},
+};
 
 mod shape;
 
@@ -20,6 +23,10 @@ use shape::Shape;
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     pub(crate) text: String,
+    /// The line of every element with `data-composition-id` or `data-composition-src`.
+    pub(crate) compositions: Vec<u32>,
+    /// Whether it may mount sub-compositions.
+    pub(crate) mounts: bool,
     /// The first element with `data-composition-id`.
     pub(crate) root: Option<Root>,
     /// The value of the first `data-composition-variables`, and its line.
@@ -53,17 +60,27 @@ pub(crate) struct Inserts<'a> {
     pub(crate) first: &'a str,
     /// Last thing in `<head>`.
     pub(crate) last: &'a str,
+    /// Last thing in the document.
+    pub(crate) end: &'a str,
+}
+
+/// How a file is compiled.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    /// Nothing for a part of a document, which stays one.
+    pub(crate) inserts: Option<Inserts<'a>>,
+    /// Names the local path that stands in for the address of a script, if there is one.
+    pub(crate) replace: &'a dyn Fn(&str) -> Option<String>,
+    /// What its compositions become.
+    pub(crate) mounted: &'a Mounted,
 }
 
 /// The reset upstream gives to a bare fragment when it wraps it into a document.
 const FRAGMENT_RESET: &str = "<style>*{margin:0;padding:0;box-sizing:border-box}</style>";
 
-/// Compiles a file. `replace` names the local path that stands in for the address of a script, if there is one.
-pub(crate) fn compile(
-    source: &str,
-    inserts: Inserts<'_>,
-    replace: &dyn Fn(&str) -> Option<String>,
-) -> Result<Document, String> {
+/// Compiles a file.
+pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
+    let Way { inserts, replace, mounted } = way;
     let shape = Shape::of(source)?;
     let lines = Lines::of(source);
     let seen = RefCell::new(Document::default());
@@ -91,22 +108,58 @@ pub(crate) fn compile(
             }
             Ok(())
         }))
+        .append_element_content_handler(on(COMPOSITIONS, |el| {
+            let place = seen.borrow().compositions.len();
+            seen.borrow_mut().compositions.push(lines.at(el.source_location().bytes().start));
+            change(el, mounted.compositions.get(&place))
+        }))
+        .append_element_content_handler(on("template[id]", |el| {
+            let id = attribute(el, "id").unwrap_or_default();
+            seen.borrow_mut().mounts |= id.ends_with("-template");
+            if mounted.templates.contains(&id) {
+                // The runtime would mount it once more.
+                el.remove_attribute("id");
+            }
+            Ok(())
+        }))
         .append_element_content_handler(text!("style", |chunk| {
             rewrite_style(chunk, &style, &lines, &seen);
             Ok(())
         }))
         .append_element_content_handler(on("head, html, body", |el| {
-            shape.insert(el, inserts);
+            if let Some(inserts) = inserts {
+                shape.insert(el, inserts);
+            }
             Ok(())
         }));
-    let mut text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
-    if shape == Shape::Fragment {
-        let Inserts { first, last } = inserts;
-        text = format!(
-            "<!doctype html><html><head><meta charset=\"utf-8\">{first}{FRAGMENT_RESET}{last}</head><body>{text}</body></html>"
-        );
-    }
+    let text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
+    let text = match (inserts, shape) {
+        (Some(Inserts { first, last, end }), Shape::Fragment) => format!(
+            "<!doctype html><html><head><meta charset=\"utf-8\">{first}{FRAGMENT_RESET}{last}</head><body>{text}{end}</body></html>"
+        ),
+        // A parser puts what follows `</html>` at the end of the body.
+        (Some(Inserts { end, .. }), _) => text + end,
+        (None, _) => text,
+    };
     Ok(Document { text, ..seen.into_inner() })
+}
+
+const COMPOSITIONS: &str = "[data-composition-src], [data-composition-id]";
+
+/// Makes a composition what it is to become.
+fn change(el: &mut Element<'_, '_>, change: Option<&Change>) -> HandlerResult {
+    let Some(Change { attributes, content }) = change else { return Ok(()) };
+    for (name, value) in attributes {
+        match value {
+            // Quotes are escaped by the writer.
+            Some(value) => el.set_attribute(name, &value.replace('&', "&amp;"))?,
+            None => el.remove_attribute(name),
+        }
+    }
+    if let Some(content) = content {
+        el.set_inner_content(content, ContentType::Html);
+    }
+    Ok(())
 }
 
 fn on<'h>(
@@ -141,10 +194,9 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
     if seen.variables.is_none() {
         seen.variables = attribute(el, "data-composition-variables").map(|text| (text, line));
     }
-    let is_template = tag == "template" && attribute(el, "id").is_some_and(|id| id.ends_with("-template"));
+    seen.mounts |= el.has_attribute("data-composition-src");
     let unsupported = match tag.as_str() {
         "video" | "audio" | "hf-audio-group" => Some(format!("<{tag}> media elements")),
-        _ if el.has_attribute("data-composition-src") || is_template => Some("sub-compositions".to_owned()),
         _ if el.has_attribute("data-color-grading") => Some("colour grading".to_owned()),
         _ if el.has_attribute("data-requires-webgpu") => Some("WebGPU".to_owned()),
         _ => None,
@@ -219,24 +271,33 @@ impl Lines {
 mod tests {
     use super::*;
 
-    const INSERTS: Inserts<'_> = Inserts { first: "<F>", last: "<L>" };
+    const INSERTS: Inserts<'_> = Inserts { first: "<F>", last: "<L>", end: "<E>" };
+
+    fn compiled(source: &str, inserts: Option<Inserts<'_>>, mounted: &Mounted) -> Document {
+        let replace = |url: &str| (url == "https://cdn/x.js").then(|| "/local.js".into());
+        compile(source, Way { inserts, replace: &replace, mounted }).unwrap()
+    }
+
+    fn seen(source: &str) -> Document {
+        compiled(source, None, &Mounted::default())
+    }
 
     #[track_caller]
     fn check(source: &str, expected: &str) {
-        let document = compile(source, INSERTS, &|_| None).unwrap();
-        assert_eq!(document.text, expected);
+        assert_eq!(compiled(source, Some(INSERTS), &Mounted::default()).text, expected.to_owned() + "<E>");
     }
 
     #[test]
     fn inserts_find_the_head_of_any_document() {
         check("<html><head><title>x</title></head><body>", "<html><head><F><title>x</title><L></head><body>");
-        check("<head><meta>\n<body>", "<head><F><L><meta>\n<body>");
+        check("<head><meta>\n<body>", "<head><F><meta>\n<L><body>");
         check("<!doctype html><html><body>", "<!doctype html><html><F><L><body>");
         check("<body class=a>x</body>", "<F><L><body class=a>x</body>");
-        let fragment = compile("<div></div>", INSERTS, &|_| None).unwrap().text;
+        check("<html><style></style><body>x", "<html><F><style></style><L><body>x");
+        let fragment = compiled("<div></div>", Some(INSERTS), &Mounted::default()).text;
         assert!(
             fragment.starts_with("<!doctype html><html><head>")
-                && fragment.ends_with("<body><div></div></body></html>")
+                && fragment.ends_with("<body><div></div><E></body></html>")
         );
     }
 
@@ -244,7 +305,7 @@ mod tests {
     fn the_roots_attributes_are_read_with_their_line() {
         let source = "<html>\n<body>\n<div data-composition-id=main data-width='640' data-duration=\"2.5\"\n data-composition-variables='[{&quot;id&quot;:1}]'></div>\
                       <div data-composition-id=second data-width=1></div>";
-        let document = compile(source, Inserts::default(), &|_| None).unwrap();
+        let document = seen(source);
         let root = Root { line: 3, width: Some("640".into()), duration: Some("2.5".into()), ..Root::default() };
         assert_eq!(document.root, Some(root));
         assert_eq!(document.variables, Some(("[{\"id\":1}]".into(), 3)));
@@ -255,9 +316,7 @@ mod tests {
         let source = "<head><script src=\"https://cdn/x.js\" integrity=\"sha\" crossorigin></script>\
                       <link rel=preconnect href='https://other'><link href='https://fonts.googleapis.com/css2?family=Inter' rel=stylesheet>\
                       <link rel=stylesheet href=own.css></head>";
-        let document =
-            compile(source, Inserts::default(), &|url| (url == "https://cdn/x.js").then(|| "/local.js".into()))
-                .unwrap();
+        let document = seen(source);
         assert_eq!(document.text, "<head><script src=\"/local.js\"></script><link rel=stylesheet href=own.css></head>");
         assert_eq!(document.replaced, [("https://cdn/x.js".to_owned(), 1)]);
     }
@@ -272,12 +331,26 @@ mod tests {
 
     #[test]
     fn what_cannot_be_drawn_rightly_is_named_with_its_line() {
-        let source =
-            "<div data-composition-id=a>\n<video src=x.mp4></video>\n<div data-composition-src=b.html></div></div>";
-        let document = compile(source, Inserts::default(), &|_| None).unwrap();
+        let source = "<div data-composition-id=a>\n<video src=x.mp4></video>\n<p data-color-grading></p></div>";
+        let document = seen(source);
+        assert_eq!(document.unsupported, [("<video> media elements".to_owned(), 2), ("colour grading".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn compositions_become_what_they_are_to() {
+        let attributes = vec![("data-composition-src", None), ("style", Some("a:\"&\"".to_owned()))];
+        let change = Change { attributes, content: Some("<b>x</b>".to_owned()) };
+        let mounted = Mounted {
+            compositions: [(1, change)].into(),
+            templates: ["t-template".to_owned()].into(),
+            ..Mounted::default()
+        };
+        let source = "<div data-composition-id=a>\n<p data-composition-src=b.html>old</p></div><template id=t-template></template>";
+        let document = compiled(source, None, &mounted);
         assert_eq!(
-            document.unsupported,
-            [("<video> media elements".to_owned(), 2), ("sub-compositions".to_owned(), 3)]
+            document.text,
+            "<div data-composition-id=a>\n<p style=\"a:&quot;&amp;&quot;\"><b>x</b></p></div><template></template>"
         );
+        assert_eq!((document.compositions, document.mounts), (vec![1, 2], true));
     }
 }

@@ -85,6 +85,7 @@ pub(crate) fn probe(
     refuse(references.external(&page.events().external))?;
     refuse_unsupported(page)?;
     refuse_animated_images(page, dir)?;
+    refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
     defects.minor.extend(minor);
@@ -113,19 +114,30 @@ fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
     refuse(found.into_iter().map(failure).collect())
 }
 
+/// What is wrong with documents that only a script knew how to open.
+fn opened_all_the_same(page: &Page, compiled: &Compiled) -> Vec<Failure> {
+    let served: BTreeSet<_> = page.events().served.iter().map(|url| path_of(url)).collect();
+    compiled.unopened.iter().filter(|(path, _)| served.contains(path)).map(|(_, failure)| failure.clone()).collect()
+}
+
+/// The path in the project that a served address names.
+fn path_of(url: &str) -> String {
+    percent_decoded(url.strip_prefix(ORIGIN).unwrap_or(url).split(['?', '#']).next().unwrap_or_default())
+}
+
 /// An animated image moves by the real clock.
 fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
     let compiled = dir.compiled();
     for url in &page.events().served {
-        let path = url.strip_prefix(ORIGIN).unwrap_or(url).split(['?', '#']).next().unwrap_or_default();
+        let path = path_of(url);
         let lower = path.to_ascii_lowercase();
         if ![".gif", ".png", ".apng", ".webp"].iter().any(|extension| lower.ends_with(extension)) {
             continue;
         }
-        let file = compiled.join(percent_decoded(path));
+        let file = compiled.join(&path);
         if file.is_file() && libav::is_animated(&file, &files::head(&file, 64)?) {
             let message = "animated images cannot be rendered yet: use a still one";
-            return Err(composition_at(Code::FeatureUnsupported, message, path, 0));
+            return Err(composition_at(Code::FeatureUnsupported, message, &path, 0));
         }
     }
     Ok(())

@@ -14,11 +14,15 @@ pub(crate) struct References(HashMap<String, (String, u32)>);
 impl References {
     /// Notes an address written in a file of the project.
     pub(crate) fn note(&mut self, file: &str, address: &str, line: u32) {
+        self.note_from(file, address, (file, line));
+    }
+
+    /// Notes an address that counts from one file and is written in another.
+    pub(crate) fn note_from(&mut self, base: &str, address: &str, (file, line): (&str, u32)) {
         // Images in the document itself are nobody's to miss, and may be large.
-        if address.starts_with("data:") {
-            return;
+        if !address.starts_with("data:") {
+            self.0.entry(resolved(base, address)).or_insert_with(|| (file.to_owned(), line));
         }
-        self.0.entry(resolved(file, address)).or_insert_with(|| (file.to_owned(), line));
     }
 
     /// A failure about an address that the browser asked for, with the place where it is written, if it is.
@@ -55,7 +59,7 @@ impl References {
 
 /// An address as a path in the project; one that leads elsewhere as it stands, without `http:` or `https:`, which may be
 /// the document's.
-fn resolved(file: &str, address: &str) -> String {
+pub(crate) fn resolved(file: &str, address: &str) -> String {
     let public = ["https:", "http:"].iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
     if public.starts_with("//") {
         return public.to_owned();

@@ -7,8 +7,16 @@ use serde_json::{Map, Value};
 use crate::{
     Error,
     error::{composition, composition_at},
-    plan::{defects::Defects, project::ENTRY},
+    plan::defects::Defects,
 };
+
+/// A `data-composition-variables` as written.
+#[derive(Clone, Debug)]
+pub(crate) struct Declarations {
+    pub(crate) text: String,
+    pub(crate) path: String,
+    pub(crate) line: u32,
+}
 
 #[derive(Deserialize)]
 struct Declaration {
@@ -22,16 +30,17 @@ struct Declaration {
 /// Checks every value that has a declaration; one that has none is a defect: the composition shows its default.
 pub(crate) fn check(
     values: &Map<String, Value>,
-    declared: Option<&(String, u32)>,
+    declared: &[Declarations],
     defects: &mut Defects,
 ) -> Result<(), Error> {
-    let declarations: Vec<Declaration> = match declared {
-        None => Vec::new(),
-        Some((text, line)) => serde_json::from_str(text).map_err(|error| {
+    let mut declarations: Vec<Declaration> = Vec::new();
+    for Declarations { text, path, line } in declared {
+        let these: Vec<_> = serde_json::from_str(text).map_err(|error| {
             let message = format!("data-composition-variables is not a JSON list of declarations: {error}");
-            composition_at(Code::CompositionInvalid, message, ENTRY, *line)
-        })?,
-    };
+            composition_at(Code::CompositionInvalid, message, path, *line)
+        })?;
+        declarations.extend(these);
+    }
     for (id, value) in values {
         let Some(declaration) = declarations.iter().find(|declaration| declaration.id == *id) else {
             let known: Vec<_> = declarations.iter().map(|declaration| declaration.id.as_str()).collect();
@@ -74,12 +83,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn declarations(text: &str) -> Declarations {
+        Declarations { text: text.to_owned(), path: "index.html".to_owned(), line: 3 }
+    }
+
     #[track_caller]
     fn check_value(value: Value, expected: Result<usize, &str>) {
         let declared = r#"[{"id":"n","type":"number"},{"id":"e","type":"enum","options":["a",{"value":"b"}]},{"id":"s","type":"string"}]"#;
         let Value::Object(values) = value else { unreachable!() };
         let mut defects = Defects::default();
-        let result = check(&values, Some(&(declared.to_owned(), 3)), &mut defects);
+        let result = check(&values, &[declarations(declared)], &mut defects);
         let result = result.map(|()| defects.visible.len()).map_err(|error| error.to_string());
         assert_eq!(result, expected.map_err(str::to_owned));
     }
@@ -95,7 +108,7 @@ mod tests {
 
     #[test]
     fn unreadable_declarations_name_their_line() {
-        let error = check(&Map::new(), Some(&("{}".into(), 3)), &mut Defects::default()).unwrap_err();
+        let error = check(&Map::new(), &[declarations("{}")], &mut Defects::default()).unwrap_err();
         assert_eq!((error.code(), error.failure().line), (Code::CompositionInvalid, Some(3)));
     }
 }

@@ -40,9 +40,12 @@ window.__hf = {
 const compositions = (selector) => Array.from(document.querySelectorAll(selector), (e) => e.dataset.compositionId);
 const missingTimelines = () =>
   compositions("[data-composition-id]:not([data-no-timeline])").filter((id) => !window.__timelines?.[id]);
-// Timelines that belong to nothing.
+// Timelines that belong to nothing. One of several instances is also known by the name they have in common.
 const strayTimelines = () => {
   const known = new Set(compositions("[data-composition-id]"));
+  document
+    .querySelectorAll("[data-hf-original-composition-id]")
+    .forEach((host) => known.add(host.dataset.hfOriginalCompositionId));
   return Object.keys(window.__timelines ?? {}).filter((id) => !known.has(id));
 };
 

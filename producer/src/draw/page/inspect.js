@@ -34,7 +34,7 @@ Object.assign(window.__hfProducer, {
       if (element) found.push(`${words} (${place(element)})`);
     };
     look("video, audio", "media elements");
-    look("[data-composition-src]", "sub-compositions");
+    look("[data-composition-src]", "sub-compositions that a script adds");
     look("[data-color-grading]", "colour grading");
     if (window.__hf.transitions?.length) found.push("shader transitions");
     return found;

@@ -13,9 +13,16 @@ use super::{Inserts, on};
 /// Where `<head>` begins and ends in a document that may not say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    Head { closed: bool },
-    Html,
-    Body,
+    /// `</head>` says where it ends.
+    Closed,
+    /// `<body>` says where it ends, and this element where it begins, if one does.
+    Open {
+        begins: Option<&'static str>,
+    },
+    /// This element says where it begins, and nothing where it ends.
+    Endless {
+        begins: &'static str,
+    },
     Fragment,
 }
 
@@ -42,25 +49,27 @@ impl Shape {
                 }))
             }));
         rewrite_str(source, settings).map_err(|error| error.to_string())?;
-        Ok(match (head.get(), html.get(), body.get()) {
-            (true, ..) => Self::Head { closed: closed.get() },
-            (false, true, _) => Self::Html,
-            (false, false, true) => Self::Body,
-            (false, false, false) => Self::Fragment,
+        let begins = head.get().then_some("head").or(html.get().then_some("html"));
+        Ok(match (begins, body.get()) {
+            _ if closed.get() => Self::Closed,
+            (begins, true) => Self::Open { begins },
+            (Some(begins), false) => Self::Endless { begins },
+            (None, false) => Self::Fragment,
         })
     }
 
     /// Puts the inserts where the head begins and ends, if this element says where.
-    pub(super) fn insert(self, el: &mut Element<'_, '_>, Inserts { first, last }: Inserts<'_>) {
-        match (self, el.tag_name().as_str()) {
-            (Self::Head { closed: true }, "head") => {
+    pub(super) fn insert(self, el: &mut Element<'_, '_>, Inserts { first, last, .. }: Inserts<'_>) {
+        let tag = el.tag_name();
+        match self {
+            Self::Closed if tag == "head" => {
                 el.prepend(first, ContentType::Html);
                 el.append(last, ContentType::Html);
             }
-            (Self::Head { closed: false }, "head") | (Self::Html, "html") => {
-                el.prepend(&format!("{first}{last}"), ContentType::Html);
-            }
-            (Self::Body, "body") => el.before(&format!("{first}{last}"), ContentType::Html),
+            Self::Open { begins: Some(begins) } if tag == begins => el.prepend(first, ContentType::Html),
+            Self::Open { begins: Some(_) } if tag == "body" => el.before(last, ContentType::Html),
+            Self::Open { begins: None } if tag == "body" => el.before(&format!("{first}{last}"), ContentType::Html),
+            Self::Endless { begins } if tag == begins => el.prepend(&format!("{first}{last}"), ContentType::Html),
             _ => {}
         }
     }
