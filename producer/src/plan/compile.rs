@@ -18,11 +18,11 @@ use crate::{
         css::{self, Sheet},
         defects::refuse,
         fonts::Named,
-        html::{self, Document, Inserts, Lines, Root, Way},
+        html::{self, Document, Inserts, Lines, Mounted, Root, Way},
         project::{self, ENTRY, Project, ProjectFile, RESERVED},
         reach::Reach,
         references::{References, resolved},
-        scenes::{self, Mounted, Site},
+        scenes::{self, Site},
         variables::Declarations,
     },
 };

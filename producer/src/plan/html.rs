@@ -10,13 +10,12 @@ use lol_html::{
     rewrite_str, text,
 };
 
-use crate::plan::{
-    css,
-    scenes::{Change, Mounted},
-};
+use crate::plan::css;
 
+mod mounted;
 mod shape;
 
+pub(crate) use mounted::{Change, Mounted};
 use shape::Shape;
 
 /// An HTML file after compiling, and what was seen in it.

@@ -4,7 +4,7 @@
 //! First every instance is found, then named, then taken apart; at last what is left of each is written into its host,
 //! the innermost first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,11 @@ use tree::{ROOT, Tree};
 
 use crate::{
     Error,
-    plan::{html::Document, project::RESERVED, variables::Declarations},
+    plan::{
+        html::{Change, Document, Mounted},
+        project::RESERVED,
+        variables::Declarations,
+    },
 };
 
 /// The project around a composition.
@@ -33,34 +37,6 @@ pub(crate) struct Site<'a> {
     pub(crate) registering: HashSet<&'a str>,
     /// Values for its variables.
     pub(crate) overrides: &'a Map<String, Value>,
-}
-
-/// What the document of a composition becomes.
-#[derive(Debug, Default)]
-pub(crate) struct Mounted {
-    /// Compositions of the document whose attributes or content change, by their place among all of them.
-    pub(crate) compositions: BTreeMap<usize, Change>,
-    /// The ids of templates that were mounted.
-    pub(crate) templates: BTreeSet<String>,
-    /// Elements for the end of the head, on one line.
-    pub(crate) head: String,
-    /// Elements for the end of the document.
-    pub(crate) end: String,
-    /// Files to go with it.
-    pub(crate) files: Vec<(String, String)>,
-    /// Declarations of variables in sub-compositions.
-    pub(crate) declarations: Vec<Declarations>,
-    /// Some script of a sub-composition registers a timeline.
-    pub(crate) registers: bool,
-}
-
-/// What changes at an element.
-#[derive(Debug, Default)]
-pub(crate) struct Change {
-    /// Attributes to set or to take away.
-    pub(crate) attributes: Vec<(&'static str, Option<String>)>,
-    /// What is in it from now on.
-    pub(crate) content: Option<String>,
 }
 
 /// Attributes of a host that mounting changes.
