@@ -9,11 +9,9 @@ use std::{
     io::{self, Write},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
-
-use crds::Failure;
 
 use crate::{
     files::{self, Result},
@@ -26,32 +24,46 @@ const VERSION: &str = "version";
 /// Where the browser is, or will be in a moment.
 pub(crate) struct Browser {
     usual: Vec<PathBuf>,
-    unpacked: Option<Arc<OnceLock<std::result::Result<PathBuf, Failure>>>>,
+    packed: Option<Arc<Packed>>,
+}
+
+/// The browser of a package.
+struct Packed {
+    folder: PathBuf,
+    scratch: PathBuf,
+    /// Once it is unpacked. A failure is not kept: there may be room for the next invocation.
+    program: Mutex<Option<PathBuf>>,
 }
 
 impl Browser {
     /// Starts unpacking, if there is something to unpack.
     pub(crate) fn prepare(settings: &Settings) -> Self {
-        let usual = settings.browsers.clone();
         let packed = settings.packed_browser.clone().filter(|folder| !files::names(folder).is_empty());
-        let unpacked = packed.map(|packed| {
-            let (program, scratch) = (Arc::new(OnceLock::new()), settings.scratch.clone());
-            let outcome = Arc::clone(&program);
-            thread::spawn(move || {
-                let unpacked = unpack(&packed, &scratch);
-                let _ = outcome.set(unpacked.map_err(|error| Failure::new(error.code(), error.to_string())));
-            });
-            program
-        });
-        Self { usual, unpacked }
+        let scratch = settings.scratch.clone();
+        let packed = packed.map(|folder| Arc::new(Packed { folder, scratch, program: Mutex::default() }));
+        if let Some(packed) = packed.clone() {
+            // Whoever needs it does it, and is told what fails, if this thread cannot.
+            let _ = thread::Builder::new().spawn(move || drop(packed.program()));
+        }
+        Self { usual: settings.browsers.clone(), packed }
     }
 
     /// Programs to try, best first. Waits for the unpacking.
-    pub(crate) fn programs(&self) -> std::result::Result<Vec<PathBuf>, Failure> {
-        match &self.unpacked {
-            Some(program) => program.wait().clone().map(|program| vec![program]),
+    pub(crate) fn programs(&self) -> Result<Vec<PathBuf>> {
+        match &self.packed {
+            Some(packed) => packed.program().map(|program| vec![program]),
             None => Ok(self.usual.clone()),
         }
+    }
+}
+
+impl Packed {
+    fn program(&self) -> Result<PathBuf> {
+        let mut program = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = &*program {
+            return Ok(program.clone());
+        }
+        Ok(program.insert(unpack(&self.folder, &self.scratch)?).clone())
     }
 }
 
@@ -170,5 +182,23 @@ mod tests {
         let error = unpack(&packed, &scratch).unwrap_err().to_string();
         assert!(error.contains("cannot unpack") && error.contains("@1000.zst"), "{error}");
         assert!(files::names(&scratch).is_empty());
+    }
+
+    #[test]
+    fn what_failed_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (packed, scratch) = (folder.path().join("browser"), folder.path().join("tmp"));
+        let expected = package(&packed);
+        let settings = Settings {
+            bucket: None,
+            scratch: scratch.clone(),
+            packed_browser: Some(packed),
+            browsers: Vec::new(),
+            assets: PathBuf::new(),
+        };
+        let browser = Browser::prepare(&settings);
+        assert!(browser.programs().unwrap_err().to_string().contains("cannot create folder"));
+        files::create_dir(&scratch).unwrap();
+        assert_eq!(files::read(&browser.programs().unwrap()[0]).unwrap(), expected);
     }
 }

@@ -33,6 +33,8 @@ const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shared_memory.s
 /// What one browser shares.
 pub(crate) struct SharedMemory {
     socket: UnixListener,
+    /// Who connected and has not sent a block yet.
+    connected: Vec<UnixStream>,
     blocks: Vec<Arc<Block>>,
 }
 
@@ -58,13 +60,21 @@ impl SharedMemory {
             ("HF_SHARE_BYTES", size.to_string().into()),
             ("HF_SHARE_SOCKET", path.into_os_string()),
         ];
-        Ok((Self { socket, blocks: Vec::new() }, variables))
+        Ok((Self { socket, connected: Vec::new(), blocks: Vec::new() }, variables))
     }
 
     /// What is shared by now.
     pub(super) fn blocks(&mut self) -> Vec<Arc<Block>> {
         while let Ok((owner, _)) = self.socket.accept() {
-            self.blocks.extend(Block::receive(owner).ok().map(Arc::new));
+            self.connected.push(owner);
+        }
+        for owner in std::mem::take(&mut self.connected) {
+            match Block::receive(&owner) {
+                Ok((memory, size)) => self.blocks.push(Arc::new(Block { memory, size, owner })),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.connected.push(owner),
+                // Not what was agreed on, or gone already.
+                Err(_) => {}
+            }
         }
         self.blocks.retain(|block| block.is_there());
         self.blocks.clone()
@@ -72,7 +82,8 @@ impl SharedMemory {
 }
 
 impl Block {
-    fn receive(owner: UnixStream) -> io::Result<Self> {
+    /// The memory and its size in bytes, once they were sent.
+    fn receive(owner: &UnixStream) -> io::Result<(File, usize)> {
         let (mut size, mut control) = ([0; 8], cmsg_space!(OwnedFd));
         let (count, memory) = {
             let mut data = [IoSliceMut::new(&mut size)];
@@ -88,7 +99,7 @@ impl Block {
         // SAFETY: nobody else knows it.
         let memory = File::from(unsafe { OwnedFd::from_raw_fd(memory) });
         let size = usize::try_from(u64::from_ne_bytes(size)).map_err(|_| io::ErrorKind::InvalidData)?;
-        if count == 8 { Ok(Self { memory, size, owner }) } else { Err(io::ErrorKind::InvalidData.into()) }
+        if count == 8 { Ok((memory, size)) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
     /// Whether the process whose block it is still lives.

@@ -221,13 +221,15 @@ fn read(place: &Place, bytes: &mut [u8]) -> bool {
 
 /// A bitmap starts at a page boundary.
 const PAGE: usize = 4096;
+/// Of a block of its own, the allocator keeps less than this for itself.
+const LONGEST_HEADER: usize = 256 << 10;
 
 /// Every place where a bitmap of `size` bytes could start; `None` when the browser's memory may not be seen.
 fn candidates(page: &mut Page, size: usize) -> Option<Vec<Place>> {
     let Some(blocks) = page.shared_blocks() else { return in_process(page.pid(), size) };
     let large = blocks.into_iter().filter(|block| block.size >= size);
     let places = large.flat_map(|block| {
-        let offsets = (0..=block.size - size).step_by(PAGE);
+        let offsets = (0..=(block.size - size).min(LONGEST_HEADER)).step_by(PAGE);
         offsets.map(move |address| Place { memory: Memory::Shared(Arc::clone(&block)), address })
     });
     Some(places.collect())
@@ -238,7 +240,7 @@ fn candidates(page: &mut Page, size: usize) -> Option<Vec<Place>> {
 fn in_process(browser: Pid, size: usize) -> Option<Vec<Place>> {
     const LONGEST_REGION: usize = 16 << 20;
     const SMALL: usize = 1 << 20;
-    let longest_header = if size < SMALL { LONGEST_REGION } else { 256 << 10 };
+    let longest_header = if size < SMALL { LONGEST_REGION } else { LONGEST_HEADER };
     let Some(pid) = procfs::gpu_process(browser) else { return Some(Vec::new()) };
     let regions = procfs::writable_regions(pid)?;
     let fits = regions.into_iter().filter(|region| (size..size + LONGEST_REGION).contains(&region.len()));
