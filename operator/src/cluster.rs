@@ -3,13 +3,7 @@
 //! Reading order: [`args`] and [`settings`] (what it is told), [`session`] (watch, be elected, drive, end), [`lease`] (who
 //! leads); then what shows how it is: [`vitals`], [`traffic`], [`http`].
 
-use std::{
-    ffi::OsString,
-    io::{self, Write as _},
-    process::ExitCode,
-};
-
-use clap::Parser as _;
+use std::{ffi::OsString, process::ExitCode};
 
 mod args;
 mod http;
@@ -20,31 +14,16 @@ mod traffic;
 mod uninstall;
 mod vitals;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    program::{self, ERROR, print},
+};
 use args::{Cli, Command};
 use settings::Settings;
 
-/// It could not go on, or there is something to do first.
-const ERROR: u8 = 1;
-/// Wrong usage (BSD's `EX_USAGE`).
-const USAGE: u8 = 64;
-
 /// Runs `hf-operator` with these arguments.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-        }
-    };
-    match execute(&cli.command) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "error: {}", crds::printable(&error.to_string()));
-            ExitCode::from(ERROR)
-        }
-    }
+    program::run(arguments, |cli: Cli| execute(&cli.command))
 }
 
 fn execute(command: &Command) -> Result<u8, Error> {
@@ -65,12 +44,4 @@ fn definitions() -> String {
         text.unwrap_or_else(|error| unreachable!("JSON values: {error}"))
     });
     definitions.collect::<Vec<_>>().join("---\n")
-}
-
-fn print(text: &str) -> Result<(), Error> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // A reader that has gone away needs nothing more.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
 }

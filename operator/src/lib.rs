@@ -21,6 +21,7 @@ mod feed;
 mod files;
 pub mod object;
 pub mod ports;
+mod program;
 pub mod reconcile;
 mod settings;
 pub mod source;

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    ERROR, INTERRUPTED, RENDER_FAILED, USAGE,
+    INTERRUPTED, RENDER_FAILED,
     args::ReconcileArgs,
     folder,
     numbers::count,
@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     files::blocking,
     ports::{Backend, Kind},
+    program::{ERROR, USAGE},
     reconcile::{
         Context,
         driver::{Progress, Unobserved, drive},

@@ -13,7 +13,6 @@ use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    ERROR,
     http::{self, Answers},
     lease::Candidate,
     settings::Settings,
@@ -25,6 +24,7 @@ use crate::{
     error::{Class, Error},
     files::blocking,
     ports::Backend,
+    program::ERROR,
     reconcile::{
         Context,
         driver::{Progress, drive},

@@ -171,15 +171,7 @@ impl Walk {
     }
 
     fn nested(&mut self, parser: &mut Parser<'_>, token: &Token<'_>, font_face: bool) {
-        let is_url = matches!(token, Token::Function(name) if name.eq_ignore_ascii_case("url"));
-        let block = matches!(
-            token,
-            Token::Function(_) | Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock
-        );
-        if !block {
-            return;
-        }
-        let _: Result<(), ParseError<()>> = parser.parse_nested_block(|inner| {
+        nested_block(parser, token, |inner, is_url| {
             if is_url {
                 let offset = inner.position().byte_index();
                 if let Ok(url) = inner.expect_string() {
@@ -187,9 +179,21 @@ impl Walk {
                 }
             }
             self.block(inner, font_face);
-            Ok(())
         });
     }
+}
+
+/// Goes into the block that a token opens, if it opens one. `visit` also learns whether it is that of a `url(…)`.
+pub(super) fn nested_block(parser: &mut Parser<'_>, token: &Token<'_>, visit: impl FnOnce(&mut Parser<'_>, bool)) {
+    let is_url = match token {
+        Token::Function(name) => name.eq_ignore_ascii_case("url"),
+        Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock => false,
+        _ => return,
+    };
+    let _: Result<(), ParseError<()>> = parser.parse_nested_block(|inner| {
+        visit(inner, is_url);
+        Ok(())
+    });
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use cssparser::{ParseError, Parser, Token};
 
+use crate::plan::css::nested_block;
+
 /// What an instance is known by.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
@@ -155,15 +157,7 @@ impl Sheet<'_> {
     }
 
     fn nested(&mut self, parser: &mut Parser<'_>, token: &Token<'_>, scoped: bool) {
-        let is_url = matches!(token, Token::Function(name) if name.eq_ignore_ascii_case("url"));
-        let block = matches!(
-            token,
-            Token::Function(_) | Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock
-        );
-        if !block {
-            return;
-        }
-        let _: Result<(), ParseError<()>> = parser.parse_nested_block(|inner| {
+        nested_block(parser, token, |inner, is_url| {
             if is_url {
                 inner.skip_whitespace();
                 let start = inner.position().byte_index();
@@ -173,7 +167,6 @@ impl Sheet<'_> {
                 }
             }
             self.rules(inner, scoped);
-            Ok(())
         });
     }
 
