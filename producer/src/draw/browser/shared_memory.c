@@ -2,7 +2,7 @@
 // are backed by a memfd in the process that composes frames, and sent to whoever started the browser. Only system calls: the
 // caller is an allocator.
 //
-// HF_SHARE_BYTES: smallest size of a block. HF_SHARE_SOCKET: path of a listening Unix socket.
+// HF_SHARE_BYTES: smallest size of a block. The socket is in the working folder, whose own path may be too long for one.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,16 +21,13 @@ static const size_t SLACK = 64 << 10;
 static const size_t SMALLEST = 128 << 10;
 
 static size_t wanted;
-static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "shared.sock"};
 
 // Chromium writes over its environment later, to name its processes.
 __attribute__((constructor)) static void read_environment(void) {
-    const char *bytes = getenv("HF_SHARE_BYTES"), *path = getenv("HF_SHARE_SOCKET");
-    if (bytes && path && strlen(path) < sizeof address.sun_path) {
-        strcpy(address.sun_path, path);
-        wanted = strtoull(bytes, NULL, 10);
-        if (wanted < SMALLEST) wanted = 0;
-    }
+    const char *bytes = getenv("HF_SHARE_BYTES");
+    if (bytes) wanted = strtoull(bytes, NULL, 10);
+    if (wanted < SMALLEST) wanted = 0;
 }
 
 // Processes are forked ready, so that each has to look what it has become.
@@ -72,7 +69,7 @@ static int announce(int descriptor, uint64_t size) {
     control.header.cmsg_type = SCM_RIGHTS;
     control.header.cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
-    if (connect(connection, (struct sockaddr *)&address, sizeof address) == 0 &&
+    if (connect(connection, (const struct sockaddr *)&address, sizeof address) == 0 &&
         sendmsg(connection, &message, MSG_NOSIGNAL) == (ssize_t)sizeof size)
         return 1;
     close(connection);

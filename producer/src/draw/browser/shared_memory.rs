@@ -4,7 +4,6 @@
 //! memfd and sends it over a Unix socket in the browser's profile, a folder that only this user can enter.
 
 use std::{
-    ffi::OsString,
     fs::File,
     io::{self, IoSliceMut},
     os::{
@@ -20,8 +19,12 @@ use std::{
 
 use nix::{
     cmsg_space,
+    fcntl::{OFlag, open},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
+    sys::{
+        socket::{ControlMessageOwned, MsgFlags, recvmsg},
+        stat::Mode,
+    },
 };
 
 use super::Result;
@@ -48,18 +51,15 @@ pub(crate) struct Block {
 }
 
 impl SharedMemory {
-    /// Puts the library and the socket into a profile. A browser with these variables shares its blocks of `size` bytes and
-    /// little more.
-    pub(super) fn prepare(profile: &Path, size: usize) -> Result<(Self, [(&'static str, OsString); 3])> {
-        let (library, path) = (profile.join("shared_memory.so"), profile.join("shared.sock"));
-        files::write(&library, LIBRARY)?;
-        let socket = UnixListener::bind(&path).map_err(files::Error::Write)?;
-        socket.set_nonblocking(true).map_err(files::Error::Write)?;
-        let variables = [
-            ("LD_PRELOAD", library.into_os_string()),
-            ("HF_SHARE_BYTES", size.to_string().into()),
-            ("HF_SHARE_SOCKET", path.into_os_string()),
-        ];
+    /// Puts the library and the socket into a profile. A browser that is started there with these variables shares its blocks
+    /// of `size` bytes and little more.
+    ///
+    /// Both go by their names alone: the profile's path may be longer than a socket's may be, and have spaces, which end a
+    /// preloaded library's name.
+    pub(super) fn prepare(profile: &Path, size: usize) -> Result<(Self, [(&'static str, String); 2])> {
+        files::write(&profile.join("shared_memory.so"), LIBRARY)?;
+        let socket = listen(profile).map_err(files::Error::Write)?;
+        let variables = [("LD_PRELOAD", "./shared_memory.so".to_owned()), ("HF_SHARE_BYTES", size.to_string())];
         Ok((Self { socket, connected: Vec::new(), blocks: Vec::new() }, variables))
     }
 
@@ -79,6 +79,14 @@ impl SharedMemory {
         self.blocks.retain(|block| block.is_there());
         self.blocks.clone()
     }
+}
+
+/// The socket in a folder, by a path that is always short.
+fn listen(folder: &Path) -> io::Result<UnixListener> {
+    let folder = open(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let socket = UnixListener::bind(format!("/proc/self/fd/{}/shared.sock", folder.as_raw_fd()))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 impl Block {
