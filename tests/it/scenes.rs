@@ -90,6 +90,21 @@ fn host(file: &str) -> String {
     format!("<div data-composition-id=\"a\"\ndata-composition-src=\"{file}\"></div>")
 }
 
+/// A file may mount another under the id that it is itself mounted under.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_host_inside_is_not_taken_for_the_content() {
+    let inner =
+        "<div data-composition-id=\"b\"><div style=\"width: 99px; height: 99px; background: #f00\"></div></div>";
+    let outer =
+        "<div data-composition-id=\"c\"><div data-composition-id=\"a\" data-composition-src=\"b.html\"></div></div>";
+    let folder = project(&host("a.html"), &[("a.html", outer), ("b.html", inner)]);
+    let run = run(&folder).ok();
+    assert!(run.warnings().is_empty(), "{run:?}");
+    let pixel = rgb_frame(&folder.join("out.mp4"), 0)[(50 * 320 + 50) * 3..][..3].to_vec();
+    assert!(pixel[0] > 200 && pixel[1] < 50 && pixel[2] < 50, "{pixel:?}");
+}
+
 #[test]
 fn what_cannot_be_mounted_is_named_with_its_place() {
     let scene = |inside: &str| format!("<div data-composition-id=\"a\">\n{inside}</div>");

@@ -208,7 +208,9 @@ impl Search<'_> {
         if tree.is_blank(ROOT) {
             return Err(composition_at(Code::CompositionInvalid, format!("{name} is empty"), &source.file, 0));
         }
+        // A host of something else may have the same id, and is not what was mounted.
         let is_root = |node: &Id| match (tree.get(*node, "data-composition-id"), &id) {
+            _ if tree.has(*node, "data-composition-src") => false,
             (found, None) => found.is_some(),
             (found, Some(id)) => found == Some(id),
         };
