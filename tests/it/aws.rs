@@ -1,97 +1,19 @@
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::{Value, json};
 use tests::{
+    account::{Account, STACK, bucket, machine, status},
     bins::render,
     fixture::{Folder, SECOND, copy, fixture, root},
     processes::eventually,
-    rig::{REGION, Rig},
+    rig::Rig,
     upstream::node,
     video::frame_hashes,
 };
-
-/// What is in the emulator.
-struct Account {
-    cloudformation: aws_sdk_cloudformation::Client,
-    s3: aws_sdk_s3::Client,
-    sfn: aws_sdk_sfn::Client,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Account {
-    fn of(rig: &Rig) -> Self {
-        let credentials = Credentials::new("test", "test", None, None, "tests");
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .endpoint_url(rig.endpoint())
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
-        Self {
-            cloudformation: aws_sdk_cloudformation::Client::new(&config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            sfn: aws_sdk_sfn::Client::new(&config),
-            runtime: tokio::runtime::Runtime::new().unwrap(),
-        }
-    }
-
-    fn stack_status(&self, name: &str) -> Option<String> {
-        let answer = self.runtime.block_on(self.cloudformation.describe_stacks().stack_name(name).send());
-        let stack = answer.ok()?.stacks?.into_iter().next()?;
-        Some(stack.stack_status?.as_str().to_owned())
-    }
-
-    /// The statuses of all executions of a stack's state machine, newest first.
-    fn executions(&self, stack: &str) -> Vec<String> {
-        let machine = format!("arn:aws:states:{REGION}:000000000000:stateMachine:{stack}-render");
-        let answer = self.runtime.block_on(self.sfn.list_executions().state_machine_arn(machine).send());
-        answer.unwrap().executions.iter().map(|execution| execution.status.as_str().to_owned()).collect()
-    }
-
-    /// Runs an execution to its end: status and error.
-    fn execute(&self, machine: &str, name: &str, input: &Value) -> (String, Option<String>) {
-        let request = self.sfn.start_execution().state_machine_arn(machine).name(name).input(input.to_string());
-        let arn = self.runtime.block_on(request.send()).unwrap().execution_arn;
-        eventually("the end of an execution", || {
-            let answer = self.runtime.block_on(self.sfn.describe_execution().execution_arn(&arn).send()).unwrap();
-            let status = answer.status.as_str().to_owned();
-            (status != "RUNNING").then_some((status, answer.error))
-        })
-    }
-
-    fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
-        let answer = self.runtime.block_on(self.s3.list_objects_v2().bucket(bucket).prefix(prefix).send());
-        answer.unwrap().contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
-    }
-
-    fn delete(&self, bucket: &str, key: &str) {
-        self.runtime.block_on(self.s3.delete_object().bucket(bucket).key(key).send()).unwrap();
-    }
-
-    fn put(&self, bucket: &str, key: &str, content: &'static [u8]) {
-        let body = aws_sdk_s3::primitives::ByteStream::from_static(content);
-        self.runtime.block_on(self.s3.put_object().bucket(bucket).key(key).body(body).send()).unwrap();
-    }
-}
-
-fn status(folder: &Path, render: &str) -> Value {
-    let text = fs::read_to_string(folder.join(format!(".status/render/default.{render}.yaml"))).unwrap();
-    let sidecar: Value = serde_yaml::from_str(&text).unwrap();
-    sidecar["status"].clone()
-}
-
-fn bucket(folder: &Path, stack: &str) -> String {
-    let text = fs::read_to_string(folder.join(format!(".status/hyperframesstack/default.{stack}.yaml"))).unwrap();
-    let sidecar: Value = serde_yaml::from_str(&text).unwrap();
-    sidecar["status"]["aws"]["bucketName"].as_str().unwrap().to_owned()
-}
 
 /// `examples/aws`, and its composition beside it.
 fn example() -> Folder {
@@ -141,8 +63,6 @@ fn the_example_is_deployed_rendered_brought_here_and_taken_down() {
     assert_eq!(account.keys(&bucket, "outputs/").len(), 1, "videos stay");
     assert!(!aws.join(".status/hyperframesstack/default.video.yaml").exists());
 }
-
-const STACK: &str = "apiVersion: hyperframes.io/v1alpha1\nkind: HyperframesStack\nmetadata: {name: s}\nspec: {aws: {region: us-east-1}}\n";
 
 /// A folder with a stack and a Render of 600 frames in four chunks.
 fn four_chunks() -> Folder {
@@ -232,7 +152,7 @@ fn upstreams_client_drives_our_stack() {
     let (code, said) = rig.once(&folder.join("stacks"), &[]);
     assert_eq!(code, 0, "{said}");
     let bucket = bucket(&folder.join("stacks"), "s");
-    let machine = format!("arn:aws:states:{REGION}:000000000000:stateMachine:default-s-render");
+    let machine = machine("default-s");
     let mut client = rig.aws(node("render.mjs"));
     let output = client.args([project.to_str().unwrap(), &bucket, &machine]).output().unwrap();
     assert!(output.status.success(), "{output:?}\n{}", rig.log());

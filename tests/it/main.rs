@@ -2,7 +2,10 @@
 
 /// Which crate may know which.
 mod arch;
+/// A stack on AWS and its executions, in an emulator with the real function.
 mod aws;
+/// What goes wrong there: invocations that are refused, executions that take too long, plans without chunks.
+mod aws_faults;
 /// Errors a user makes, each with its code, its exit code and nothing left behind.
 mod bad_input;
 /// `hf-operator` at a real API server.

@@ -1,5 +1,6 @@
 //! The harness: the built programs, folders to run them in, and ways to look at what they made.
 
+pub mod account;
 pub mod bins;
 pub mod cluster;
 pub mod confined;

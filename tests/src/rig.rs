@@ -1,14 +1,16 @@
 //! AWS on this machine: an emulator in which the real `bootstrap` runs every invocation. See `tests/rig`.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     net::{TcpListener, TcpStream},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use serde_json::Value;
 
 use crate::{
     bins::{bin, tool},
@@ -21,6 +23,16 @@ pub const REGION: &str = "us-east-1";
 /// Its programs come from PyPI when they are needed first.
 const START: Duration = Duration::from_mins(8);
 
+/// A function that gives the same answer, JSON, to every event.
+const ANSWERING: &str = r#"#!/usr/bin/env python3
+import os, urllib.request
+api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(api + "next") as event:
+        request = event.headers["Lambda-Runtime-Aws-Request-Id"]
+    urllib.request.urlopen(api + request + "/response", data=b'ANSWER').close()
+"#;
+
 /// An emulator of AWS that ends when it is dropped.
 pub struct Rig {
     child: Child,
@@ -31,23 +43,41 @@ pub struct Rig {
 impl Rig {
     /// Starts one, and packs the function's zip.
     pub fn start() -> Self {
-        let rig = Self::start_empty();
-        rig.pack();
+        let rig = Self::start_empty(&[]);
+        rig.pack(&bin("bootstrap"));
+        rig
+    }
+
+    /// Starts one whose account may have so many invocations at the same time.
+    pub fn start_limited(invocations: u32) -> Self {
+        let rig = Self::start_empty(&[("LAMBDA_LIMITS_CONCURRENT_EXECUTIONS", &invocations.to_string())]);
+        rig.pack(&bin("bootstrap"));
+        rig
+    }
+
+    /// Starts one with a function that gives the same answer to every event.
+    pub fn start_answering(answer: &Value) -> Self {
+        let rig = Self::start_empty(&[]);
+        let program = rig.folder.join("bootstrap");
+        fs::write(&program, ANSWERING.replace("ANSWER", &answer.to_string())).unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        rig.pack(&program);
         rig
     }
 
     /// Starts one with a packaged function.
     pub fn start_with(zip: &Path) -> Self {
-        let rig = Self::start_empty();
+        let rig = Self::start_empty(&[]);
         fs::copy(zip, rig.zip()).unwrap();
         rig
     }
 
-    fn start_empty() -> Self {
+    fn start_empty(variables: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = File::create(folder.join("log")).unwrap();
         let mut command = Command::new(root().join("tests/rig/up"));
+        command.envs(variables.iter().copied());
         command.args(["--port", &port.to_string(), "--state"]).arg(folder.join("state"));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
         let rig = Self { child: command.spawn().unwrap(), port, folder };
@@ -66,11 +96,9 @@ impl Rig {
         }
     }
 
-    fn pack(&self) {
-        let program = bin("bootstrap");
-        let (folder, zip) = (program.parent().unwrap().to_owned(), self.zip());
+    fn pack(&self, program: &Path) {
         let script = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_STORED).write(sys.argv[2], 'bootstrap')";
-        tool("python3", &["-c", script, zip.to_str().unwrap(), folder.join("bootstrap").to_str().unwrap()]);
+        tool("python3", &["-c", script, self.zip().to_str().unwrap(), program.to_str().unwrap()]);
     }
 
     /// The function's zip.

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import NoReturn
 
 #: What it gets of the caller's environment. Anything else may change what it does.
-_PASSED_ON = ("PATH", "HOME", "LS_LOG", "HF_ASSETS_DIR", "PRODUCER_HEADLESS_SHELL_PATH", "RUST_BACKTRACE")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LS_LOG",
+    "HF_ASSETS_DIR",
+    "PRODUCER_HEADLESS_SHELL_PATH",
+    "RUST_BACKTRACE",
+    "LAMBDA_LIMITS_CONCURRENT_EXECUTIONS",
+)
 
 
 def become(python: Path, port: int, state: Path) -> NoReturn:
