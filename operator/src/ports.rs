@@ -1,9 +1,11 @@
-//! The two ports of the reconciler, where objects live and what renders, and the values they speak in.
+//! The ports of the reconciler, and the values they speak in: where objects live, what renders, and the data of Secrets and
+//! ConfigMaps.
 //!
-//! Both are declared here, by their user, and implemented at the edges: [`Store`] by a folder of YAML files and by an API
-//! server, [`Backend`] by this machine and by AWS. Each has a twin in memory that tests drive through failures, restarts and stale reads.
+//! All are declared here, by their user, and implemented at the edges: [`Store`] by a folder of YAML files and by an API
+//! server, [`Backend`] by this machine and by AWS, [`DataObjects`] by an API server. Each has a twin in memory that tests
+//! drive through failures, restarts and stale reads.
 
-use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use crds::{
@@ -161,6 +163,75 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it cannot be told; nothing depends on it.
     async fn publish(&self, object: &Version, event: Event) -> Result<(), Error>;
+}
+
+/// A kind of object that holds data under names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DataKind {
+    /// What anybody in the namespace may read.
+    ConfigMap,
+    /// What only some may: its data appear in no status, event or log.
+    Secret,
+}
+
+impl DataKind {
+    /// The kind's name in YAML.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+}
+
+/// A Secret or a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DataKey {
+    /// Its kind.
+    pub kind: DataKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// What a Secret or a ConfigMap holds, by key: at most 1 MiB, as Kubernetes has it. Only its keys are ever shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Data(pub BTreeMap<String, Vec<u8>>);
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The data of Secrets and ConfigMaps.
+#[async_trait]
+pub trait DataObjects: Send + Sync {
+    /// What an object holds now, past any cache; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`Class::Terminal`](crate::error::Class) when it may not be, or there are no such objects here.
+    async fn data(&self, key: &DataKey) -> Result<Option<Data>, Error>;
+}
+
+/// No Secrets and no ConfigMaps, as in file mode: whoever asks for one is told so.
+#[derive(Clone, Copy, Debug)]
+pub struct NoDataObjects;
+
+#[async_trait]
+impl DataObjects for NoDataObjects {
+    async fn data(&self, key: &DataKey) -> Result<Option<Data>, Error> {
+        let kind = key.kind.as_str();
+        Err(Error::NothingRuns(format!("there is no {kind} {:?}: {kind}s are objects of a cluster", key.name)))
+    }
 }
 
 /// A stack as backends know it.

@@ -29,6 +29,7 @@ use tokio::sync::{
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 mod cache;
+pub(crate) mod data;
 mod errors;
 mod watch;
 

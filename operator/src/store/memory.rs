@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     feed::Feed,
     object::metadata as meta,
-    ports::{Event, Kind, ObjectKey, Origin, Sourced, Store, Version},
+    ports::{Data, DataKey, DataObjects, Event, Kind, ObjectKey, Origin, Sourced, Store, Version},
     reconcile::queue::{QueueIndex, QueueView},
 };
 
@@ -333,3 +333,29 @@ impl Store for MemoryStore {
 
 /// How long a look takes at most from what it sees to what it does, in the time of tests: ten calls of 40 ms.
 pub(crate) const LONGEST_LOOK: Duration = Duration::from_millis(400);
+
+/// Secrets and ConfigMaps in memory.
+#[derive(Default)]
+pub(crate) struct MemoryData {
+    objects: Mutex<BTreeMap<DataKey, Data>>,
+    chaos: Option<Arc<dyn Chaos>>,
+}
+
+impl MemoryData {
+    /// A user makes an object, changes it, or removes it.
+    pub(crate) fn set(&self, key: &DataKey, data: Option<Data>) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.remove(key);
+        objects.extend(data.map(|data| (key.clone(), data)));
+    }
+}
+
+#[async_trait]
+impl DataObjects for MemoryData {
+    async fn data(&self, key: &DataKey) -> Result<Option<Data>, Error> {
+        if let Some(chaos) = &self.chaos {
+            chaos.before("data").await?;
+        }
+        Ok(self.objects.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    }
+}
