@@ -266,6 +266,8 @@ pub struct AwsPlace {
     pub stack_name: String,
     /// What is asked for.
     pub spec: AwsStack,
+    /// The Secret with access keys that the spec names.
+    pub secret: Option<DataKey>,
     /// The handler's zip that the spec names, absolute.
     pub zip: Option<PathBuf>,
     /// Id of the CloudFormation stack, once it was seen: after its deletion it is only known by that.

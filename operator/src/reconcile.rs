@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{HyperframesStack, Render, RenderStatus};
+use crds::{HyperframesStack, Render, RenderStatus, condition::READY, stack::aws::AwsStackStatus};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 use tokio::sync::Notify;
@@ -43,7 +43,7 @@ use act::act;
 use decide::{Decision, Effect, Next, State, decide};
 use observe::{Observed, Place, StackSeen, attempt_ref, observe};
 use queue::{Admission, QueueView, Slots};
-use stack::StackState;
+use stack::{StackDecision, StackState};
 use status::{stack_status, status};
 use throttle::Throttle;
 
@@ -312,7 +312,13 @@ async fn reconcile_stack(
         return Ok(Next::AT_ONCE);
     }
     let spec = source::stack_spec(&stack.object, &stack.origin);
-    let seen = StackSeen::look(stack, spec.as_ref(), context).await?; // IO
+    let seen = match StackSeen::look(stack, spec.as_ref(), context).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            explain(&version, stack, &error, context).await?; // IO
+            return Err(error);
+        }
+    };
     let users = context.store.queue(key).active();
     let decision = stack::decide(&seen, users, context.is_draining()); // pure
     debug!(object = %key, state = ?decision.state, effect = ?decision.effect, "decided");
@@ -330,14 +336,44 @@ async fn reconcile_stack(
         (Some(effect), Ok(spec)) => context.backend.apply_stack(spec, effect).await, // IO
         _ => Ok(()),
     };
-    let old = stack.object.status.as_ref();
     let details = spec.as_ref().ok().and_then(|spec| context.backend.stack_details(spec));
-    let new = stack_status(&stack.object, &decision, details, (context.now)()); // pure
+    write_stack(&version, stack, &decision, details, context).await?; // IO
+    applied.map(|()| decision.next)
+}
+
+/// Says on a stack that was never ready why it is not. One that was stays as it is: what cannot be asked at the moment may
+/// well go on.
+async fn explain(
+    version: &Version,
+    stack: &Sourced<HyperframesStack>,
+    error: &Error,
+    context: &Context,
+) -> Result<(), Error> {
+    let old = stack.object.status.as_ref();
+    let ready = old.and_then(|status| conditions::find(&status.conditions, READY));
+    if ready.is_some_and(|ready| ready.status == "True") || !matches!(error, Error::Backend { .. }) {
+        return Ok(());
+    }
+    let state = StackState::Pending(error.to_string());
+    let decision = StackDecision { state, effect: None, next: Next::AwaitChange };
+    write_stack(version, stack, &decision, old.and_then(|status| status.aws.clone()), context).await
+}
+
+/// Writes the status if it differs, and tells users of a new state.
+async fn write_stack(
+    version: &Version,
+    stack: &Sourced<HyperframesStack>,
+    decision: &StackDecision,
+    details: Option<AwsStackStatus>,
+    context: &Context,
+) -> Result<(), Error> {
+    let old = stack.object.status.as_ref();
+    let new = stack_status(&stack.object, decision, details, (context.now)()); // pure
     if old != Some(&new) {
         context.store.write_stack_status(&stack.object, new.clone()).await?; // IO
-        tell::stack(&version, old, &new, &*context.store).await; // IO
+        tell::stack(version, old, &new, &*context.store).await; // IO
     }
-    applied.map(|()| decision.next)
+    Ok(())
 }
 
 /// Who has to know that a stack has changed: all that wait for it where it could not render, or cannot any more, or nobody

@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::ports::{AwsPlace, Inputs, ObjectKey, Origin, Place, Source, StackSpec};
+use crate::ports::{AwsPlace, DataKey, DataKind, Inputs, ObjectKey, Origin, Place, Source, StackSpec};
 
 pub(crate) mod archive;
 mod dependents;
@@ -283,6 +283,8 @@ fn aws_place(stack: &HyperframesStack, spec: &AwsStack, origin: &Origin) -> Resu
         );
         return Err(Failure::new(Code::SpecInvalid, message));
     }
+    let secret = spec.credentials.as_ref().and_then(|credentials| credentials.secret_ref.as_ref());
+    let secret = secret.map(|secret| DataKey { kind: DataKind::Secret, namespace, name: secret.name.clone() });
     let zip = spec.handler.as_ref().and_then(|handler| handler.zip.as_ref());
     let known = stack.status.as_ref().and_then(|status| status.aws.clone()).unwrap_or_default();
     if let Some(id) = &known.stack_id
@@ -301,6 +303,7 @@ fn aws_place(stack: &HyperframesStack, spec: &AwsStack, origin: &Origin) -> Resu
         owner: stack.uid().unwrap_or_default(),
         stack_name,
         spec: spec.clone(),
+        secret,
         zip: zip.map(|zip| beside(zip, origin, "spec.aws.handler.zip")).transpose()?,
         stack_id: known.stack_id,
         drift: known.drift.map(|drift| (drift.last_check_time.0, drift.drifted_resources)),

@@ -10,6 +10,8 @@ mod aws_faults;
 mod bad_input;
 /// `hf-operator` at a real API server.
 mod cluster;
+/// And with a stack on AWS.
+mod cluster_aws;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.

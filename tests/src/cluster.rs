@@ -147,6 +147,14 @@ impl Stage {
         eventually(what, || Some(self.get("render", name)).filter(&is_it))
     }
 
+    /// Waits until a stack's condition `Ready` has this reason.
+    #[track_caller]
+    pub fn wait_for_stack(&self, name: &str, wanted: &str) -> Value {
+        eventually(wanted, || {
+            Some(self.get("hyperframesstack", name)).filter(|stack| reason_of(stack, "Ready") == wanted)
+        })
+    }
+
     /// Waits until a Render's condition `Succeeded` has this reason.
     #[track_caller]
     pub fn wait_for_reason(&self, name: &str, wanted: &str) -> Value {
@@ -180,8 +188,12 @@ impl Stage {
 
 /// The reason of a Render's condition `Succeeded`; empty where it has none yet.
 pub fn reason(render: &Value) -> &str {
-    let conditions = render["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let found = conditions.iter().find(|condition| condition["type"] == "Succeeded");
+    reason_of(render, "Succeeded")
+}
+
+fn reason_of<'a>(object: &'a Value, condition: &str) -> &'a str {
+    let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = conditions.iter().find(|found| found["type"] == condition);
     found.and_then(|condition| condition["reason"].as_str()).unwrap_or_default()
 }
 

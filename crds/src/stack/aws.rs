@@ -95,14 +95,26 @@ pub struct Handler {
     pub image_uri: Option<String>,
 }
 
-/// Who the controller acts as: exactly one member.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Who the controller acts as. With both members it assumes the role as whoever the Secret says.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.assumeRole)").message("exactly one member says who to be: assumeRole"))]
+#[x_kube(validation = Rule::new("has(self.secretRef) || has(self.assumeRole)").message("say who to be: secretRef, assumeRole, or both"))]
 pub struct Credentials {
-    /// A role that the controller's own identity may assume.
+    /// In a cluster only: access keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<AccessKeysSecret>,
+    /// A role that the controller, or who the Secret says, may assume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assume_role: Option<AssumeRole>,
+}
+
+/// A Secret with the keys `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for temporary ones, `AWS_SESSION_TOKEN`. A changed
+/// Secret counts within a minute.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeysSecret {
+    /// Its name. It lies in the stack's namespace.
+    #[schemars(length(min = 1, max = 253), pattern(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
 }
 
 /// A role to assume.

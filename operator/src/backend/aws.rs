@@ -23,8 +23,8 @@ use crate::{
     error::{Class, Error},
     feed::Feed,
     ports::{
-        AttemptRef, AttemptReport, AttemptSpec, AwsPlace, Backend, Inputs, ObjectKey, OutputCheck, Place, StackEffect,
-        StackReport, StackSpec, Started,
+        AttemptRef, AttemptReport, AttemptSpec, AwsPlace, Backend, DataObjects, Inputs, ObjectKey, OutputCheck, Place,
+        StackEffect, StackReport, StackSpec, Started,
     },
 };
 
@@ -40,7 +40,7 @@ mod stack;
 mod template;
 mod wanted;
 
-use cloud::{Cloud, Clouds};
+use cloud::{Cloud, Clouds, Identity};
 use copies::Copies;
 use execution::Execution;
 use handlers::Handlers;
@@ -66,10 +66,11 @@ struct Shared {
 }
 
 impl AwsBackend {
-    /// Deploys this `handler.zip` where a stack's spec names none. Asks AWS for nothing yet.
+    /// Deploys this `handler.zip` where a stack's spec names none, with the access keys of these Secrets where it names one. Asks
+    /// AWS for nothing yet.
     #[must_use]
-    pub fn new(handler: Option<PathBuf>, now: fn() -> Timestamp) -> Self {
-        Self::with(Box::<sdk::Sdk>::default(), handler, now)
+    pub fn new(handler: Option<PathBuf>, secrets: Arc<dyn DataObjects>, now: fn() -> Timestamp) -> Self {
+        Self::with(Box::new(sdk::Sdk::new(secrets, now)), handler, now)
     }
 
     fn with(clouds: Box<dyn Clouds>, handler: Option<PathBuf>, now: fn() -> Timestamp) -> Self {
@@ -94,7 +95,8 @@ impl AwsBackend {
     }
 
     async fn cloud(&self, place: &AwsPlace) -> Result<Arc<dyn Cloud>, Error> {
-        self.0.clouds.cloud(&place.spec.region, place.spec.credentials.as_ref()).await
+        let role = place.spec.credentials.as_ref().and_then(|credentials| credentials.assume_role.clone());
+        self.0.clouds.cloud(Identity { region: place.spec.region.clone(), secret: place.secret.clone(), role }).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     backend::{aws::AwsBackend, local::LocalBackend, router::Router},
     error::Error,
     files::blocking,
-    ports::{Backend, Kind},
+    ports::{Backend, Kind, NoDataObjects},
     program::{ERROR, USAGE},
     reconcile::{
         Context,
@@ -92,7 +92,8 @@ impl<'a> Session<'a> {
         let outputs = layout.state().join("outputs");
         let program = producer(args.producer.as_deref());
         let local = LocalBackend::new(program, layout.work(), outputs, args.progress_timeout);
-        let backend = Router { local, aws: AwsBackend::new(handler(args.handler.as_deref()), now) };
+        let backend =
+            Router { local, aws: AwsBackend::new(handler(args.handler.as_deref()), Arc::new(NoDataObjects), now) };
         let sources = Arc::<DiskSources>::default();
         let context = Context::new(
             Arc::new(store.clone()),

@@ -23,7 +23,7 @@ use crate::{
     backend::{aws::AwsBackend, local::LocalBackend, router::Router},
     error::{Class, Error},
     files::blocking,
-    ports::Backend,
+    ports::{Backend, DataObjects},
     program::ERROR,
     reconcile::{
         Context,
@@ -31,7 +31,7 @@ use crate::{
     },
     settings::{handler, now, producer},
     source::{DiskSources, Sources},
-    store::kube::{KubeStore, MANAGER, MayWrite, reason},
+    store::kube::{KubeStore, MANAGER, MayWrite, data::KubeData, reason},
 };
 
 /// Looks at an object that may fail before it counts as given up.
@@ -113,9 +113,10 @@ async fn begin(settings: Settings) -> Result<u8, Error> {
         None => Arc::new(|| true),
     };
     let folders = Arc::new(settings.folders.clone());
+    let secrets = Arc::new(KubeData::new(client.clone()));
     let store = KubeStore::new(client, folders, settings.pod_name.clone(), may_write, &settings.namespaces);
     let answers = Answers { vitals: Arc::clone(&vitals), store: store.clone() };
-    let session = Session::new(&settings, store.clone(), vitals);
+    let session = Session::new(&settings, store.clone(), secrets, vitals);
     info!(version = env!("CARGO_PKG_VERSION"), "{MANAGER} begins");
     tokio::select! {
         code = session.run(candidate, signals) => Ok(code),
@@ -143,10 +144,10 @@ enum Ending {
 }
 
 impl Session {
-    fn new(settings: &Settings, store: KubeStore, vitals: Arc<Vitals>) -> Self {
+    fn new(settings: &Settings, store: KubeStore, secrets: Arc<dyn DataObjects>, vitals: Arc<Vitals>) -> Self {
         let (work, program) = (&settings.folders.work, producer(settings.producer.as_deref()));
         let local = LocalBackend::new(program, work.join("work"), work.join("known-outputs"), PROGRESS_TIMEOUT);
-        let backend = Router { local, aws: AwsBackend::new(handler(settings.handler.as_deref()), now) };
+        let backend = Router { local, aws: AwsBackend::new(handler(settings.handler.as_deref()), secrets, now) };
         let sources = Arc::<DiskSources>::default();
         let context = Context::new(
             Arc::new(store.clone()),

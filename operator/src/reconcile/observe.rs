@@ -229,7 +229,11 @@ impl StackSeen {
         context: &Context,
     ) -> Result<Self, Error> {
         let report = match spec {
-            Ok(spec) => Ok(context.backend.observe_stack(spec).await?),
+            Ok(spec) => match context.backend.observe_stack(spec).await {
+                // Somebody has to act, and looks for the reason here.
+                Err(Error::Backend { failure, .. }) if !failure.code.retryable() => Ok(StackReport::NotReady(failure)),
+                report => Ok(report?),
+            },
             Err(failure) => Err(failure.clone()),
         };
         Ok(Self { deleting: stack.object.metadata.deletion_timestamp.is_some(), report })

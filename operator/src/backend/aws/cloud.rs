@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use crds::stack::aws::Credentials;
+use crds::stack::aws::AssumeRole;
 use jiff::Timestamp;
 
-use crate::error::Error;
+use crate::{error::Error, ports::DataKey};
 
 /// One account and region, as one identity.
 #[async_trait]
@@ -74,11 +74,20 @@ pub(super) trait Cloud: Send + Sync {
     async fn redrive_execution(&self, arn: &str) -> Result<(), Error>;
 }
 
-/// Gives a [`Cloud`] for each account, region and identity.
+/// Who asks, and where. Without a Secret and a role it is whoever this process is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    pub(super) region: String,
+    /// Access keys.
+    pub(super) secret: Option<DataKey>,
+    /// Is assumed, with these keys if there are some.
+    pub(super) role: Option<AssumeRole>,
+}
+
+/// Gives a [`Cloud`] for each identity.
 #[async_trait]
 pub(super) trait Clouds: Send + Sync {
-    /// Without credentials of a stack's own it is whoever this process is.
-    async fn cloud(&self, region: &str, credentials: Option<&Credentials>) -> Result<Arc<dyn Cloud>, Error>;
+    async fn cloud(&self, identity: Identity) -> Result<Arc<dyn Cloud>, Error>;
 }
 
 /// A CloudFormation stack.

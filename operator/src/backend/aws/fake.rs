@@ -8,15 +8,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use crds::{Code, Failure, stack::aws::Credentials};
+use crds::{Code, Failure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::{
     cloud::{
-        Change, ChangeSetFacts, Cloud, Clouds, ExecutionState, Happened, HistoryEvent, NewObject, ObjectFacts,
-        StackFacts, StartedExecution,
+        Change, ChangeSetFacts, Cloud, Clouds, ExecutionState, Happened, HistoryEvent, Identity, NewObject,
+        ObjectFacts, StackFacts, StartedExecution,
     },
     lock, terminal,
 };
@@ -196,8 +196,8 @@ pub(super) fn two_chunks(bucket: &str, output: &str) -> Vec<Happened> {
 
 #[async_trait]
 impl Clouds for Fake {
-    async fn cloud(&self, region: &str, _: Option<&Credentials>) -> Result<Arc<dyn Cloud>, Error> {
-        assert_eq!(region, REGION);
+    async fn cloud(&self, identity: Identity) -> Result<Arc<dyn Cloud>, Error> {
+        assert_eq!(identity.region, REGION);
         Ok(Arc::new(self.clone()))
     }
 }

@@ -1,76 +1,56 @@
 //! AWS itself, or whatever `AWS_ENDPOINT_URL` names.
 
 mod cloudformation;
+mod credentials;
 mod errors;
 mod limits;
 mod s3;
 mod sfn;
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use aws_config::{
-    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
-};
-use aws_sdk_s3::config::SharedCredentialsProvider;
-use crds::stack::aws::Credentials;
+use aws_config::SdkConfig;
+use jiff::Timestamp;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::cloud::{
-    Change, ChangeSetFacts, Cloud, Clouds, ExecutionState, HistoryEvent, NewObject, ObjectFacts, StackFacts,
+    Change, ChangeSetFacts, Cloud, Clouds, ExecutionState, HistoryEvent, Identity, NewObject, ObjectFacts, StackFacts,
     StartedExecution,
 };
-use crate::error::Error;
+use crate::{error::Error, ports::DataObjects};
+use credentials::config;
 use errors::Asked as _;
 use limits::{Api, Limits};
 
-/// What CloudTrail shows of a role that was assumed.
-const SESSION: &str = "hyperframes-operator";
-/// The SDK tries a request so often; what lasts longer is the reconciler's.
-const TRIES: u32 = 3;
-const CONNECT: Duration = Duration::from_secs(10);
-/// Of one try, without what streams.
-const ANSWER: Duration = Duration::from_secs(30);
+/// Clients for each identity, made when they are first asked for.
+pub(super) struct Sdk {
+    secrets: Arc<dyn DataObjects>,
+    now: fn() -> Timestamp,
+    known: Mutex<HashMap<Identity, Arc<Account>>>,
+}
 
-/// Clients for each region and identity, made when they are first asked for.
-#[derive(Default)]
-pub(super) struct Sdk(Mutex<HashMap<Identity, Arc<Account>>>);
-
-/// Region and credentials.
-type Identity = (String, Option<Credentials>);
+impl Sdk {
+    /// With the access keys of these Secrets.
+    pub(super) fn new(secrets: Arc<dyn DataObjects>, now: fn() -> Timestamp) -> Self {
+        Self { secrets, now, known: Mutex::default() }
+    }
+}
 
 #[async_trait]
 impl Clouds for Sdk {
-    async fn cloud(&self, region: &str, credentials: Option<&Credentials>) -> Result<Arc<dyn Cloud>, Error> {
-        let mut known = self.0.lock().await;
-        let key = (region.to_owned(), credentials.cloned());
-        if let Some(account) = known.get(&key) {
+    async fn cloud(&self, identity: Identity) -> Result<Arc<dyn Cloud>, Error> {
+        let mut known = self.known.lock().await;
+        if let Some(account) = known.get(&identity) {
             return Ok(Arc::clone(account) as Arc<dyn Cloud>);
         }
-        let account = Arc::new(Account::new(&config(region, credentials).await));
-        known.insert(key, Arc::clone(&account));
+        let account = Arc::new(Account::new(&config(&identity, &self.secrets, self.now).await));
+        known.insert(identity, Arc::clone(&account));
         Ok(account)
     }
 }
 
-async fn config(region: &str, credentials: Option<&Credentials>) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
-    let own = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
-        .timeout_config(timeouts)
-        .load()
-        .await;
-    let Some(role) = credentials.and_then(|credentials| credentials.assume_role.as_ref()) else { return own };
-    let mut provider = AssumeRoleProvider::builder(&role.role_arn).session_name(SESSION).configure(&own);
-    if let Some(external_id) = &role.external_id {
-        provider = provider.external_id(external_id);
-    }
-    let provider = SharedCredentialsProvider::new(provider.build().await);
-    own.into_builder().credentials_provider(provider).build()
-}
-
-/// The clients of one region and identity.
+/// The clients of one identity.
 struct Account {
     region: String,
     cloudformation: aws_sdk_cloudformation::Client,

@@ -58,7 +58,7 @@ where
     };
     let message = match code {
         Code::AwsCredentials => format!(
-            "there are no credentials for AWS, or they are not valid any more: give this process a profile, a role or environment variables, or renew them ({message})"
+            "there are no credentials for AWS, or they are not valid any more: give this process a profile, a role or environment variables, or the stack a Secret with access keys, or renew them ({message})"
         ),
         Code::AwsAccessDenied => format!("{message}; `hf-reconcile aws policy` prints the rights that are needed"),
         _ => message,
