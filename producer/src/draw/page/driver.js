@@ -14,16 +14,42 @@ window.__HF_EXPORT_RENDER_SEEK_CONFIG = {
 const root = () => document.querySelector("[data-composition-id]");
 const player = () => window.__player;
 
-const seekDocuments = (frame, ms) => {
-  frame.__HF_VIRTUAL_TIME__?.seekToTime(ms);
+// Calls `visit` with every document and the element it lies in, none for the top one.
+const visitDocuments = (frame, visit, host = null) => {
+  visit(frame, host);
   for (let i = 0; i < frame.frames.length; i++) {
     try {
-      seekDocuments(frame.frames[i], ms);
+      visitDocuments(frame.frames[i], visit, host ?? frame.frames[i].frameElement);
     } catch {
       // A document of another origin: it was never allowed to load.
     }
   }
 };
+
+// Animations that the runtime has found. It holds on to them: an element that was hidden since has others, and those of a
+// document inside this one it never sees.
+let found = new WeakSet();
+// When an element is shown, in seconds: with the clip that it lies in.
+const starts = new WeakMap();
+const shownAt = (element) => {
+  const clip = element.closest("[data-start]");
+  if (!clip) return 0;
+  if (!starts.has(clip)) starts.set(clip, window.__hfResolveMediaStartSeconds?.(clip) ?? 0);
+  return starts.get(clip);
+};
+
+// Style sheets' animations that the runtime does not know begin when their element is shown, whatever chunk sees it first.
+const seekAnimations = (time) =>
+  visitDocuments(window, (frame, host) => {
+    for (const animation of frame.document.getAnimations()) {
+      const element = animation.effect?.target;
+      if (found.has(animation) || !element || !(animation instanceof frame.CSSAnimation)) continue;
+      const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
+      if (!animationPlayState.includes("paused")) animation.currentTime = Math.max(0, time - shownAt(host ?? element)) * 1000;
+      // The runtime puts the time into the style of an element on which it saw no animation.
+      else if (element.style.animationDelay === animationDelay) animation.currentTime = 0;
+    }
+  });
 
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 window.__hf = {
@@ -33,7 +59,8 @@ window.__hf = {
   },
   seek(time, options) {
     player().renderSeek(time, options);
-    seekDocuments(window, time * 1000);
+    visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000));
+    seekAnimations(time);
   },
 };
 
@@ -75,6 +102,7 @@ window.__hfProducer = {
     window.__hfForceTimelineRebind?.();
     const missing = await late(ms, Array.from(document.fonts, (face) => [`the font ${face.family}`, face.load()]));
     missing.push(...(await this.settle(ms)));
+    found = new WeakSet(document.getAnimations());
     await this.seek(0);
     return missing;
   },

@@ -56,6 +56,19 @@ crypto.randomUUID = () => {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 };
 
+// An element that is hidden loses the animations of its style sheets, and gets others when it is shown. The runtime goes on to
+// set the time of those that it has found, which would bring them back beside the new ones.
+const currentTime = Object.getOwnPropertyDescriptor(Animation.prototype, "currentTime");
+Object.defineProperty(CSSAnimation.prototype, "currentTime", {
+  ...currentTime,
+  set(time) {
+    if (this.playState !== "idle") currentTime.set.call(this, time);
+  },
+});
+CSSAnimation.prototype.pause = function () {
+  if (this.playState !== "idle") Animation.prototype.pause.call(this);
+};
+
 window.__HF_VIRTUAL_TIME__ = {
   originalSetTimeout: original.setTimeout,
   originalClearTimeout: original.clearTimeout,
