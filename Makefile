@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chart package invoke aws-local lint-template picture bench lint audit assets build tools
+.PHONY: help run test chart e2e image package zip invoke aws-local lint-template picture bench lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -13,6 +13,8 @@ export HF_BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 # What the programs are built with and need to run, and what tests look at videos with.
 BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev pkg-config
 TEST_PACKAGES := ffmpeg openssl python3-venv util-linux
+# What a node of a cluster runs, and images are made with.
+NODE_PACKAGES := buildah busybox containerd containernetworking-plugins iproute2 iptables mmdebstrap procps runc
 
 # Installs those of some Debian packages that are missing.
 define install
@@ -23,22 +25,28 @@ define install
 		[ "$$(id -u)" = 0 ] || sudo=sudo; \
 		echo "installing" $$missing; \
 		$$sudo apt-get -qq update; \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; }
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-remove --no-install-recommends $$missing >/dev/null; }
 endef
 
 help: ## list what there is to do
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: build ## render examples/hello to a video
 	@$(HF_BIN_DIR)/hf-reconcile --once examples/hello
 
 test: assets ## run all tests
-	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(NODE_PACKAGES))
 	@# Tests would wait for it.
-	@tests/cluster/build >/dev/null
+	@tests/cluster/node/build >/dev/null
 	@# Programs and tests in one go: apart they would be built with other features, and so twice.
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace -- --include-ignored
+	@tests/cluster/e2e
+
+e2e: assets ## install the chart and the image in a real cluster, on this machine and without leaving a trace, and render
+	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(NODE_PACKAGES))
+	@cargo build --quiet --release --workspace --bins
+	@tests/cluster/e2e
 
 chart: ## check the Helm chart against a real API server, which is built once from Go modules
 	$(call install,openssl python3-venv util-linux)
@@ -47,11 +55,26 @@ chart: ## check the Helm chart against a real API server, which is built once fr
 # The function's package is for another system: its libraries are built from source, its browser comes from npm.
 PACKAGE_PACKAGES := $(BUILD_PACKAGES) $(TEST_PACKAGES) binutils bubblewrap bzip2 cmake make nasm xz-utils zstd
 export HF_PACKAGE_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/package
-package: assets ## build the Lambda function's package, target/package/handler.zip, and try it in a bare root
+zip: assets
 	$(call install,$(PACKAGE_PACKAGES))
 	handler/package/build $(CACHE)/package $(HF_ASSETS_DIR) $(HF_PACKAGE_DIR)
+
+package: zip ## build the Lambda function's package, target/package/handler.zip, and try it in a bare root
 	cargo build --release --workspace --bins --tests
 	cargo test --release --workspace --test package
+
+# The name that the chart installs.
+CHART := charts/hyperframes-operator
+VERSION := $(shell sed -n 's/^appVersion: //p' $(CHART)/Chart.yaml)
+IMAGE := $(shell sed -n 's/^  repository: //p' $(CHART)/values.yaml):$(VERSION)
+image: zip ## build the operator's container image, with docker, podman or buildah
+	@[ $(HF_PACKAGE_DIR)/handler.zip -ef target/package/handler.zip ] || \
+		install -D --mode 644 $(HF_PACKAGE_DIR)/handler.zip target/package/handler.zip
+	@for tool in docker podman buildah; do \
+		$$tool info >/dev/null 2>&1 || continue; \
+		exec $$tool build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .; \
+	done; \
+	echo "it needs docker with its daemon, podman or buildah"; exit 1
 
 EVENT ?= tests/events/plan.json
 invoke: assets ## run the Lambda function once on this machine: make invoke EVENT=tests/events/plan.json

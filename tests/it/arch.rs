@@ -30,6 +30,14 @@ fn crates_know_only_whom_they_may() {
 }
 
 #[test]
+fn the_image_is_built_with_the_pinned_toolchain() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let pinned = read("rust-toolchain.toml");
+    let pinned = pinned.lines().find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix(".0\"")).unwrap();
+    assert!(read("Dockerfile").contains(&format!("FROM rust:{pinned}-slim-bookworm AS programs\n")), "{pinned}");
+}
+
+#[test]
 fn every_source_file_is_part_of_a_module() {
     for path in sources().into_iter().filter(|path| path.components().any(|part| part.as_os_str() == "src")) {
         let stem = path.file_stem().unwrap().to_str().unwrap();

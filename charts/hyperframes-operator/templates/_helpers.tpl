@@ -56,6 +56,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* The claims that the operator's pods mount, if any. */}}
+{{- define "hyperframes.claims" -}}
+{{- range .Values.volumes }}
+{{- with .persistentVolumeClaim }}{{ .claimName }} {{ end }}
+{{- end }}
+{{- end -}}
+
 {{/* What every command of the program is told. */}}
 {{- define "hyperframes.env" -}}
 - name: POD_NAME
