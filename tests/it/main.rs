@@ -7,6 +7,10 @@ mod aws;
 mod bad_input;
 /// `hf-operator` at a real API server.
 mod cluster;
+/// `hf-operator` goes on whatever happens to it and to its API server.
+mod cluster_chaos;
+/// What `hf-operator` is told, wrongly.
+mod cluster_inputs;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.

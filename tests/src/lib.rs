@@ -8,6 +8,7 @@ pub mod fixture;
 pub mod lambda;
 pub mod package;
 pub mod processes;
+pub mod proxy;
 pub mod rig;
 pub mod sites;
 pub mod store;
