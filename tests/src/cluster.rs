@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::{
     bins::{bin, tool},
     fixture::{Folder, root},
+    judge,
     processes::{Watched, eventually},
 };
 
@@ -43,6 +44,7 @@ impl Cluster {
         SHARED.get_or_init(|| {
             let cluster = Self::start();
             cluster.install();
+            judge::begin(cluster.kubeconfig(), cluster.kubectl.parent().unwrap());
             cluster
         })
     }
@@ -235,6 +237,14 @@ impl Stage {
     /// The video of a Render.
     pub fn video(&self, name: &str) -> PathBuf {
         self.folder.join(&format!("work/outputs/{}/{name}/{name}.mp4", self.namespace))
+    }
+}
+
+impl Drop for Stage {
+    /// A test also fails by any status that was written in its namespace.
+    fn drop(&mut self) {
+        let (wrong, _) = judge::verdict(self.namespace);
+        assert!(thread::panicking() || wrong.is_empty(), "{wrong:#?}");
     }
 }
 

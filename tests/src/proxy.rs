@@ -22,14 +22,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _, stream};
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 
-use crate::cluster::Stage;
+use crate::{cluster::Stage, objects::client};
 
 /// Larger than any object.
 const LARGEST: usize = 8 << 20;
@@ -99,11 +96,7 @@ impl Proxy {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async move {
-                let options = KubeConfigOptions::default();
-                let upstream = Kubeconfig::read_from(upstream).unwrap();
-                let mut config = Config::from_custom_kubeconfig(upstream, &options).await.unwrap();
-                config.default_retry = false;
-                let client = Client::try_from(config).unwrap();
+                let client = client(&upstream).await;
                 let shared = Arc::new(Shared {
                     client,
                     plan: Mutex::default(),

@@ -89,7 +89,8 @@ async fn connect(kubeconfig: bool, vitals: Option<Arc<Vitals>>) -> Result<Client
     let mut config = if kubeconfig {
         // Where it is of no use, no other is what was meant.
         let named = Config::from_kubeconfig(&KubeConfigOptions::default()).await;
-        named.map_err(|error| wrong(KUBECONFIG, error.to_string()))?
+        // Further lines of the message would show what is in the file, which holds credentials.
+        named.map_err(|error| wrong(KUBECONFIG, error.to_string().lines().next().unwrap_or_default().to_owned()))?
     } else {
         Config::infer().await.map_err(|error| refused(doing(), error.to_string()))?
     };

@@ -18,7 +18,7 @@ pub(super) const OUTPUTS: &str = "HF_OUTPUTS";
 
 /// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
 const USUAL_LOG: &str =
-    "info,kube_client=error,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+    "info,kube_client=off,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
 
 /// Longest name of a namespace, in bytes.
 const LONGEST_NAMESPACE: usize = 63;
