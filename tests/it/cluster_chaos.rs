@@ -164,7 +164,8 @@ fn what_is_told_late_and_twice_makes_nothing_twice() {
         stage.kubectl(&["annotate", "render", name, "note=changed"]);
     }
     for name in &names {
-        let done = eventually("Completed", || Some(objects.get::<Render>(name)).filter(|one| reason(one) == "Completed"));
+        let done =
+            eventually("Completed", || Some(objects.get::<Render>(name)).filter(|one| reason(one) == "Completed"));
         assert_eq!(done["status"]["attempt"], 1, "{name}");
     }
     let plans = fs::read_to_string(stage.folder.join("sources/plans")).unwrap();
@@ -209,12 +210,15 @@ fn an_api_server_and_its_etcd_may_be_killed_and_come_back() {
     stage.folder.project("sources/site", SECOND, "<p>Text</p>");
     stage.apply("HyperframesStack", "local", "{local: {}}");
     // An administrator may do everything from the beginning; what anybody else may do an API server has to learn first.
-    let kubeconfig = stage.of_a_service_account("operator", &[
-        "get,list,watch,patch,update renders.hyperframes.io,hyperframesstacks.hyperframes.io",
-        "patch,update renders.hyperframes.io/status,hyperframesstacks.hyperframes.io/status",
-        "create,patch events.events.k8s.io",
-        "get,create,update leases.coordination.k8s.io",
-    ]);
+    let kubeconfig = stage.of_a_service_account(
+        "operator",
+        &[
+            "get,list,watch,patch,update renders.hyperframes.io,hyperframesstacks.hyperframes.io",
+            "patch,update renders.hyperframes.io/status,hyperframesstacks.hyperframes.io/status",
+            "create,patch events.events.k8s.io",
+            "get,create,update leases.coordination.k8s.io",
+        ],
+    );
     let start = || stage.operator(INSTANT).env("KUBECONFIG", &kubeconfig).start();
     let mut operator = start();
     let mut make = |name: &str| {

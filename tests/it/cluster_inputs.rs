@@ -90,7 +90,7 @@ fn an_api_server_that_cannot_be_found_is_an_error() {
     // Credentials that a program is asked for, which waits for somebody.
     let patient = kubeconfig("http://127.0.0.1:1").replace(
         "user: {}",
-        "user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: [\"300\"], interactiveMode: Never}}",
+        "user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: [\"45\"], interactiveMode: Never}}",
     );
     let cases: [(&str, String, Duration, &[&str]); 8] = [
         ("nowhere", String::new(), AT_ONCE, &["cannot find an API server"]),

@@ -90,7 +90,8 @@ fn flux_samples_hold_together() {
     for object in &objects {
         assert_eq!(object["metadata"]["namespace"], "flux-system");
         let spec = &object["spec"];
-        for source in [&spec["sourceRef"], &spec["chart"]["spec"]["sourceRef"]].into_iter().filter(|one| !one.is_null()) {
+        for source in [&spec["sourceRef"], &spec["chart"]["spec"]["sourceRef"]].into_iter().filter(|one| !one.is_null())
+        {
             assert!(named(source["kind"].as_str().unwrap(), &source["name"]), "{source}");
         }
         for other in spec["dependsOn"].as_array().into_iter().flatten() {

@@ -88,7 +88,8 @@ fn every_rule_takes_and_refuses() {
         &objects,
         RATE,
         &[json!(1), json!(240), json!("30"), json!("30000/1001"), json!("240/1")].map(fps),
-        &[json!(0), json!(241), json!(-30), json!("29.97"), json!("030"), json!("30/0"), json!("1/2"), json!("")].map(fps),
+        &[json!(0), json!(241), json!(-30), json!("29.97"), json!("030"), json!("30/0"), json!("1/2"), json!("")]
+            .map(fps),
     );
     let (both, none) = (json!({ "aws": { "region": "us-east-1" }, "local": {} }), json!({}));
     check::<HyperframesStack>(&objects, PLACE, &[json!({ "local": {} }), aws("tags", json!({}))], &[both, none]);
@@ -104,7 +105,13 @@ fn every_rule_takes_and_refuses() {
     check::<HyperframesStack>(&objects, IDENTITY, &[identity(role)], &[identity(json!({}))]);
 
     let local = json!({ "local": {} });
-    check_changes(&objects, MOVES, &local, &[json!({ "local": { "maxParallelChunks": 2 } })], &[aws("tags", json!({}))]);
+    check_changes(
+        &objects,
+        MOVES,
+        &local,
+        &[json!({ "local": { "maxParallelChunks": 2 } })],
+        &[aws("tags", json!({}))],
+    );
     let elsewhere = aws("region", json!("eu-west-1"));
     check_changes(&objects, REGION, &aws("tags", json!({})), &[aws("maxActiveRenders", json!(2))], &[elsewhere]);
     let named = |name: &str| aws("stackName", json!(name));
@@ -193,7 +200,12 @@ fn two_who_write_one_field_are_told_of_each_other() {
     assert_eq!((&render["status"]["attempt"], reason(&render)), (&done["status"]["attempt"], "Completed"));
     let owned = stage.kubectl(&["get", "render", "one", "-o", "json", "--show-managed-fields"]);
     let owned: Value = serde_json::from_str(&owned).unwrap();
-    let ours: Vec<_> = owned["metadata"]["managedFields"].as_array().unwrap().iter().filter(|entry| entry["manager"] == "hf-operator").collect();
+    let ours: Vec<_> = owned["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["manager"] == "hf-operator")
+        .collect();
     assert!(ours.len() == 2 && ours.iter().all(|entry| entry["fieldsV1"].get("f:spec").is_none()), "{ours:#?}");
 }
 

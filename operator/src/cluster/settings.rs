@@ -17,8 +17,7 @@ pub(super) const WORK_DIR: &str = "HF_WORK_DIR";
 pub(super) const OUTPUTS: &str = "HF_OUTPUTS";
 
 /// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
-const USUAL_LOG: &str =
-    "info,kube_client=off,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+const USUAL_LOG: &str = "info,kube_client=off,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
 
 /// Longest name of a namespace, in bytes.
 const LONGEST_NAMESPACE: usize = 63;
