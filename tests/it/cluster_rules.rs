@@ -251,7 +251,7 @@ fn every_state_is_understood_by_gitops_tools() {
     stage.apply("Render", "completed", "{source: {path: site}, variables: {a: 1}}");
     stage.wait_for("completed", "a second attempt", |one| one["status"]["attempt"] == 2 && reason(one) == "Completed");
     stage.kubectl(&["delete", "render,hyperframesstack", "--all", "--timeout=60s"]);
-    // The judge hears a little later.
-    eventually("many statuses", || (judge::verdict("states").1 >= 12).then_some(()));
+    // The judge hears a little later. States that differ by their reasons alone count once.
+    eventually("many statuses", || (judge::verdict("states").1 >= 7).then_some(()));
     drop(operator);
 }
