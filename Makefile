@@ -103,11 +103,12 @@ picture: build ## make the README's picture anew from a real run
 	$(call install,$(TEST_PACKAGES))
 	@python3 tests/picture.py $(HF_BIN_DIR)
 
-bench: assets ## measure speed, beside upstream's published CLI if npm is there, and the reconciler with 10,000 Renders
+bench: assets ## measure speed, beside upstream's published CLI if npm is there, and both reconcilers with 10,000 Renders
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 	@# Of the whole workspace, as the tests are: alone they would be built with other features, and so twice.
 	@cargo build --release --workspace --bins
-	cargo bench --workspace --bench render --bench scale
+	@tests/cluster/build >/dev/null
+	cargo bench --workspace --bench render --bench scale --bench cluster
 
 lint: assets tools lint-template ## check format, lints, and the licences and sources of dependencies
 	$(call install,$(BUILD_PACKAGES))

@@ -1,11 +1,12 @@
 //! `hf-operator`: the reconciler at an API server.
 //!
-//! Reading order: [`args`] and [`settings`] (what it is told), [`session`] (watch, be elected, drive, end), [`lease`] (who
+//! Reading order: [`args`], [`settings`] and [`folders`] (what it is told), [`session`] (watch, be elected, drive, end), [`lease`] (who
 //! leads); then what shows how it is: [`vitals`], [`traffic`], [`http`].
 
 use std::{ffi::OsString, process::ExitCode};
 
 mod args;
+mod folders;
 mod http;
 mod lease;
 mod session;

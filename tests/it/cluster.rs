@@ -1,4 +1,4 @@
-use std::{fs, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -270,31 +270,13 @@ fn an_api_server_may_be_away_for_a_while() {
 #[ignore = "needs a Kubernetes API server"]
 fn what_is_forbidden_is_said_in_words() {
     let stage = small("forbidden");
-    stage.kubectl(&["create", "serviceaccount", "operator"]);
-    let role = [
-        "create",
-        "role",
+    let kubeconfig = stage.of_a_service_account(
         "operator",
-        "--verb=get,list,watch,patch",
-        "--resource=renders.hyperframes.io,hyperframesstacks.hyperframes.io",
-    ];
-    stage.kubectl(&role);
-    stage.kubectl(&["create", "role", "leader", "--verb=get,create,update", "--resource=leases.coordination.k8s.io"]);
-    for role in ["operator", "leader"] {
-        stage.kubectl(&[
-            "create",
-            "rolebinding",
-            role,
-            &format!("--role={role}"),
-            "--serviceaccount=forbidden:operator",
-        ]);
-    }
-    let token = stage.kubectl(&["create", "token", "operator"]);
-    let text = fs::read_to_string(stage.cluster.kubeconfig()).unwrap();
-    let (head, _) = text.split_once("users:").unwrap();
-    let kubeconfig = stage
-        .folder
-        .write("restricted", &format!("{head}users:\n  - {{name: admin, user: {{token: {}}}}}\n", token.trim()));
+        &[
+            "get,list,watch,patch renders.hyperframes.io,hyperframesstacks.hyperframes.io",
+            "get,create,update leases.coordination.k8s.io",
+        ],
+    );
     let mut operator = stage.operator(INSTANT).env("KUBECONFIG", kubeconfig).start();
     let said = operator.wait_for("cannot write the status of HyperframesStack forbidden/local");
     for part in ["is forbidden", "system:serviceaccount:forbidden:operator", "hyperframesstacks/status"] {
@@ -356,10 +338,6 @@ fn nothing_is_uninstalled_while_objects_need_the_operator() {
 }
 
 #[test]
-fn a_setting_that_makes_no_sense_is_named() {
-    let output = std::process::Command::new(bin("hf-operator")).arg("run").env("HF_LISTEN", "here").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "error: HF_LISTEN: \"here\" is no address and port, as in 0.0.0.0:8080\n");
+fn wrong_usage_has_a_code_of_its_own() {
     assert_eq!(tool_output(bin("hf-operator").to_str().unwrap(), &["walk"]).status.code(), Some(64));
 }

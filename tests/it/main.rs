@@ -12,6 +12,14 @@ mod bad_input;
 mod cluster;
 /// And with a stack on AWS.
 mod cluster_aws;
+/// `hf-operator` goes on whatever happens to it and to its API server.
+mod cluster_chaos;
+/// What `hf-operator` is told, wrongly.
+mod cluster_inputs;
+/// What the chart's README tells its readers to type.
+mod cluster_recipes;
+/// What an API server takes of our kinds, and what GitOps tools make of them.
+mod cluster_rules;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.

@@ -15,11 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{
     bins::{bin, tool},
     fixture::{Folder, root},
+    judge,
     processes::{Watched, eventually},
 };
 
@@ -39,19 +44,29 @@ impl Cluster {
         SHARED.get_or_init(|| {
             let cluster = Self::start();
             cluster.install();
+            judge::begin(cluster.kubeconfig(), cluster.kubectl.parent().unwrap());
             cluster
         })
     }
 
     /// Starts one without our definitions.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, for [`kill`](Self::kill).
+    pub fn start_to_be_killed() -> Self {
+        Self::start_with(&["--revive"])
+    }
+
+    fn start_with(options: &'static [&'static str]) -> Self {
         let folder = Folder::new();
         let log = folder.join("log");
         let (state, output) = (folder.join("state"), File::create(&log).unwrap());
         // Linux ends it with the thread that started it.
         thread::spawn(move || {
             let mut command = Command::new(root().join("tests/cluster/up"));
-            command.arg("--state").arg(state).stdin(Stdio::null());
+            command.arg("--state").arg(state).args(options).stdin(Stdio::null());
             let mut child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
             let _ = child.wait();
         });
@@ -63,6 +78,16 @@ impl Cluster {
         let programs = tool(root().join("tests/cluster/build").to_str().unwrap(), &[]);
         let kubectl = Path::new(programs.lines().last().unwrap()).join("kubectl");
         Self { folder, kubectl }
+    }
+
+    /// Kills some of its processes, which begin again when what is returned is dropped.
+    pub fn kill(&self, names: &[&str]) -> Held {
+        let held = self.folder.write("state/hold", "");
+        for name in names {
+            let pid = fs::read_to_string(self.folder.join(&format!("state/pid/{name}"))).unwrap();
+            kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+        }
+        Held(held)
     }
 
     /// Installs our definitions.
@@ -103,6 +128,16 @@ impl Cluster {
     }
 }
 
+/// Keeps processes that were killed from beginning again.
+#[must_use]
+pub struct Held(PathBuf);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
 /// A namespace for one test, with a folder of compositions and one of videos.
 pub struct Stage {
     pub cluster: &'static Cluster,
@@ -123,10 +158,37 @@ impl Stage {
     /// Applies one object.
     #[track_caller]
     pub fn apply(&self, kind: &str, name: &str, spec: &str) {
-        self.cluster.apply(&format!(
+        self.cluster.apply(&self.manifest(kind, name, spec));
+    }
+
+    /// Applies one object, if the API server can take it now.
+    pub fn try_apply(&self, kind: &str, name: &str, spec: &str) -> bool {
+        let arguments = ["apply", "--server-side", "-f", "-"];
+        self.cluster.try_kubectl(&arguments, &self.manifest(kind, name, spec)).status.success()
+    }
+
+    fn manifest(&self, kind: &str, name: &str, spec: &str) -> String {
+        format!(
             "apiVersion: hyperframes.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {}}}\nspec: {spec}\n",
             self.namespace
-        ));
+        )
+    }
+
+    /// A configuration for a new service account that may do this, each a list of verbs and one of resources.
+    pub fn of_a_service_account(&self, account: &str, rules: &[&str]) -> PathBuf {
+        self.kubectl(&["create", "serviceaccount", account]);
+        for (number, rule) in rules.iter().enumerate() {
+            let (verbs, resources) = rule.split_once(' ').unwrap();
+            let role = format!("{account}-{number}");
+            let (verbs, resources) = (format!("--verb={verbs}"), format!("--resource={resources}"));
+            self.kubectl(&["create", "role", &role, &verbs, &resources]);
+            let (bound, to) = (format!("--role={role}"), format!("--serviceaccount={}:{account}", self.namespace));
+            self.kubectl(&["create", "rolebinding", &role, &bound, &to]);
+        }
+        let token = self.kubectl(&["create", "token", account]);
+        let text = fs::read_to_string(self.cluster.kubeconfig()).unwrap();
+        let (head, _) = text.split_once("users:").unwrap();
+        self.folder.write(account, &format!("{head}users:\n  - {{name: admin, user: {{token: {}}}}}\n", token.trim()))
     }
 
     /// `kubectl` in this namespace.
@@ -183,6 +245,14 @@ impl Stage {
     /// The video of a Render.
     pub fn video(&self, name: &str) -> PathBuf {
         self.folder.join(&format!("work/outputs/{}/{name}/{name}.mp4", self.namespace))
+    }
+}
+
+impl Drop for Stage {
+    /// A test also fails by any status that was written in its namespace.
+    fn drop(&mut self) {
+        let (wrong, _) = judge::verdict(self.namespace);
+        assert!(thread::panicking() || wrong.is_empty(), "{wrong:#?}");
     }
 }
 

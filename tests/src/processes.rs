@@ -70,6 +70,10 @@ impl Watched {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end; the exit code, or none after a signal.
     pub fn end(mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;

@@ -17,8 +17,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Reconcile until SIGTERM, and then end within 25 s
     ///
-    /// The API server is that of the pod's service account, or of KUBECONFIG. The rest is read from
-    /// the environment:
+    /// The API server is that of KUBECONFIG, else that of the pod's service account. The rest is read
+    /// from the environment:
     ///
     ///   HF_WATCH_NAMESPACES  comma-separated namespaces [default: all]
     ///   HF_SOURCES           folder that spec.source.path is relative to [default: none]

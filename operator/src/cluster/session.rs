@@ -3,19 +3,21 @@
 use std::{future::pending, sync::Arc, time::Duration};
 
 use futures::future::Either;
-use kube::{Client, Config, client::ClientBuilder};
+use kube::{Client, Config, client::ClientBuilder, config::KubeConfigOptions};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 use super::{
+    folders,
     http::{self, Answers},
     lease::Candidate,
-    settings::Settings,
+    settings::{KUBECONFIG, Settings, wrong},
     traffic::TrafficLayer,
     vitals::Vitals,
 };
@@ -42,12 +44,17 @@ const PROGRESS_TIMEOUT: Duration = Duration::from_mins(2);
 const REVALIDATE: Duration = Duration::from_secs(15);
 /// How often the driver is asked whether it still turns.
 const NUDGE: Duration = Duration::from_secs(5);
+/// How long finding the API server may take.
+const FIND: Duration = Duration::from_secs(30);
+const FINDING: &str = "find an API server";
 /// How long chunks that are being rendered may take once we are to end,
 const FINISH: Duration = Duration::from_secs(12);
 /// and then whatever is left, to be stopped and written down.
 const STOP: Duration = Duration::from_secs(8);
 /// How long a disk may keep the process from ending.
 const DISK: Duration = Duration::from_secs(1);
+
+const EARLY: &str = "asked to end before leading";
 
 /// Runs the operator, as an exit code.
 pub(super) fn run(settings: Settings) -> Result<u8, Error> {
@@ -63,10 +70,30 @@ pub(super) fn run(settings: Settings) -> Result<u8, Error> {
     code
 }
 
-/// A client for the API server of this pod, or of `KUBECONFIG`.
-pub(super) async fn client(vitals: Option<Arc<Vitals>>) -> Result<Client, Error> {
-    let doing = || "find an API server".to_owned();
-    let mut config = Config::infer().await.map_err(|error| refused(doing(), error.to_string()))?;
+/// A client for the API server of `KUBECONFIG`, or else of this pod.
+///
+/// # Errors
+/// When there is none, or when finding out takes too long: a file that is named may be a pipe, and a program that it names
+/// for credentials may wait for somebody.
+pub(super) async fn client(kubeconfig: bool, vitals: Option<Arc<Vitals>>) -> Result<Client, Error> {
+    let runtime = Handle::current();
+    let connected = blocking(move || runtime.block_on(connect(kubeconfig, vitals)));
+    timeout(FIND, connected).await.unwrap_or_else(|_| {
+        let reason = format!("what KUBECONFIG names does not answer within {} s", FIND.as_secs());
+        Err(refused(FINDING.to_owned(), reason))
+    })
+}
+
+async fn connect(kubeconfig: bool, vitals: Option<Arc<Vitals>>) -> Result<Client, Error> {
+    let doing = || FINDING.to_owned();
+    let mut config = if kubeconfig {
+        // Where it is of no use, no other is what was meant.
+        let named = Config::from_kubeconfig(&KubeConfigOptions::default()).await;
+        // Further lines of the message would show what is in the file, which holds credentials.
+        named.map_err(|error| wrong(KUBECONFIG, error.to_string().lines().next().unwrap_or_default().to_owned()))?
+    } else {
+        Config::infer().await.map_err(|error| refused(doing(), error.to_string()))?
+    };
     // The reconciler has its own pauses.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
@@ -99,12 +126,22 @@ impl Signals {
 }
 
 async fn begin(settings: Settings) -> Result<u8, Error> {
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener
         .map_err(|error| Error::Setting { name: "HF_LISTEN", reason: format!("{}: {error}", settings.listen) })?;
     let vitals = Arc::new(Vitals::new());
-    let client = client(Some(Arc::clone(&vitals))).await?;
+    let found = async {
+        folders::check(&settings.folders).await?;
+        client(settings.kubeconfig, Some(Arc::clone(&vitals))).await
+    };
+    let client = tokio::select! {
+        client = found => client?,
+        () = signals.asked() => {
+            info!("{EARLY}");
+            return Ok(0);
+        }
+    };
     let identity = format!("{}_{}", settings.pod_name, uuid::Uuid::new_v4());
     let namespace = settings.pod_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let candidate = settings.leader_election.then(|| Candidate::new(client.clone(), &namespace, identity, now));
@@ -163,7 +200,7 @@ impl Session {
         tokio::select! {
             () = self.turn_comes(candidate.as_mut()) => {}
             () = signals.asked() => {
-                info!("asked to end before leading");
+                info!("{EARLY}");
                 return 0;
             }
         }

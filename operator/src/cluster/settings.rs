@@ -10,17 +10,23 @@ const WATCH_NAMESPACES: &str = "HF_WATCH_NAMESPACES";
 const LEADER_ELECTION: &str = "HF_LEADER_ELECTION";
 const LISTEN: &str = "HF_LISTEN";
 const LOG: &str = "HF_LOG";
-const SOURCES: &str = "HF_SOURCES";
-const WORK_DIR: &str = "HF_WORK_DIR";
-const OUTPUTS: &str = "HF_OUTPUTS";
+pub(super) const KUBECONFIG: &str = "KUBECONFIG";
+const POD_NAMESPACE: &str = "POD_NAMESPACE";
+pub(super) const SOURCES: &str = "HF_SOURCES";
+pub(super) const WORK_DIR: &str = "HF_WORK_DIR";
+pub(super) const OUTPUTS: &str = "HF_OUTPUTS";
 
 /// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
-const USUAL_LOG: &str =
-    "info,kube_client=error,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+const USUAL_LOG: &str = "info,kube_client=off,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+
+/// Longest name of a namespace, in bytes.
+const LONGEST_NAMESPACE: usize = 63;
 
 /// How this process runs.
 #[derive(Debug)]
 pub(super) struct Settings {
+    /// Whether the API server is the one of `KUBECONFIG`, and no other.
+    pub(super) kubeconfig: bool,
     /// What is watched; empty is everything.
     pub(super) namespaces: Vec<String>,
     /// Whether it has to be elected before it does anything.
@@ -46,8 +52,7 @@ impl Settings {
     pub(super) fn read(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, Error> {
         let value = |name| variable(name).filter(|value| !value.trim().is_empty());
         let path = |name| value(name).map(PathBuf::from);
-        let namespaces = value(WATCH_NAMESPACES).unwrap_or_default();
-        let namespaces = namespaces.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let pod_namespace = value(POD_NAMESPACE).map(|name| namespace(POD_NAMESPACE, &name)).transpose()?;
         let work = absolute(WORK_DIR, path(WORK_DIR).unwrap_or_else(|| "/var/lib/hyperframes".into()))?;
         let outputs = path(OUTPUTS).unwrap_or_else(|| work.join("outputs"));
         let folders = Folders {
@@ -58,17 +63,38 @@ impl Settings {
         let log = value(LOG).unwrap_or_else(|| USUAL_LOG.to_owned());
         EnvFilter::try_new(&log).map_err(|error| wrong(LOG, format!("{log:?} is no filter: {error}")))?;
         Ok(Self {
-            namespaces: namespaces.map(str::to_owned).collect(),
+            kubeconfig: value(KUBECONFIG).is_some(),
+            namespaces: value(WATCH_NAMESPACES).map_or_else(|| Ok(Vec::new()), |list| namespaces(&list))?,
             leader_election: switch(LEADER_ELECTION, value(LEADER_ELECTION).as_deref())?,
             listen: listen(value(LISTEN).as_deref().unwrap_or("0.0.0.0:8080"))?,
             log,
             folders,
             producer: path("HF_PRODUCER"),
             handler: path("HF_HANDLER"),
-            pod_namespace: value("POD_NAMESPACE"),
+            pod_namespace,
             pod_name: value("POD_NAME").unwrap_or_else(|| "hf-operator".to_owned()),
         })
     }
+}
+
+/// Namespaces with commas between them. A list that names none is refused: nobody means all of them by that.
+fn namespaces(list: &str) -> Result<Vec<String>, Error> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names = names.map(|name| namespace(WATCH_NAMESPACES, name)).collect::<Result<Vec<_>, _>>()?;
+    if names.is_empty() { Err(wrong(WATCH_NAMESPACES, format!("{list:?} names no namespace"))) } else { Ok(names) }
+}
+
+/// The name of a namespace: a label of RFC 1123, as Kubernetes has it. It becomes a part of URLs.
+fn namespace(variable: &'static str, name: &str) -> Result<String, Error> {
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = name.bytes().next().is_some_and(letters) && name.bytes().next_back().is_some_and(letters);
+    if ends && name.len() <= LONGEST_NAMESPACE && name.bytes().all(|byte| letters(byte) || byte == b'-') {
+        return Ok(name.to_owned());
+    }
+    let reason = format!(
+        "{name:?} is no namespace: that is at most {LONGEST_NAMESPACE} lower-case letters, digits and '-', with a letter or digit at both ends"
+    );
+    Err(wrong(variable, reason))
 }
 
 fn absolute(name: &'static str, path: PathBuf) -> Result<PathBuf, Error> {
@@ -87,7 +113,7 @@ fn listen(value: &str) -> Result<SocketAddr, Error> {
     value.trim().parse().map_err(|_| wrong(LISTEN, format!("{value:?} is no address and port, as in 0.0.0.0:8080")))
 }
 
-fn wrong(name: &'static str, reason: String) -> Error {
+pub(super) fn wrong(name: &'static str, reason: String) -> Error {
     Error::Setting { name, reason }
 }
 
@@ -114,11 +140,26 @@ mod tests {
     }
 
     #[test]
+    fn names_of_namespaces_are_those_of_kubernetes() {
+        let longest = "a".repeat(63);
+        for name in ["a", "0", "a-b", &longest] {
+            assert_eq!(read(&[("HF_WATCH_NAMESPACES", name)]).unwrap().namespaces, [name]);
+        }
+        for name in ["A", "-a", "a-", "a.b", "a/b", "..", "a b", "ä", &"a".repeat(64)] {
+            for variable in ["HF_WATCH_NAMESPACES", "POD_NAMESPACE"] {
+                let error = read(&[(variable, name)]).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{variable}: {name:?} is no namespace")), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         for (name, value, expected) in [
             ("HF_LEADER_ELECTION", "maybe", "HF_LEADER_ELECTION: \"maybe\" is neither true nor false"),
             ("HF_LISTEN", "8080", "HF_LISTEN: \"8080\" is no address and port, as in 0.0.0.0:8080"),
             ("HF_SOURCES", "site", "HF_SOURCES: site is not an absolute path"),
+            ("HF_WATCH_NAMESPACES", ", ,", "HF_WATCH_NAMESPACES: \", ,\" names no namespace"),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().to_string(), expected);
         }

@@ -1,11 +1,12 @@
 //! What would be stranded if the operator went away.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use crds::{HyperframesStack, Render};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{session, settings::Settings};
 use crate::{
@@ -14,23 +15,34 @@ use crate::{
     store::kube::reason,
 };
 
+/// How long the API server may take for all lists. The Job that asks has two minutes.
+const ANSWERS: Duration = Duration::from_secs(30);
 /// How many objects are named.
 const NAMED: usize = 5;
 
 /// Which objects have a finalizer of ours, in one sentence; `None` where none has.
 pub(super) fn check(settings: &Settings) -> Result<Option<String>, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let client = session::client(None).await?;
-        let mut held = Vec::new();
-        let namespaces = settings.namespaces.iter().map(|namespace| Some(namespace.as_str()));
-        let everywhere = settings.namespaces.is_empty().then_some(None);
-        for namespace in namespaces.chain(everywhere) {
-            held.extend(with_finalizer::<Render>(&client, namespace, RENDER_FINALIZER).await?);
-            held.extend(with_finalizer::<HyperframesStack>(&client, namespace, STACK_FINALIZER).await?);
-        }
-        Ok(sentence(&held))
-    })
+    let held = runtime.block_on(async {
+        let client = session::client(settings.kubeconfig, None).await?;
+        timeout(ANSWERS, held(&client, &settings.namespaces)).await.unwrap_or_else(|_| {
+            let reason = format!("no answer from the API server within {} s", ANSWERS.as_secs());
+            Err(session::refused("list what has our finalizers".to_owned(), reason))
+        })
+    });
+    // Whoever still waits for a file keeps nobody.
+    runtime.shutdown_background();
+    held.map(|held| sentence(&held))
+}
+
+async fn held(client: &Client, namespaces: &[String]) -> Result<Vec<String>, Error> {
+    let mut held = Vec::new();
+    let everywhere = namespaces.is_empty().then_some(None);
+    for namespace in namespaces.iter().map(|namespace| Some(namespace.as_str())).chain(everywhere) {
+        held.extend(with_finalizer::<Render>(client, namespace, RENDER_FINALIZER).await?);
+        held.extend(with_finalizer::<HyperframesStack>(client, namespace, STACK_FINALIZER).await?);
+    }
+    Ok(held)
 }
 
 async fn with_finalizer<K>(client: &Client, namespace: Option<&str>, finalizer: &str) -> Result<Vec<String>, Error>

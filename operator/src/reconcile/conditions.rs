@@ -42,40 +42,4 @@ pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod oracle {
-    //! The rules GitOps tools live by (Flux's condition checker, kstatus), as an oracle for every status we write.
-
-    use super::*;
-    use crds::condition::{FINISHED, READY, RECONCILING, STALLED, SUCCEEDED};
-
-    /// Every rule a status breaks.
-    pub(crate) fn broken(generation: i64, observed: Option<i64>, conditions: &[Condition]) -> Vec<&'static str> {
-        let status = |kind| find(conditions, kind).map(|condition| condition.status.as_str());
-        let ready = status(READY);
-        let (reconciling, stalled) = (is_true(conditions, RECONCILING), is_true(conditions, STALLED));
-        let all_observed = conditions.iter().all(|condition| condition.observed_generation == observed);
-        let rules = [
-            ("Ready exists", ready.is_some()),
-            ("Ready is not True while Reconciling or Stalled is", ready != Some("True") || !reconciling && !stalled),
-            ("Reconciling and Stalled are never both", !(reconciling && stalled)),
-            ("Ready is not True while nothing else is said by Stalled", !stalled || ready == Some("False")),
-            ("Ready is Unknown only while Reconciling", ready != Some("Unknown") || reconciling),
-            ("the observed generation is not ahead", observed.is_some_and(|observed| observed <= generation)),
-            ("all conditions speak of the observed generation", all_observed),
-            (
-                "abnormal conditions are removed, not False",
-                status(RECONCILING) != Some("False") && status(STALLED) != Some("False"),
-            ),
-            ("types are unique", {
-                let mut types: Vec<_> = conditions.iter().map(|condition| &condition.type_).collect();
-                types.sort();
-                types.windows(2).all(|pair| pair[0] != pair[1])
-            }),
-            (
-                "what has finished has succeeded or not",
-                !is_true(conditions, FINISHED) || status(SUCCEEDED) != Some("Unknown"),
-            ),
-        ];
-        rules.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| rule).collect()
-    }
-}
+pub(crate) mod oracle;
