@@ -169,6 +169,10 @@ codes! {
     ExecutionTimedOut = "EXECUTION_TIMED_OUT", Transient;
     /// The render has cost more than its budget.
     BudgetExceeded = "BUDGET_EXCEEDED", Permanent;
+    /// The render has waited longer for its turn than its spec allows.
+    QueueDeadlineExceeded = "QUEUE_DEADLINE_EXCEEDED", Permanent;
+    /// The render has taken longer than its spec allows.
+    ActiveDeadlineExceeded = "ACTIVE_DEADLINE_EXCEEDED", Permanent;
     /// The spec of the object cannot be acted on.
     SpecInvalid = "SPEC_INVALID", Composition;
     /// A code of another version of these programs; the message begins with it.

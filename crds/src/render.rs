@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::{RenderConfig, Strictness},
     format::Format,
+    period::Period,
     quality::Quality,
     rate::FrameRate,
     usd::Usd,
@@ -85,6 +86,17 @@ pub struct RenderSpec {
     /// What it may cost on a stack that costs something. Default: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How long it may wait for its turn on a stack, as in `15m` or `1h30m`. Waiting begins anew with other inputs, with a
+    /// retry that was asked for, and after `suspend`; a longer deadline lets it wait on. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]
+    pub queue_deadline: Option<Period>,
+    /// How long it may take, as in `15m` or `1h30m`: from the start of the first attempt to the end of the last, pauses
+    /// between them included. What runs is ended then. An edit of the spec, or a retry that is asked for, starts anew.
+    /// Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]
+    pub active_deadline: Option<Period>,
 }
 
 impl RenderSpec {
@@ -103,6 +115,8 @@ impl RenderSpec {
             priority: _,
             retry: _,
             budget: _,
+            queue_deadline: _,
+            active_deadline: _,
         } = self;
         RenderConfig {
             fps: *fps,

@@ -27,6 +27,12 @@ pub struct RenderStatus {
     /// Place in the stack's queue, from 1, when it was last looked at; 100 stands for any place behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<i32>,
+    /// Since when it waits for its turn on a stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_time: Option<Time>,
+    /// When the first attempt of the present series was named: a series ends with a video, or when something else is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
     /// Number of the current or last attempt, from 1, never reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,

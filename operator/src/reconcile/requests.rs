@@ -4,6 +4,7 @@
 //! is taken into the status once, where it counts until the inputs change; the annotation may stay.
 
 use crds::{
+    Code,
     condition::FINISHED,
     render::{RequestStatus, RequestVerb},
 };
@@ -82,7 +83,10 @@ fn without_effect(seen: &Observed, verb: RequestVerb, at: Timestamp, hash: Optio
     match (verb, last) {
         (RequestVerb::Cancel, None) => false,
         (RequestVerb::Cancel, Some(_)) => conditions::is_true(&seen.status().conditions, FINISHED),
-        (RequestVerb::Retry, None) => true,
+        // It never had its turn.
+        (RequestVerb::Retry, None) => {
+            seen.status().failure.is_none_or(|failure| failure.code != Code::QueueDeadlineExceeded.as_str())
+        }
         (RequestVerb::Retry, Some(last)) => last.stop_time.as_ref().is_none_or(|stop| stop.0 >= at),
     }
 }

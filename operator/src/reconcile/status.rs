@@ -43,6 +43,7 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     status.observed_generation = Some(seen.generation());
     status.request.clone_from(&decision.request);
     status.queue_position = None;
+    status.queued_time = decision.waits_since.map(Time);
     status.progress = None;
     status.failure = None;
     note_result(&mut status, &seen.attempt);
@@ -55,7 +56,11 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
         last.handle.clone_from(&started.handle);
     }
     match &state {
-        State::Starting(number, _) => name_attempt(&mut status, *number, seen),
+        State::Starting(number, cause) => {
+            let goes_on = matches!(cause, Cause::FailedBefore | Cause::StackChanged);
+            status.start_time = status.start_time.filter(|_| goes_on).or(Some(Time(seen.now)));
+            name_attempt(&mut status, *number, seen);
+        }
         State::Queued(place) => status.queue_position = Some(*place),
         State::Running(progress) => status.progress = Some(progress.clone()),
         State::Failed(failure, retryable) => status.failure = Some(failure_status(failure, *retryable)),

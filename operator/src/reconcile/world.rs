@@ -15,13 +15,14 @@ use std::{
 
 use async_trait::async_trait;
 use crds::{
-    Code, Failure, HyperframesStack, HyperframesStackSpec, Render, RenderSpec, RenderStatus,
-    condition::{FINISHED, QUEUED, SOURCE_NOT_READY, SUCCEEDED, SUSPENDED},
+    Code, Failure, HyperframesStack, HyperframesStackSpec, Period, Render, RenderSpec, RenderStatus,
+    condition::{FINISHED, QUEUED, RUNNING, SOURCE_NOT_READY, SUCCEEDED, SUSPENDED},
     manifest::Object,
     render::{AttemptResult, DesiredState, RequestVerb, StackRef},
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use tokio::{sync::Notify, time::Instant};
 
@@ -66,6 +67,12 @@ enum Step {
     },
     Suspend(usize, bool),
     CancelSpec(usize, bool),
+    /// Deadlines in seconds; 0 is none.
+    Deadlines {
+        render: usize,
+        queue: u8,
+        active: u8,
+    },
     Ask(usize, RequestVerb),
     /// A user removes the annotation of a request that was taken.
     Unask(usize),
@@ -101,8 +108,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
-        Apply, Ask, BreakSource, BreakStack, CancelSpec, Delete, DeleteStack, Digest, Drain, EndAt, Fail, FailCalls,
-        LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Unask, Wait,
+        Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
+        FailCalls, LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
@@ -112,6 +119,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(render, priority, stack, input)| Apply { render, priority, stack, input }),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| Suspend(render, on)),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
+        2 => (render.clone(), 0..12_u8, 0..12_u8)
+            .prop_map(|(render, queue, active)| Deadlines { render, queue, active }),
         2 => (render.clone(), verb).prop_map(|(render, verb)| Ask(render, verb)),
         1 => render.clone().prop_map(Unask),
         1 => render.clone().prop_map(Delete),
@@ -245,6 +254,7 @@ impl Witness {
             self.wrong.push(format!("{key}: an old attempt has no end"));
         }
         self.progress_within_budget(at, &key, &old, status);
+        self.in_time(at, &key, &after.spec, reason(&old).as_deref(), status);
         let waits = reason(status).as_deref() == Some(QUEUED) && is_closed(status);
         let place = after.spec.stack_ref.as_ref().map_or(BUILT_IN, |stack| &stack.name).to_owned();
         if waits {
@@ -254,6 +264,28 @@ impl Witness {
         self.queued.remove(&key);
         if status.attempt > old.attempt {
             self.started_in_order(at, &key, &Rank::of(after), &place, backend);
+        }
+    }
+
+    /// Nothing ends before its deadline, and nothing is seen to go on after it.
+    fn in_time(&mut self, at: Timestamp, key: &ObjectKey, spec: &RenderSpec, before: Option<&str>, new: &RenderStatus) {
+        let passed = |since: &Option<Time>, deadline: &Option<Period>| {
+            let due = since.as_ref().zip(deadline.as_ref()).map(|(since, deadline)| since.0 + deadline.duration());
+            due.map(|due| Duration::try_from(at.duration_since(due)).ok())
+        };
+        let turn = passed(&new.queued_time, &spec.queue_deadline);
+        let done = passed(&new.start_time, &spec.active_deadline);
+        let now = reason(new).unwrap_or_default();
+        for (code, deadline, goes_on) in [
+            (Code::QueueDeadlineExceeded, turn, now == QUEUED && is_closed(new)),
+            (Code::ActiveDeadlineExceeded, done, now == RUNNING),
+        ] {
+            if now == code.as_str() && before != Some(&now) && !matches!(deadline, Some(Some(_))) {
+                self.wrong.push(format!("{key}: {code} before its time: {new:#?}"));
+            }
+            if goes_on && deadline.flatten().is_some_and(|late| late > LONGEST_LOOK) {
+                self.wrong.push(format!("{key}: {now} after its deadline: {new:#?}"));
+            }
         }
     }
 
@@ -336,6 +368,11 @@ fn stack_key() -> ObjectKey {
 
 fn built_in() -> ObjectKey {
     ObjectKey { name: BUILT_IN.into(), ..stack_key() }
+}
+
+/// A length of time; none where it is 0.
+fn seconds(seconds: u8) -> Option<Period> {
+    (seconds > 0).then(|| format!("{seconds}s").parse().unwrap())
 }
 
 fn ready(slots: i32) -> StackReport {
@@ -505,6 +542,13 @@ impl World {
                 let state = if cancelled { DesiredState::Cancelled } else { DesiredState::Running };
                 self.edit(render, |spec| spec.desired_state = state);
             }
+            Step::Deadlines { render, queue, active } => {
+                self.edit(render, |spec| {
+                    (spec.queue_deadline, spec.active_deadline) = (seconds(queue), seconds(active));
+                });
+                // What was made for an attempt that was given up is made once more.
+                self.again.insert(render_key(render), 1000);
+            }
             Step::Ask(render, verb) => self.ask(&render_key(render), verb),
             Step::Unask(render) => self.unask(&render_key(render)),
             Step::Delete(render) => {
@@ -665,6 +709,43 @@ fn world(home: Home, seed: u64, steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         world.comes_to_rest().await
     })
+}
+
+/// A test of one world in which nothing goes wrong.
+fn alone(test: impl AsyncFn(&mut World)) {
+    for home in [Home::Process, Home::Elsewhere] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async { test(&mut World::new(home, 0)).await });
+    }
+}
+
+impl World {
+    async fn reads(&mut self, seconds: u64, expected: &[&str]) {
+        self.run(Duration::from_secs(seconds)).await;
+        let states =
+            (0..expected.len()).map(|render| self.status(&render_key(render)).and_then(|status| reason(&status)));
+        assert_eq!(states.map(Option::unwrap_or_default).collect::<Vec<_>>(), expected);
+        self.no_harm().unwrap();
+    }
+}
+
+/// Nothing else happens that could have anybody look.
+#[test]
+fn deadlines_pass_by_themselves() {
+    alone(async |world| {
+        world.apply(0, RenderSpec { active_deadline: seconds(40), ..RenderSpec::default() });
+        world.reads(1, &["Running"]).await;
+        world.apply(1, RenderSpec { queue_deadline: seconds(20), ..RenderSpec::default() });
+        world.apply(2, RenderSpec { queue_deadline: seconds(60), ..RenderSpec::default() });
+        world.reads(19, &["Running", "Queued", "Queued"]).await;
+        world.reads(3, &["Running", "QUEUE_DEADLINE_EXCEEDED", "Queued"]).await;
+        world.reads(16, &["Running", "QUEUE_DEADLINE_EXCEEDED", "Queued"]).await;
+        world.reads(4, &["ACTIVE_DEADLINE_EXCEEDED", "QUEUE_DEADLINE_EXCEEDED", "Running"]).await;
+        assert_eq!(world.backend.running_on(&built_in()), 1);
+        // A longer deadline lets it wait on.
+        world.edit(1, |spec| spec.queue_deadline = seconds(200));
+        world.reads(1, &["ACTIVE_DEADLINE_EXCEEDED", "Queued", "Running"]).await;
+    });
 }
 
 /// So many worlds; `HF_WORLDS` asks for more.

@@ -81,7 +81,22 @@ impl Scene {
         })
     }
 
-    fn failed_with(self, code: Code) -> Self {
+    fn deadlines(self, queue: Option<&str>, active: Option<&str>) -> Self {
+        self.edit(|render| {
+            render.spec.queue_deadline = queue.map(|period| period.parse().unwrap());
+            render.spec.active_deadline = active.map(|period| period.parse().unwrap());
+        })
+    }
+
+    /// It waits for its turn with inputs "h1".
+    fn waits_since(self, second: i64) -> Self {
+        self.status(|status| {
+            status.queued_time = Some(Time(at(second)));
+            status.input_hash = Some("h1".into());
+        })
+    }
+
+    pub(crate) fn failed_with(self, code: Code) -> Self {
         self.status(|status| {
             status.failure = Some(FailureStatus {
                 code: code.to_string(),
@@ -352,6 +367,76 @@ fn nothing_is_started_while_something_stands_in_the_way() {
         .check("StackNotReady BROWSER_NOT_FOUND, await change");
     let running = scene().edit(|render| render.spec.suspend = true).attempt(1, "h1", None).reports(running());
     running.check("Running 42%, await progress");
+}
+
+#[test]
+fn who_waits_too_long_for_a_turn_has_failed_until_somebody_acts() {
+    let waits = |scene: Scene| scene.seen(|seen| seen.admission = Admission::Waiting(3));
+    let since = |second| waits(scene().deadlines(Some("1m"), None).waits_since(second));
+    waits(scene().deadlines(Some("1m"), None)).check("Queued 3, after 60s");
+    since(950).check("Queued 3, after 10s");
+    since(940).check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    let free = scene().deadlines(Some("1m"), None).waits_since(900);
+    free.check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    waits(scene().deadlines(Some("2m"), None).waits_since(900)).check("Queued 3, after 20s");
+    since(900).seen(|seen| seen.inputs = Ok(inputs("h2"))).check("Queued 3, after 60s");
+    let failed = || since(900).failed_with(Code::QueueDeadlineExceeded);
+    failed().asked(RequestVerb::Retry, 980).check("Queued 3, after 40s");
+    failed().taken(RequestVerb::Retry, 930, Some("h1")).check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    since(900).edit(|render| render.spec.suspend = true).check("Suspended, await change");
+    since(900).seen(|seen| seen.draining = true).check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    let nowhere = since(950).seen(|seen| seen.stack = StackView::NotFound("none".into()));
+    nowhere.check("StackNotFound none, recheck 10s");
+    // What was interrupted has had its turn.
+    since(900).attempt(1, "h1", None).check("Queued 3, await progress");
+}
+
+#[test]
+fn the_time_of_waiting_is_written_down_while_it_waits() {
+    let since = |scene: Scene| decide(&scene.0).waits_since.map(Timestamp::as_second);
+    let waits = |scene: Scene| scene.seen(|seen| seen.admission = Admission::Waiting(3));
+    assert_eq!(since(waits(scene())), Some(NOW));
+    assert_eq!(since(waits(scene().waits_since(900))), Some(900));
+    assert_eq!(since(scene().waits_since(900)), None, "it starts");
+    assert_eq!(since(scene().waits_since(900).seen(|seen| seen.draining = true)), Some(900));
+    assert_eq!(since(waits(scene().waits_since(900).attempt(1, "h1", None))), None, "it was started");
+}
+
+#[test]
+fn a_series_of_attempts_ends_at_its_deadline() {
+    let begun = |scene: Scene, second| scene.status(|status| status.start_time = Some(Time(at(second))));
+    let limited = || scene().deadlines(None, Some("1m"));
+    begun(limited().attempt(1, "h1", None).reports(running()), 950).check("Running 42%, after 10s");
+    begun(limited().attempt(1, "h1", None).reports(elsewhere()), 941).check("Running 42%, after 1s");
+    begun(limited().attempt(1, "h1", None).reports(running()), 940).check("Cancelling, Cancel, after 1s");
+    let stopped = || limited().attempt(1, "h1", None).reports(AttemptReport::Stopped { cost: None });
+    begun(stopped(), 940).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    begun(stopped(), 950).check("Running 0%, Start, after 10s");
+    begun(limited().attempt(1, "h1", None).reports(succeeded()), 900).check("Completed file:///o.mp4, await change");
+    // Between two attempts.
+    let failed = || limited().attempt(1, "h1", Some((FAILED, 1000))).failed_with(Code::BrowserFailed);
+    begun(failed(), 950).check("Retrying BROWSER_FAILED at 1001, after 1s");
+    begun(failed(), 940).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    // A source that cannot be read is no excuse.
+    let failure = || Failure::new(Code::IoFailed, "m");
+    begun(limited().attempt(1, "h1", None).reports(running()), 940)
+        .seen(|seen| seen.inputs = Err(SourceError::Unreadable(failure())))
+        .check("Cancelling, Cancel, after 1s");
+}
+
+#[test]
+fn a_passed_deadline_is_final_until_the_spec_is_edited_or_a_retry_is_asked_for() {
+    let failed = || {
+        let failed = scene().deadlines(None, Some("1m")).attempt(1, "h1", Some((FAILED, 990)));
+        failed.failed_with(Code::ActiveDeadlineExceeded).status(|status| {
+            status.start_time = Some(Time(at(900)));
+            status.observed_generation = Some(2);
+        })
+    };
+    let generation = |scene: Scene, number| scene.edit(|render| render.metadata.generation = Some(number));
+    generation(failed(), 2).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    generation(failed(), 3).check("Starting 2: its spec has changed, after 0ns");
+    generation(failed(), 2).asked(RequestVerb::Retry, 995).check("Starting 2: a retry was asked for, after 0ns");
 }
 
 /// A process that is about to end waits for nothing but what runs in it.

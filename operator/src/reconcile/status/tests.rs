@@ -120,6 +120,22 @@ fn stack_conditions_keep_the_rules() {
 }
 
 #[test]
+fn a_series_begins_with_its_first_attempt_and_goes_on_with_its_retries() {
+    let begun = |scene: Scene| written(&scene).start_time.map(|time| time.0.as_second());
+    let since = |scene: Scene, second| {
+        let mut scene = scene;
+        std::sync::Arc::make_mut(&mut scene.0.render).status.get_or_insert_default().start_time =
+            Some(Time(at(second)));
+        scene
+    };
+    assert_eq!(begun(since(scene(), 5)), Some(1000));
+    let again = scene().attempt(1, "h1", Some((AttemptResult::Failed, 990))).failed_with(Code::BrowserFailed);
+    assert_eq!(begun(since(again, 5)), Some(5));
+    let other = scene().attempt(1, "h0", Some((AttemptResult::Failed, 990)));
+    assert_eq!(begun(since(other, 5)), Some(1000));
+}
+
+#[test]
 fn transition_times_change_only_with_the_status() {
     let mut world = scene();
     let mut ready_since = Vec::new();
