@@ -97,6 +97,11 @@ pub struct RenderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]
     pub active_deadline: Option<Period>,
+    /// How long it is kept after it has finished, well or not, as in `24h`: then the object is deleted, and its video stays.
+    /// A tool that keeps a folder's objects in a cluster makes it anew, and with it the video. In file mode it has no effect:
+    /// nothing is ever deleted from your files. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Period>,
 }
 
 impl RenderSpec {
@@ -117,6 +122,7 @@ impl RenderSpec {
             budget: _,
             queue_deadline: _,
             active_deadline: _,
+            ttl: _,
         } = self;
         RenderConfig {
             fps: *fps,

@@ -8,6 +8,7 @@ use std::{fmt, time::Duration};
 
 use crds::{
     Code, Failure, Fault, Period,
+    condition::FINISHED,
     render::{
         AttemptResult, AttemptStatus, DesiredState, FailureStatus, OutputStatus, ProgressStatus, RequestStatus,
         RequestVerb,
@@ -16,6 +17,7 @@ use crds::{
 use jiff::Timestamp;
 
 use super::{
+    conditions,
     observe::{Observed, StackView},
     queue::Admission,
     requests,
@@ -119,6 +121,8 @@ pub enum Effect {
     Start,
     /// End it.
     Cancel,
+    /// Delete the Render, which has finished long enough ago.
+    Delete,
 }
 
 /// When to look again, if nothing changes.
@@ -170,7 +174,7 @@ const fn rest(state: State) -> Outcome {
 pub fn decide(seen: &Observed) -> Decision {
     let request = requests::current(seen, seen.input_hash());
     let case = Case { seen, request: request.as_ref() };
-    let (state, effect, next) = case.outcome();
+    let (state, effect, next) = case.until_deleted(case.outcome());
     let waits_since = case.waits_since(&state);
     Decision { state, effect, next, request, waits_since }
 }
@@ -236,6 +240,25 @@ impl Case<'_> {
             Some(attempt) if attempt.stop_time.is_none() => self.under_way(attempt, inputs),
             Some(attempt) => self.finished(attempt, inputs),
             None => self.start(inputs, self.change()),
+        }
+    }
+
+    /// What has finished is deleted when its time has passed: counted from when its status first said so.
+    fn until_deleted(&self, (state, effect, next): Outcome) -> Outcome {
+        let seen = self.seen;
+        let finished = matches!(state, State::Completed(_) | State::Failed(..) | State::Invalid(_) | State::Cancelled);
+        let Some(ttl) = seen.render.spec.ttl.as_ref().filter(|_| finished && effect.is_none() && seen.may_be_deleted)
+        else {
+            return (state, effect, next);
+        };
+        let status = seen.status();
+        let since = conditions::find(&status.conditions, FINISHED).filter(|finished| finished.status == "True");
+        let since = since.map_or(seen.now, |finished| finished.last_transition_time.0);
+        match left(ttl, since, seen.now) {
+            // What was decided for an older spec is written first: an edit may have been meant to keep it.
+            Duration::ZERO if status.observed_generation != Some(seen.generation()) => (state, None, Next::AT_ONCE),
+            Duration::ZERO => (state, Some(Effect::Delete), Next::AwaitChange),
+            left => (state, None, next.but_within(Some(left))),
         }
     }
 

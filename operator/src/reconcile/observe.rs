@@ -26,6 +26,8 @@ pub struct Observed {
     pub render: Arc<Render>,
     /// Its file is gone: nothing new is started for it.
     pub orphaned: bool,
+    /// It is deleted when `spec.ttl` has passed.
+    pub may_be_deleted: bool,
     /// What is to be rendered, or why that cannot be said.
     pub inputs: Result<Inputs, SourceError>,
     /// Where.
@@ -149,6 +151,7 @@ pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Resu
         now: (context.now)(),
         render: Arc::clone(&render.object),
         orphaned: render.origin.is_orphaned(),
+        may_be_deleted: render.origin.may_be_deleted(),
         inputs,
         stack,
         admission,

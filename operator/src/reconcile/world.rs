@@ -73,6 +73,8 @@ enum Step {
         queue: u8,
         active: u8,
     },
+    /// How many seconds it is kept once it has finished; 0 is for ever.
+    Ttl(usize, u8),
     Ask(usize, RequestVerb),
     /// A user removes the annotation of a request that was taken.
     Unask(usize),
@@ -109,7 +111,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
         Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
-        FailCalls, LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Unask, Wait,
+        FailCalls, LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
@@ -121,6 +123,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
         2 => (render.clone(), 0..12_u8, 0..12_u8)
             .prop_map(|(render, queue, active)| Deadlines { render, queue, active }),
+        1 => (render.clone(), 0..8_u8).prop_map(|(render, ttl)| Ttl(render, ttl)),
         2 => (render.clone(), verb).prop_map(|(render, verb)| Ask(render, verb)),
         1 => render.clone().prop_map(Unask),
         1 => render.clone().prop_map(Delete),
@@ -232,6 +235,11 @@ impl Witness {
                 let status = after.status.as_ref().unwrap();
                 self.judge(after.metadata.generation, status.observed_generation, &status.conditions);
             }
+            (Object::Render(before), Some(Object::Render(after)))
+                if before.metadata.deletion_timestamp != after.metadata.deletion_timestamp =>
+            {
+                self.deleted(at, before);
+            }
             (Object::Render(before), None) => drop(self.queued.remove(&ObjectKey::render(before))),
             _ => {}
         }
@@ -265,6 +273,18 @@ impl Witness {
         if status.attempt > old.attempt {
             self.started_in_order(at, &key, &Rank::of(after), &place, backend);
         }
+    }
+
+    /// Only what has finished long enough ago is deleted by us.
+    fn deleted(&mut self, at: Timestamp, render: &Render) {
+        let status = render.status.clone().unwrap_or_default();
+        let finished = conditions::find(&status.conditions, FINISHED).filter(|finished| finished.status == "True");
+        let due = finished.zip(render.spec.ttl.as_ref());
+        let due = due.map(|(finished, ttl)| finished.last_transition_time.0 + ttl.duration());
+        if due.is_none_or(|due| at < due) || status.observed_generation != render.metadata.generation {
+            self.wrong.push(format!("deleted before its time: {render:#?}"));
+        }
+        self.queued.remove(&ObjectKey::render(render));
     }
 
     /// Nothing ends before its deadline, and nothing is seen to go on after it.
@@ -549,6 +569,11 @@ impl World {
                 // What was made for an attempt that was given up is made once more.
                 self.again.insert(render_key(render), 1000);
             }
+            Step::Ttl(render, ttl) => {
+                self.edit(render, |spec| spec.ttl = seconds(ttl));
+                // Another of its name is another video.
+                self.again.insert(render_key(render), 1000);
+            }
             Step::Ask(render, verb) => self.ask(&render_key(render), verb),
             Step::Unask(render) => self.unask(&render_key(render)),
             Step::Delete(render) => {
@@ -687,6 +712,7 @@ impl World {
         prop_assert!(is_closed(&status), "{} has an open attempt: {:#?}", key, status);
         let has_stack = self.store.stack_of(&render).is_ok();
         let finished = conditions::is_true(&status.conditions, FINISHED);
+        prop_assert!(!finished || render.spec.ttl.is_none(), "{} has outlived its time", key);
         let held = render.spec.suspend && reason(&status).as_deref() == Some(SUSPENDED);
         prop_assert!(finished || held || !has_stack, "{} is neither done nor held: {:#?}", key, status);
         let made = status.attempts.last().is_some_and(|attempt| attempt.result == Some(AttemptResult::Succeeded));
@@ -745,6 +771,19 @@ fn deadlines_pass_by_themselves() {
         // A longer deadline lets it wait on.
         world.edit(1, |spec| spec.queue_deadline = seconds(200));
         world.reads(1, &["ACTIVE_DEADLINE_EXCEEDED", "Queued", "Running"]).await;
+    });
+}
+
+#[test]
+fn what_has_finished_goes_when_its_time_has_passed() {
+    alone(async |world| {
+        world.apply(0, RenderSpec { ttl: seconds(60), ..RenderSpec::default() });
+        world.apply(1, RenderSpec::default());
+        world.reads(5, &["Running", "Queued"]).await;
+        world.backend.fail(&Failure::new(Code::ScriptError, "m"));
+        world.reads(59, &["SCRIPT_ERROR", "Running"]).await;
+        world.run(Duration::from_secs(7)).await;
+        assert_eq!(world.store.keys().len(), 2, "one Render and its stack");
     });
 }
 

@@ -528,6 +528,10 @@ impl Store for DirStore {
         self.write_finalizers(object, finalizers).await
     }
 
+    async fn delete(&self, object: &Version) -> Result<(), Error> {
+        Err(Error::NothingRuns(format!("{} is in a file, which is its user's: remove it from there", object.key)))
+    }
+
     async fn publish(&self, object: &Version, event: Event) -> Result<(), Error> {
         let (store, key) = (self.clone(), object.key.clone());
         blocking(move || Ok(store.0.log.append(&store.0.layout, (store.0.now)(), &key, event)?)).await

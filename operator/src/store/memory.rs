@@ -326,6 +326,20 @@ impl Store for MemoryStore {
         self.guarded("remove_finalizer", object, change).await
     }
 
+    async fn delete(&self, object: &Version) -> Result<(), Error> {
+        self.chaos.before("delete").await?;
+        let now = (self.now)();
+        let change = |mut object: Object| {
+            let metadata = meta_mut(&mut object);
+            metadata.deletion_timestamp.get_or_insert(Time(now));
+            metadata.generation = metadata.generation.map(|generation| generation + 1);
+            Some(object)
+        };
+        self.commit(object, change)?;
+        self.state().feed.send(object.key.clone());
+        self.chaos.after("delete").await
+    }
+
     async fn publish(&self, _: &Version, _: Event) -> Result<(), Error> {
         self.chaos.before("publish").await
     }

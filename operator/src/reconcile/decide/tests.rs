@@ -37,6 +37,7 @@ pub(crate) fn scene() -> Scene {
         now: at(NOW),
         render: Arc::new(render),
         orphaned: false,
+        may_be_deleted: true,
         inputs: Ok(inputs("h1")),
         stack: StackView::Ready { spec, slots: 2 },
         admission: Admission::Admitted,
@@ -76,7 +77,7 @@ impl Scene {
             });
             let finished = end.is_some_and(|(result, _)| result == AttemptResult::Succeeded);
             let status_of = if finished { "True" } else { "False" };
-            let condition = super::super::conditions::new(crds::condition::FINISHED, status_of, "R", "m", 1, at(0));
+            let condition = conditions::new(FINISHED, status_of, "R", "m", 1, at(0));
             status.conditions = vec![condition];
         })
     }
@@ -422,6 +423,30 @@ fn a_series_of_attempts_ends_at_its_deadline() {
     begun(limited().attempt(1, "h1", None).reports(running()), 940)
         .seen(|seen| seen.inputs = Err(SourceError::Unreadable(failure())))
         .check("Cancelling, Cancel, after 1s");
+}
+
+#[test]
+fn what_has_finished_is_deleted_after_its_ttl() {
+    let limited = |scene: Scene| scene.edit(|render| render.spec.ttl = Some("1m".parse().unwrap()));
+    let finished = |scene: Scene, second| {
+        limited(scene).status(|status| {
+            let condition = conditions::new(FINISHED, "True", "R", "m", 1, at(second));
+            (status.conditions, status.observed_generation) = (vec![condition], Some(1));
+        })
+    };
+    let done = || scene().attempt(1, "h1", Some((SUCCEEDED, 900))).output(OutputCheck::Intact);
+    limited(scene().attempt(1, "h1", None).reports(succeeded())).check("Completed file:///o.mp4, recheck 60s");
+    finished(done(), 950).check("Completed file:///o.mp4, recheck 10s");
+    finished(done(), 940).check("Completed file:///o.mp4, Delete, await change");
+    let failed = || scene().attempt(1, "h1", Some((FAILED, 900))).failed_with(Code::ScriptError);
+    finished(failed(), 940).check("Failed SCRIPT_ERROR, Delete, await change");
+    // The status speaks of another spec: first it is written.
+    let edited = finished(done(), 940).edit(|render| render.metadata.generation = Some(2));
+    edited.check("Completed file:///o.mp4, after 0ns");
+    finished(done(), 900).seen(|seen| seen.may_be_deleted = false).check("Completed file:///o.mp4, await change");
+    finished(done(), 900)
+        .seen(|seen| seen.inputs = Ok(inputs("h2")))
+        .check("Starting 2: its composition has changed, after 0ns");
 }
 
 #[test]
