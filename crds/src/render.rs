@@ -102,6 +102,11 @@ pub struct RenderSpec {
     /// nothing is ever deleted from your files. Default: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Period>,
+    /// Any text; another one than the last attempt was made for has the same video made once more, as a retry that is asked
+    /// for has. An attempt that is under way is made for it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub run_token: Option<String>,
 }
 
 impl RenderSpec {
@@ -123,6 +128,7 @@ impl RenderSpec {
             queue_deadline: _,
             active_deadline: _,
             ttl: _,
+            run_token: _,
         } = self;
         RenderConfig {
             fps: *fps,

@@ -39,6 +39,10 @@ pub struct RenderStatus {
     /// `hf-<uid>-<attempt>-<8 digits of the input hash>`, at most 80 characters, written before the attempt starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_name: Option<String>,
+    /// The `spec.runToken` that the current or last attempt is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub run_token: Option<String>,
     /// The last five attempts, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]

@@ -84,6 +84,8 @@ pub enum Cause {
     FailedBefore,
     /// A user asked for it.
     RetryRequested,
+    /// The spec has another run token than the last was for.
+    RunTokenChanged,
     /// The last was cancelled and is wanted again.
     WantedAgain,
     /// The last was on another stack.
@@ -99,6 +101,7 @@ impl fmt::Display for Cause {
             Self::VideoLost(how) => how,
             Self::FailedBefore => "the last one failed",
             Self::RetryRequested => "a retry was asked for",
+            Self::RunTokenChanged => "its run token has changed",
             Self::WantedAgain => "it is wanted again",
             Self::StackChanged => "it has another stack now",
         })
@@ -256,7 +259,7 @@ impl Case<'_> {
         let since = since.map_or(seen.now, |finished| finished.last_transition_time.0);
         match left(ttl, since, seen.now) {
             // What was decided for an older spec is written first: an edit may have been meant to keep it.
-            Duration::ZERO if status.observed_generation != Some(seen.generation()) => (state, None, Next::AT_ONCE),
+            Duration::ZERO if seen.is_edited() => (state, None, Next::AT_ONCE),
             Duration::ZERO => (state, Some(Effect::Delete), Next::AwaitChange),
             left => (state, None, next.but_within(Some(left))),
         }
@@ -319,6 +322,7 @@ impl Case<'_> {
                 .is_some_and(|(request, stop)| request.requested_time.0 > stop.0);
         match (attempt.result, &self.seen.output, status.output, status.failure) {
             _ if retry_asked => self.start(inputs, Cause::RetryRequested),
+            _ if self.seen.has_new_token() => self.start(inputs, Cause::RunTokenChanged),
             (Some(AttemptResult::Succeeded), OutputCheck::Intact, Some(output), _) => rest(State::Completed(output)),
             (Some(AttemptResult::Failed), _, _, Some(written)) => {
                 let (failure, retryable) = read_failure(&written);
@@ -419,10 +423,11 @@ impl Case<'_> {
 
     /// Since when it waits for its turn with these inputs, or would from now on.
     fn queued_since(&self, hash: &str) -> Timestamp {
-        let status = self.seen.status();
-        let waited = status.queued_time.filter(|_| status.input_hash.as_deref() == Some(hash));
+        let (seen, status) = (self.seen, self.seen.status());
+        let anew = seen.has_new_token() && seen.is_edited();
+        let waited = status.queued_time.filter(|_| status.input_hash.as_deref() == Some(hash) && !anew);
         let asked = self.request.filter(|_| requests::counts(self.request, RequestVerb::Retry, hash));
-        waited.map_or(self.seen.now, |since| asked.map_or(since.0, |asked| since.0.max(asked.requested_time.0)))
+        waited.map_or(seen.now, |since| asked.map_or(since.0, |asked| since.0.max(asked.requested_time.0)))
     }
 
     /// Since when a Render in this state waits for its turn.
@@ -483,16 +488,18 @@ impl Case<'_> {
         asked || self.seen.render.spec.desired_state == DesiredState::Cancelled
     }
 
-    /// Failed attempts for these inputs since the last success, cancel or asked-for retry, this one included.
+    /// Failed attempts of this series since the last success, cancel or asked-for retry, this one included.
     fn failures_in_a_row(&self, hash: &str) -> u32 {
-        let attempts = self.seen.render.status.as_ref().map(|status| status.attempts.as_slice()).unwrap_or_default();
+        let status = self.seen.status();
         let asked = self.request.filter(|_| requests::counts(self.request, RequestVerb::Retry, hash));
+        let begin = status.start_time.as_ref().map(|begin| begin.0);
         let counts = |attempt: &&AttemptStatus| {
             let failed = attempt.stop_time.is_none() || attempt.result == Some(AttemptResult::Failed);
             let since = asked.is_none_or(|asked| attempt.start_time.0 >= asked.requested_time.0);
-            attempt.input_hash == hash && failed && since
+            let in_series = begin.is_none_or(|begin| attempt.start_time.0 >= begin);
+            attempt.input_hash == hash && failed && since && in_series
         };
-        u32::try_from(attempts.iter().rev().take_while(counts).count()).unwrap_or(u32::MAX)
+        u32::try_from(status.attempts.iter().rev().take_while(counts).count()).unwrap_or(u32::MAX)
     }
 }
 

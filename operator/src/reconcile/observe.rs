@@ -102,6 +102,19 @@ impl Observed {
         self.last_attempt().is_some_and(|attempt| attempt.stop_time.is_none())
     }
 
+    /// Whether the spec has a token that no attempt was made for.
+    #[must_use]
+    pub fn has_new_token(&self) -> bool {
+        let known = self.render.status.as_ref().and_then(|status| status.run_token.as_ref());
+        self.render.spec.run_token.is_some() && self.render.spec.run_token.as_ref() != known
+    }
+
+    /// Whether the spec was edited since the status was written.
+    #[must_use]
+    pub fn is_edited(&self) -> bool {
+        self.render.status.as_ref().and_then(|status| status.observed_generation) != Some(self.generation())
+    }
+
     /// The spec's generation.
     #[must_use]
     pub fn generation(&self) -> i64 {

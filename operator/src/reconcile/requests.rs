@@ -63,9 +63,14 @@ pub(super) fn current(seen: &Observed, hash: Option<&str>) -> Option<RequestStat
     let known = seen.render.status.as_ref().and_then(|status| status.request.clone());
     let newer = |at: Timestamp| known.as_ref().is_none_or(|known| at > known.requested_time.0);
     let Some((verb, at, seen_by_asker)) = asked(&seen.render.metadata).filter(|(_, at, _)| newer(*at)) else {
-        // One that was taken while the inputs could not be read counts for the first that can.
-        return known
-            .map(|known| RequestStatus { input_hash: known.input_hash.or_else(|| hash.map(str::to_owned)), ..known });
+        // One that was taken while the inputs could not be read counts for the first that can. A run token that came after a
+        // cancel overrules it.
+        let overruled = seen.has_new_token() && seen.is_edited();
+        return known.map(|known| RequestStatus {
+            input_hash: known.input_hash.or_else(|| hash.map(str::to_owned)),
+            obsolete: known.obsolete || overruled && known.verb == RequestVerb::Cancel,
+            ..known
+        });
     };
     let other_inputs = seen_by_asker.zip(hash).is_some_and(|(asker, now)| asker != now);
     let cancelled = hash.is_none_or(|hash| counts(known.as_ref(), RequestVerb::Cancel, hash));

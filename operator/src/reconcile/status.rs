@@ -78,6 +78,13 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
         | State::StackPending(_)
         | State::StackNotReady(_) => {}
     }
+    // An attempt that is being ended is made for nothing any more.
+    let made_for_it = matches!(state, State::Starting(..))
+        || seen.has_open_attempt()
+            && matches!(state, State::Running(_) | State::Completed(_) | State::Failed(..) | State::Retrying(..));
+    if let Some(token) = seen.render.spec.run_token.as_ref().filter(|_| made_for_it) {
+        status.run_token = Some(token.clone());
+    }
     if let Some(hash) = seen.input_hash() {
         status.input_hash = Some(hash.to_owned());
     }

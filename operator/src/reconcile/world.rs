@@ -73,6 +73,8 @@ enum Step {
         queue: u8,
         active: u8,
     },
+    /// The same video is wanted once more.
+    Token(usize, u8),
     /// How many seconds it is kept once it has finished; 0 is for ever.
     Ttl(usize, u8),
     Ask(usize, RequestVerb),
@@ -111,7 +113,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
         Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
-        FailCalls, LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Ttl, Unask, Wait,
+        FailCalls, LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
@@ -123,6 +125,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
         2 => (render.clone(), 0..12_u8, 0..12_u8)
             .prop_map(|(render, queue, active)| Deadlines { render, queue, active }),
+        1 => (render.clone(), any::<u8>()).prop_map(|(render, token)| Token(render, token)),
         1 => (render.clone(), 0..8_u8).prop_map(|(render, ttl)| Ttl(render, ttl)),
         2 => (render.clone(), verb).prop_map(|(render, verb)| Ask(render, verb)),
         1 => render.clone().prop_map(Unask),
@@ -569,6 +572,10 @@ impl World {
                 // What was made for an attempt that was given up is made once more.
                 self.again.insert(render_key(render), 1000);
             }
+            Step::Token(render, token) => {
+                self.edit(render, |spec| spec.run_token = Some(token.to_string()));
+                self.allow_again(&render_key(render));
+            }
             Step::Ttl(render, ttl) => {
                 self.edit(render, |spec| spec.ttl = seconds(ttl));
                 // Another of its name is another video.
@@ -717,6 +724,9 @@ impl World {
         prop_assert!(finished || held || !has_stack, "{} is neither done nor held: {:#?}", key, status);
         let made = status.attempts.last().is_some_and(|attempt| attempt.result == Some(AttemptResult::Succeeded));
         let succeeded = conditions::is_true(&status.conditions, SUCCEEDED);
+        let token = render.spec.run_token.as_ref();
+        let made_for_it = token.is_none() || status.run_token.as_ref() == token;
+        prop_assert!(!succeeded || made_for_it, "{} was not made for its token: {:#?}", key, status);
         prop_assert!(!succeeded || made, "{} has a video that nobody made: {:#?}", key, status);
         Ok(())
     }

@@ -450,6 +450,35 @@ fn what_has_finished_is_deleted_after_its_ttl() {
 }
 
 #[test]
+fn another_run_token_has_the_same_inputs_run_once_more() {
+    let token = |scene: Scene| scene.edit(|render| render.spec.run_token = Some("2".into()));
+    let made_for = |scene: Scene, token: &str| scene.status(|status| status.run_token = Some(token.into()));
+    let done = || scene().attempt(1, "h1", Some((SUCCEEDED, 900))).output(OutputCheck::Intact);
+    token(done()).check("Starting 2: its run token has changed, after 0ns");
+    token(made_for(done(), "1")).check("Starting 2: its run token has changed, after 0ns");
+    token(made_for(done(), "2")).check("Completed file:///o.mp4, await change");
+    made_for(done(), "2").check("Completed file:///o.mp4, await change");
+    let failed = scene().attempt(1, "h1", Some((FAILED, 900))).failed_with(Code::ScriptError);
+    token(failed).check("Starting 2: its run token has changed, after 0ns");
+    token(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
+    let cancelled =
+        || token(scene().attempt(1, "h1", Some((CANCELLED, 950))).taken(RequestVerb::Cancel, 940, Some("h1")));
+    cancelled().check("Starting 2: its run token has changed, after 0ns");
+    let later = cancelled().status(|status| status.observed_generation = Some(1));
+    later.check("Cancelled, await change");
+    let waited = scene().deadlines(Some("1m"), None).waits_since(900);
+    token(waited).seen(|seen| seen.admission = Admission::Waiting(1)).check("Queued 1, after 60s");
+}
+
+#[test]
+fn retries_are_counted_in_a_series() {
+    let failed = scene().attempt(1, "h1", Some((FAILED, 901))).attempt(2, "h1", Some((FAILED, 902)));
+    let failed = failed.attempt(3, "h1", None).reports(failure(Code::BrowserFailed));
+    let series = failed.status(|status| status.start_time = Some(status.attempts[2].start_time.clone()));
+    series.check("Retrying BROWSER_FAILED at 1001, after 1s");
+}
+
+#[test]
 fn a_passed_deadline_is_final_until_the_spec_is_edited_or_a_retry_is_asked_for() {
     let failed = || {
         let failed = scene().deadlines(None, Some("1m")).attempt(1, "h1", Some((FAILED, 990)));
