@@ -142,12 +142,17 @@ impl RenderSpec {
     }
 }
 
-/// A stack in the Render's namespace.
+/// A stack.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackRef {
     /// Name of the `HyperframesStack`.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Its namespace, where it is another: the stack has to name the Render's in `spec.allowedNamespaces`. Default: the
+    /// Render's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), pattern(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
 }
 
 /// Where the composition comes from: exactly one member.

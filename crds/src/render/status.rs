@@ -93,6 +93,9 @@ pub struct AttemptStatus {
     /// Name of the stack it was started on; absent for the built-in one of file mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
+    /// Namespace of that stack; absent where it is the Render's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_namespace: Option<String>,
     /// What the backend calls it, such as the ARN of an execution; absent where its name is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,

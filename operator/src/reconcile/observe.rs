@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::{
     Context,
-    queue::{Admission, BUILT_IN, QueueView},
+    queue::{Admission, QueueView, attempt_stack},
 };
 use crate::{
     error::Error,
     ports::{
-        AttemptRef, AttemptReport, Inputs, Kind, ObjectKey, OutputCheck, Sourced, StackCapacity, StackReport, StackSpec,
+        AttemptRef, AttemptReport, Inputs, ObjectKey, OutputCheck, Sourced, StackCapacity, StackReport, StackSpec,
     },
     source::{self, SourceError},
 };
@@ -187,7 +187,7 @@ impl Place {
         let wanted = context.store.stack_of(&render.object);
         let last = render.object.status.as_ref().and_then(|status| status.attempts.last());
         let open = last.filter(|attempt| attempt.stop_time.is_none());
-        Self { wanted, held: open.map(|attempt| stack_key(&render.object, attempt)) }
+        Self { wanted, held: open.map(|attempt| attempt_stack(&render.object, attempt)) }
     }
 
     /// Whether an open attempt is still what is wanted.
@@ -210,11 +210,6 @@ impl Place {
     }
 }
 
-fn stack_key(render: &Render, attempt: &AttemptStatus) -> ObjectKey {
-    let name = attempt.stack.clone().unwrap_or_else(|| BUILT_IN.to_owned());
-    ObjectKey { kind: Kind::Stack, name, namespace: ObjectKey::render(render).namespace }
-}
-
 /// The last attempt, as its backend knows it; none where its stack is gone, and with it the attempt.
 pub(super) async fn attempt_ref(
     render: &Render,
@@ -223,7 +218,7 @@ pub(super) async fn attempt_ref(
 ) -> Result<Option<AttemptRef>, Error> {
     let Some(status) = &render.status else { return Ok(None) };
     let (Some(name), Some(last)) = (&status.execution_name, status.attempts.last()) else { return Ok(None) };
-    let key = place.held.clone().unwrap_or_else(|| stack_key(render, last));
+    let key = place.held.clone().unwrap_or_else(|| attempt_stack(render, last));
     let Some(stack) = context.store.get_stack(&key).await? else { return Ok(None) };
     let Ok(stack) = source::stack_spec(&stack.object, &stack.origin) else { return Ok(None) };
     Ok(Some(AttemptRef { stack, name: name.clone(), handle: last.handle.clone(), bring_to: None }))

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Class, Error},
-    ports::{AttemptReport, StackCapacity},
+    ports::{AttemptReport, ObjectKey, StackCapacity},
 };
 
 /// Attempts kept in a status, and warnings.
@@ -149,9 +149,11 @@ fn close_attempts(status: &mut RenderStatus, state: &State, seen: &Observed) {
 fn name_attempt(status: &mut RenderStatus, number: i32, seen: &Observed) {
     let (uid, hash) = (seen.render.metadata.uid.as_deref().unwrap_or_default(), seen.input_hash().unwrap_or_default());
     let stack = match &seen.stack {
-        StackView::Ready { spec, .. } => Some(spec.key.name.clone()),
+        StackView::Ready { spec, .. } => Some(spec.key.clone()),
         StackView::NotFound(_) | StackView::Pending(_) | StackView::NotReady(_) => None,
     };
+    let own = ObjectKey::render(&seen.render).namespace;
+    let stack_namespace = stack.as_ref().map(|stack| stack.namespace.clone()).filter(|namespace| *namespace != own);
     status.attempt = Some(number);
     status.execution_name = Some(format!("hf-{uid}-{number}-{}", &hash[..HASH_DIGITS.min(hash.len())]));
     status.warnings.clear();
@@ -163,7 +165,8 @@ fn name_attempt(status: &mut RenderStatus, number: i32, seen: &Observed) {
         stop_time: None,
         result: None,
         generation: Some(seen.generation()),
-        stack,
+        stack: stack.map(|stack| stack.name),
+        stack_namespace,
         handle: None,
         failure_code: None,
         cost_usd: None,

@@ -62,7 +62,7 @@ enum Step {
     Apply {
         render: usize,
         priority: i32,
-        stack: bool,
+        stack: usize,
         input: u8,
     },
     Suspend(usize, bool),
@@ -88,6 +88,8 @@ enum Step {
     /// A user creates a stack, or changes how many Renders may be under way on it.
     Stack(i32),
     DeleteStack,
+    /// The stack of another namespace may be used, or may not be any more.
+    Share(bool),
     BreakStack(bool),
     Progress(i32),
     Succeed,
@@ -113,13 +115,13 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
         Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
-        FailCalls, LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
+        FailCalls, LoseOutput, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
     let verb = prop_oneof![Just(RequestVerb::Cancel), Just(RequestVerb::Retry)];
     let one = prop_oneof![
-        6 => (render.clone(), -1..2_i32, any::<bool>(), 0..2_u8)
+        6 => (render.clone(), -1..2_i32, 0..3_usize, 0..2_u8)
             .prop_map(|(render, priority, stack, input)| Apply { render, priority, stack, input }),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| Suspend(render, on)),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
@@ -134,6 +136,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (render.clone(), any::<bool>()).prop_map(|(render, invalid)| BreakSource(render, invalid)),
         2 => (1..4_i32).prop_map(Stack),
         1 => Just(DeleteStack),
+        2 => any::<bool>().prop_map(Share),
         1 => any::<bool>().prop_map(BreakStack),
         3 => (1..30_i32).prop_map(Progress),
         3 => Just(Succeed),
@@ -329,7 +332,8 @@ impl Witness {
         let lately =
             history.iter().enumerate().filter(|(index, _)| history.get(index + 1).is_none_or(|next| recent(next.0)));
         let slots = lately.map(|(_, (_, slots))| *slots).max().unwrap_or(1);
-        let stack = ObjectKey { kind: Kind::Stack, namespace: key.namespace.clone(), name: place.to_owned() };
+        let here = ObjectKey { kind: Kind::Stack, namespace: key.namespace.clone(), name: place.to_owned() };
+        let stack = if place == shared_key().name { shared_key() } else { here };
         if !before.is_empty() && before.len() + backend.running_on(&stack) >= slots {
             self.wrong.push(format!("{key} was started before {before:?}, with {slots} slots"));
         }
@@ -389,6 +393,11 @@ fn stack_key() -> ObjectKey {
     ObjectKey { kind: Kind::Stack, namespace: "default".into(), name: "stack".into() }
 }
 
+/// A stack of another namespace.
+fn shared_key() -> ObjectKey {
+    ObjectKey { kind: Kind::Stack, namespace: "studio".into(), name: "shared".into() }
+}
+
 fn built_in() -> ObjectKey {
     ObjectKey { name: BUILT_IN.into(), ..stack_key() }
 }
@@ -433,7 +442,7 @@ impl World {
             unreadable: BTreeSet::new(),
         };
         // The stack of Renders that name none.
-        world.apply_stack(&built_in(), 1);
+        world.apply_stack(&built_in(), 1, &[]);
         world.begin();
         world
     }
@@ -522,11 +531,15 @@ impl World {
         }
     }
 
-    fn apply_stack(&self, key: &ObjectKey, slots: i32) {
+    fn apply_stack(&self, key: &ObjectKey, slots: i32, allowed: &[&str]) {
         self.backend.set_stack(key, ready(slots));
         let slots = usize::try_from(slots).unwrap();
         self.witness().slots.entry(key.name.clone()).or_default().push((now(), slots));
-        self.store.apply(Object::Stack(Arc::new(HyperframesStack::new(&key.name, HyperframesStackSpec::default()))));
+        let allowed_namespaces = allowed.iter().map(ToString::to_string).collect();
+        let spec = HyperframesStackSpec { allowed_namespaces, ..HyperframesStackSpec::default() };
+        let mut stack = HyperframesStack::new(&key.name, spec);
+        stack.metadata.namespace = Some(key.namespace.clone());
+        self.store.apply(Object::Stack(Arc::new(stack)));
     }
 
     fn set_digest(&mut self, render: usize, digest: &str) {
@@ -549,7 +562,9 @@ impl World {
             Step::Apply { render, priority, stack, input } => {
                 let mut spec = self.spec(render).unwrap_or_default();
                 spec.priority = priority;
-                let stack = Some(StackRef { name: if stack { "stack" } else { BUILT_IN }.into() });
+                let named = [built_in(), stack_key(), shared_key()][stack].clone();
+                let namespace = (named.namespace != "default").then_some(named.namespace);
+                let stack = Some(StackRef { name: named.name, namespace });
                 if std::mem::replace(&mut spec.stack_ref, stack.clone()) != stack {
                     // What another stack was making when the process ended is of no use here.
                     self.allow_again(&render_key(render));
@@ -598,7 +613,12 @@ impl World {
                 self.unreadable.remove(&render_key(render));
                 self.unreadable.extend((!invalid).then(|| render_key(render)));
             }
-            Step::Stack(slots) => self.apply_stack(&stack_key(), slots),
+            Step::Stack(slots) => self.apply_stack(&stack_key(), slots, &[]),
+            Step::Share(with) => {
+                self.apply_stack(&shared_key(), 1, if with { &["default"] } else { &[] });
+                // What was interrupted there cannot go on.
+                (0..RENDERS).for_each(|render| self.allow_again(&render_key(render)));
+            }
             Step::DeleteStack => {
                 self.store.delete(&stack_key());
                 self.deleted.insert(stack_key());

@@ -339,7 +339,7 @@ impl DirStore {
                 self.ensure_built_in(state, render);
                 Vec::from_iter(first)
             }
-            Object::Stack(_) => state.index.put_stack(key),
+            Object::Stack(stack) => state.index.put_stack(stack),
         };
         state.entries.insert(key.clone(), entry);
         (object, concerned)

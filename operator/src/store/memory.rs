@@ -213,7 +213,7 @@ impl State {
         meta_mut(&mut object).resource_version = Some(self.version.to_string());
         let moved = match &object {
             Object::Render(render) => Vec::from_iter(self.index.put(render, false)),
-            Object::Stack(_) => self.index.put_stack(key),
+            Object::Stack(stack) => self.index.put_stack(stack),
         };
         if let Some(old) = self.objects.insert(key.clone(), object) {
             self.before.insert(key.clone(), old);

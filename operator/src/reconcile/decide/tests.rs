@@ -71,6 +71,7 @@ impl Scene {
                 result: end.map(|(result, _)| result),
                 generation: Some(1),
                 stack: None,
+                stack_namespace: None,
                 handle: None,
                 failure_code: None,
                 cost_usd: None,
@@ -538,6 +539,6 @@ fn an_orphan_is_observed_to_its_end_and_never_started() {
 
 #[test]
 fn a_stack_must_exist_for_a_render_that_names_one() {
-    let named = scene().edit(|render| render.spec.stack_ref = Some(StackRef { name: "x".into() }));
+    let named = scene().edit(|render| render.spec.stack_ref = Some(StackRef { name: "x".into(), namespace: None }));
     named.seen(|seen| seen.stack = StackView::NotFound("no x".into())).check("StackNotFound no x, await change");
 }
