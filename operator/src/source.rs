@@ -79,6 +79,15 @@ impl Sources {
         }
     }
 
+    /// Somebody asks for a look: what is known of a Render's composition is found out anew.
+    pub fn look_anew(&self, key: &ObjectKey) {
+        match self {
+            Self::Disk(sources) => sources.look_anew(key),
+            #[cfg(test)]
+            Self::Scripted(_) => {}
+        }
+    }
+
     /// A Render is not there any more.
     pub fn forget(&self, key: &ObjectKey) {
         match self {
@@ -126,6 +135,12 @@ impl DiskSources {
     /// Waits until [`folders`](Self::folders) may be others.
     pub async fn folders_changed(&self) {
         self.dependents.projects_changed().await;
+    }
+
+    fn look_anew(&self, key: &ObjectKey) {
+        if let Some(project) = self.dependents.project_of(key) {
+            self.digests.invalidate(&[project]);
+        }
     }
 
     fn inputs(&self, render: &Render, origin: &Origin) -> Result<Inputs, SourceError> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     Context,
     queue::{Admission, QueueView, attempt_stack},
+    requests,
 };
 use crate::{
     error::Error,
@@ -131,6 +132,10 @@ impl Observed {
 /// Looks at everything a Render depends on, and at its attempt.
 pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Result<(Observed, Place), Error> {
     let place = Place::of(render, context);
+    let handled = render.object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+    if requests::reconcile_asked(&render.object.metadata).is_some_and(|asked| Some(asked) != handled) {
+        context.sources.look_anew(&ObjectKey::render(&render.object));
+    }
     let inputs = context.sources.inputs(&render.object, &render.origin).await;
     let stack = match &place.wanted {
         Ok(key) => stack_view(key, context).await?,

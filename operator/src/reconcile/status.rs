@@ -18,6 +18,7 @@ use super::{
     conditions,
     decide::{Cause, Decision, Retryable, State},
     observe::{Observed, StackView},
+    requests,
     stack::{StackDecision, StackState},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     let state = failed_start(done).unwrap_or_else(|| decision.state.clone());
     status.observed_generation = Some(seen.generation());
     status.request.clone_from(&decision.request);
+    let handled = status.last_handled_reconcile_at.take();
+    status.last_handled_reconcile_at = requests::last_asked(&seen.render.metadata, handled);
     status.queue_position = None;
     status.queued_time = decision.waits_since.map(Time);
     status.progress = None;
@@ -322,6 +325,7 @@ pub fn stack_status(
     let said = [make(READY, ready)].into_iter().chain(abnormal.map(|kind| make(kind, "True"))).collect();
     HyperframesStackStatus {
         observed_generation: Some(generation),
+        last_handled_reconcile_at: requests::last_asked(&stack.metadata, old.last_handled_reconcile_at),
         conditions: conditions::merge(&old.conditions, said),
         parallel_chunks,
         renderer_digest,

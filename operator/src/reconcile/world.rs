@@ -73,6 +73,8 @@ enum Step {
         queue: u8,
         active: u8,
     },
+    /// Somebody asks for a look.
+    Poke(usize, u8),
     /// The same video is wanted once more.
     Token(usize, u8),
     /// How many seconds it is kept once it has finished; 0 is for ever.
@@ -115,7 +117,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
         Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
-        FailCalls, LoseOutput, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
+        FailCalls, LoseOutput, Poke, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
@@ -127,6 +129,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
         2 => (render.clone(), 0..12_u8, 0..12_u8)
             .prop_map(|(render, queue, active)| Deadlines { render, queue, active }),
+        1 => (render.clone(), any::<u8>()).prop_map(|(render, at)| Poke(render, at)),
         1 => (render.clone(), any::<u8>()).prop_map(|(render, token)| Token(render, token)),
         1 => (render.clone(), 0..8_u8).prop_map(|(render, ttl)| Ttl(render, ttl)),
         2 => (render.clone(), verb).prop_map(|(render, verb)| Ask(render, verb)),
@@ -587,6 +590,9 @@ impl World {
                 // What was made for an attempt that was given up is made once more.
                 self.again.insert(render_key(render), 1000);
             }
+            Step::Poke(render, at) => {
+                self.store.annotate(&render_key(render), requests::RECONCILE_ANNOTATION, Some(at.to_string()));
+            }
             Step::Token(render, token) => {
                 self.edit(render, |spec| spec.run_token = Some(token.to_string()));
                 self.allow_again(&render_key(render));
@@ -733,6 +739,8 @@ impl World {
             let taken = status.request.as_ref().map(|request| request.requested_time.0);
             prop_assert!(taken.is_some_and(|taken| taken >= *asked), "{}: a request was lost", key);
         }
+        let asked = requests::reconcile_asked(&render.metadata);
+        prop_assert_eq!(status.last_handled_reconcile_at.as_deref(), asked, "{} was not looked at", key);
         if reason(&status).as_deref() == Some(SOURCE_NOT_READY) && self.unreadable.contains(key) {
             return Ok(());
         }

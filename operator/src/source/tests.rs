@@ -102,6 +102,16 @@ fn a_change_wakes_those_who_depend_on_it() {
 }
 
 #[test]
+fn who_asks_for_a_look_has_the_files_read_again() {
+    let place = Place::new();
+    let first = place.hash("");
+    write(&place.path("site/index.html"), "2");
+    assert_eq!(place.hash(""), first);
+    place.1.look_anew(&ObjectKey { kind: crate::ports::Kind::Render, namespace: "default".into(), name: "a".into() });
+    assert_ne!(place.hash(""), first);
+}
+
+#[test]
 fn only_a_plain_file_outside_the_project_is_written() {
     let place = Place::new();
     fs::create_dir(place.path("folder.mp4")).unwrap();

@@ -120,6 +120,24 @@ fn stack_conditions_keep_the_rules() {
 }
 
 #[test]
+fn a_look_that_is_asked_for_is_written_down_for_both_kinds() {
+    let annotated = |text: &str| Some([(requests::RECONCILE_ANNOTATION.to_owned(), text.to_owned())].into());
+    let mut asked = scene();
+    std::sync::Arc::make_mut(&mut asked.0.render).metadata.annotations = annotated("2026-01-01T00:00:00.5Z");
+    let status = written(&asked);
+    assert_eq!(status.last_handled_reconcile_at.as_deref(), Some("2026-01-01T00:00:00.5Z"));
+    // What was handled stays handled, and what is too long is nothing.
+    let render = std::sync::Arc::make_mut(&mut asked.0.render);
+    (render.status, render.metadata.annotations) = (Some(status.clone()), annotated(&"x".repeat(129)));
+    assert_eq!(written(&asked).last_handled_reconcile_at, status.last_handled_reconcile_at);
+    let mut stack = HyperframesStack::new("s", crds::HyperframesStackSpec::default());
+    stack.metadata.annotations = annotated("now");
+    let next = crate::reconcile::decide::Next::AwaitChange;
+    let decision = StackDecision { state: StackState::Deleting(None), effect: None, next };
+    assert_eq!(stack_status(&stack, &decision, None, at(5)).last_handled_reconcile_at.as_deref(), Some("now"));
+}
+
+#[test]
 fn a_series_begins_with_its_first_attempt_and_goes_on_with_its_retries() {
     let begun = |scene: Scene| written(&scene).start_time.map(|time| time.0.as_second());
     let since = |scene: Scene, second| {
