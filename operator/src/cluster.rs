@@ -1,13 +1,14 @@
 //! `hf-operator`: the reconciler at an API server.
 //!
 //! Reading order: [`args`] and [`settings`] (what it is told), [`session`] (watch, be elected, drive, end), [`lease`] (who
-//! leads); then what shows how it is: [`vitals`], [`traffic`], [`http`].
+//! leads), [`led`] (and what only the leader has done); then what shows how it is: [`vitals`], [`traffic`], [`http`].
 
 use std::{ffi::OsString, process::ExitCode};
 
 mod args;
 mod http;
 mod lease;
+mod led;
 mod session;
 mod settings;
 mod traffic;

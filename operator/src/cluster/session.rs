@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     http::{self, Answers},
     lease::Candidate,
+    led::Led,
     settings::Settings,
     traffic::TrafficLayer,
     vitals::Vitals,
@@ -113,9 +114,10 @@ async fn begin(settings: Settings) -> Result<u8, Error> {
         None => Arc::new(|| true),
     };
     let folders = Arc::new(settings.folders.clone());
+    let leads = Arc::clone(&may_write);
     let store = KubeStore::new(client, folders, settings.pod_name.clone(), may_write, &settings.namespaces);
     let answers = Answers { vitals: Arc::clone(&vitals), store: store.clone() };
-    let session = Session::new(&settings, store.clone(), vitals);
+    let session = Session::new(&settings, store.clone(), leads, vitals);
     info!(version = env!("CARGO_PKG_VERSION"), "{MANAGER} begins");
     tokio::select! {
         code = session.run(candidate, signals) => Ok(code),
@@ -143,14 +145,14 @@ enum Ending {
 }
 
 impl Session {
-    fn new(settings: &Settings, store: KubeStore, vitals: Arc<Vitals>) -> Self {
+    fn new(settings: &Settings, store: KubeStore, leads: MayWrite, vitals: Arc<Vitals>) -> Self {
         let (work, program) = (&settings.folders.work, producer(settings.producer.as_deref()));
         let local = LocalBackend::new(program, work.join("work"), work.join("known-outputs"), PROGRESS_TIMEOUT);
         let backend = Router { local, aws: AwsBackend::new(handler(settings.handler.as_deref()), now) };
         let sources = Arc::<DiskSources>::default();
         let context = Context::new(
             Arc::new(store.clone()),
-            Arc::new(backend.clone()) as Arc<dyn Backend>,
+            Arc::new(Led::new(backend.clone(), leads)) as Arc<dyn Backend>,
             Arc::new(Sources::Disk(Arc::clone(&sources))),
             now,
         );
