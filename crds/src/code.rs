@@ -90,6 +90,12 @@ codes! {
     PlanTooLarge = "PLAN_TOO_LARGE", Composition;
     /// An archive is damaged, or holds something an archive of a project may not hold.
     ArchiveInvalid = "ARCHIVE_INVALID", Composition;
+    /// The source cannot be had at the moment: nobody answers, or it is not there.
+    SourceUnavailable = "SOURCE_UNAVAILABLE", Transient;
+    /// The source lies where nothing may be fetched from.
+    SourceRefused = "SOURCE_REFUSED", Permanent;
+    /// The source's archive does not have the digest that the spec names.
+    SourceDigestMismatch = "SOURCE_DIGEST_MISMATCH", Composition;
     /// The store has no object under this key.
     ObjectNotFound = "OBJECT_NOT_FOUND", Permanent;
     /// The store refused what this function asked of it: a right is missing, or the request makes no sense to it.

@@ -157,12 +157,63 @@ pub struct StackRef {
 
 /// Where the composition comes from: exactly one member.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.path)").message("exactly one member says where the composition is: path"))]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.path), has(self.configMapRef), has(self.secretRef), has(self.archive)].filter(given, given).size() == 1").message("exactly one member says where the composition is: path, configMapRef, secretRef or archive"))]
 pub struct Source {
     /// Folder that holds `index.html`, relative to the YAML file; in a cluster relative to the operator's folder of
     /// compositions, and below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
+    pub path: Option<String>,
+    /// A ConfigMap of the Render's namespace. It is read again about once a minute, and at once for the annotation
+    /// `reconcile.fluxcd.io/requestedAt`. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<DataSource>,
+    /// A Secret of the Render's namespace, read like a ConfigMap, where the operator was given the right to. Only in a
+    /// cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<DataSource>,
+    /// An archive behind a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSource>,
+}
+
+/// A ConfigMap or a Secret, of which each key becomes a file: at most 1 MiB together, as Kubernetes has it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSource {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The keys that become files, where not all do, or not all under their own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[schemars(length(max = 256))]
+    pub items: Vec<KeyToPath>,
+}
+
+/// A key, and the file that it becomes.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyToPath {
+    /// The key.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+    /// Path of the file in the project, without `..`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+}
+
+/// A tar, gzipped or not, of regular files and folders: at most 1 GiB, unpacked 4 GiB and 50,000 files.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveSource {
+    /// Where it is, with `https`. Only public addresses are asked, and those that whoever runs the operator allows.
+    #[schemars(length(min = 9, max = 2048), pattern(r"^https://[^\s@]+$"))]
+    pub url: String,
+    /// SHA-256 of the archive, hexadecimal. One of another digest is not used.
+    #[schemars(length(min = 64, max = 64), pattern(r"^[0-9a-f]{64}$"))]
+    pub sha256: String,
+    /// Folder in the archive that holds `index.html`. Default: its uppermost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
 }
 

@@ -7,6 +7,8 @@ mod aws;
 mod bad_input;
 /// `hf-operator` at a real API server.
 mod cluster;
+/// The life of a Render at a real API server: what only a cluster has.
+mod cluster_life;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.
@@ -21,6 +23,8 @@ mod invariance;
 mod kill;
 /// The Lambda function, in an environment of this machine and beside a store that stands in for S3.
 mod lambda;
+/// The life of a Render: deadlines, run tokens, sources that are fetched.
+mod life;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
 /// What `hf-producer` writes to, and what it never does.

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod confined;
 pub mod events;
 pub mod fixture;
+pub mod https;
 pub mod lambda;
 pub mod package;
 pub mod processes;

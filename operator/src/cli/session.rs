@@ -20,14 +20,14 @@ use crate::{
     backend::{aws::AwsBackend, local::LocalBackend, router::Router},
     error::Error,
     files::blocking,
-    ports::{Backend, Kind},
+    ports::{Backend, Kind, NoDataObjects},
     program::{ERROR, USAGE},
     reconcile::{
         Context,
         driver::{Progress, Unobserved, drive},
     },
     settings::{handler, here, log_filter, now, producer},
-    source::{DiskSources, Sources},
+    source::{DiskSources, Fetched, Networks, Sources},
     store::dir::{
         DirStore, Notice, Options,
         layout::Layout,
@@ -93,7 +93,10 @@ impl<'a> Session<'a> {
         let program = producer(args.producer.as_deref());
         let local = LocalBackend::new(program, layout.work(), outputs, args.progress_timeout);
         let backend = Router { local, aws: AwsBackend::new(handler(args.handler.as_deref()), now) };
-        let sources = Arc::<DiskSources>::default();
+        let networks = Networks::read(&args.source_networks.join(","));
+        let networks = networks.map_err(|reason| Error::Setting { name: "--source-network", reason })?;
+        let fetched = Fetched::new(layout.work().join("sources"), networks, Arc::new(NoDataObjects));
+        let sources = Arc::new(DiskSources::fetching(fetched));
         let context = Context::new(
             Arc::new(store.clone()),
             Arc::new(backend.clone()) as Arc<dyn Backend>,

@@ -31,8 +31,8 @@ use crate::{
         driver::{Progress, drive},
     },
     settings::{handler, now, producer},
-    source::{DiskSources, Sources},
-    store::kube::{KubeStore, MANAGER, MayWrite, reason},
+    source::{DiskSources, Fetched, Sources},
+    store::kube::{KubeStore, MANAGER, MayWrite, data::KubeData, reason},
 };
 
 /// Looks at an object that may fail before it counts as given up.
@@ -114,10 +114,10 @@ async fn begin(settings: Settings) -> Result<u8, Error> {
         None => Arc::new(|| true),
     };
     let folders = Arc::new(settings.folders.clone());
-    let leads = Arc::clone(&may_write);
+    let (leads, data) = (Arc::clone(&may_write), KubeData::new(client.clone()));
     let store = KubeStore::new(client, folders, settings.pod_name.clone(), may_write, &settings.namespaces);
     let answers = Answers { vitals: Arc::clone(&vitals), store: store.clone() };
-    let session = Session::new(&settings, store.clone(), leads, vitals);
+    let session = Session::new(&settings, store.clone(), data, leads, vitals);
     info!(version = env!("CARGO_PKG_VERSION"), "{MANAGER} begins");
     tokio::select! {
         code = session.run(candidate, signals) => Ok(code),
@@ -130,6 +130,7 @@ struct Session {
     store: KubeStore,
     backend: Router,
     sources: Arc<DiskSources>,
+    fetched: Fetched,
     context: Arc<Context>,
     vitals: Arc<Vitals>,
 }
@@ -145,18 +146,19 @@ enum Ending {
 }
 
 impl Session {
-    fn new(settings: &Settings, store: KubeStore, leads: MayWrite, vitals: Arc<Vitals>) -> Self {
+    fn new(settings: &Settings, store: KubeStore, data: KubeData, leads: MayWrite, vitals: Arc<Vitals>) -> Self {
         let (work, program) = (&settings.folders.work, producer(settings.producer.as_deref()));
         let local = LocalBackend::new(program, work.join("work"), work.join("known-outputs"), PROGRESS_TIMEOUT);
         let backend = Router { local, aws: AwsBackend::new(handler(settings.handler.as_deref()), now) };
-        let sources = Arc::<DiskSources>::default();
+        let fetched = Fetched::new(work.join("sources"), settings.networks.clone(), Arc::new(data));
+        let sources = Arc::new(DiskSources::fetching(fetched.clone()));
         let context = Context::new(
             Arc::new(store.clone()),
             Arc::new(Led::new(backend.clone(), leads)) as Arc<dyn Backend>,
             Arc::new(Sources::Disk(Arc::clone(&sources))),
             now,
         );
-        Self { store, backend, sources, context: Arc::new(context), vitals }
+        Self { store, backend, sources, fetched, context: Arc::new(context), vitals }
     }
 
     /// Waits until everything is known and it is this process's turn, and reconciles until it is asked to end.
@@ -205,6 +207,7 @@ impl Session {
             _ = drive(Arc::clone(&self.context), &*self.vitals, done) => Ending::Drained,
             why = deposed => Ending::Deposed(why),
             () = self.shut_down(signals) => Ending::TimedOut,
+            () = self.fetched.keep_reading() => unreachable!("it does not end"),
             () = self.keep_moving() => unreachable!("it does not end"),
         }
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::{error::Error, ports::Folders};
+use crate::{error::Error, ports::Folders, source::Networks};
 
 const WATCH_NAMESPACES: &str = "HF_WATCH_NAMESPACES";
 const LEADER_ELECTION: &str = "HF_LEADER_ELECTION";
@@ -13,6 +13,7 @@ const LOG: &str = "HF_LOG";
 const SOURCES: &str = "HF_SOURCES";
 const WORK_DIR: &str = "HF_WORK_DIR";
 const OUTPUTS: &str = "HF_OUTPUTS";
+const SOURCE_NETWORKS: &str = "HF_SOURCE_NETWORKS";
 
 /// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
 const USUAL_LOG: &str =
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     pub(super) log: String,
     /// Where paths of objects lead.
     pub(super) folders: Folders,
+    /// Where archives may be fetched from besides public addresses.
+    pub(super) networks: Networks,
     /// The `hf-producer` program.
     pub(super) producer: Option<PathBuf>,
     /// The Lambda function's zip.
@@ -63,6 +66,8 @@ impl Settings {
             listen: listen(value(LISTEN).as_deref().unwrap_or("0.0.0.0:8080"))?,
             log,
             folders,
+            networks: Networks::read(&value(SOURCE_NETWORKS).unwrap_or_default())
+                .map_err(|reason| wrong(SOURCE_NETWORKS, reason))?,
             producer: path("HF_PRODUCER"),
             handler: path("HF_HANDLER"),
             pod_namespace: value("POD_NAMESPACE"),
@@ -119,6 +124,7 @@ mod tests {
             ("HF_LEADER_ELECTION", "maybe", "HF_LEADER_ELECTION: \"maybe\" is neither true nor false"),
             ("HF_LISTEN", "8080", "HF_LISTEN: \"8080\" is no address and port, as in 0.0.0.0:8080"),
             ("HF_SOURCES", "site", "HF_SOURCES: site is not an absolute path"),
+            ("HF_SOURCE_NETWORKS", "10/8", "HF_SOURCE_NETWORKS: \"10/8\" is no network, as in 10.0.0.0/8"),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().to_string(), expected);
         }

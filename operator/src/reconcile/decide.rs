@@ -41,6 +41,8 @@ pub enum State {
     Invalid(Failure),
     /// What is to be rendered cannot be read at the moment.
     SourceNotReady(Failure),
+    /// What is to be rendered is being fetched, as one sentence says.
+    SourcePending(String),
     /// A user cancelled it.
     Cancelled,
     /// It is not started because `spec.suspend` says so.
@@ -219,8 +221,17 @@ impl Case<'_> {
         }
         let inputs = match &seen.inputs {
             Ok(inputs) => inputs,
-            Err(SourceError::Unreadable(failure)) => {
-                let waits = || (State::SourceNotReady(failure.clone()), None, Next::Recheck(RECHECK));
+            Err(error @ (SourceError::Unreadable(_) | SourceError::Coming(_))) => {
+                let waits = || match error {
+                    SourceError::Coming(what) => {
+                        // Who comes next begins anew.
+                        let next = if seen.draining { Next::AwaitChange } else { Next::AwaitProgress };
+                        (State::SourcePending(what.clone()), None, next)
+                    }
+                    SourceError::Unreadable(failure) | SourceError::Invalid(failure) => {
+                        (State::SourceNotReady(failure.clone()), None, Next::Recheck(RECHECK))
+                    }
+                };
                 return match self.running() {
                     Some(_) if self.overdue().is_some() => ending(State::Cancelling),
                     running => running.unwrap_or_else(waits),
@@ -442,7 +453,7 @@ impl Case<'_> {
                 hash.map(|hash| self.queued_since(hash))
             }
             // Nobody knows for how long.
-            State::SourceNotReady(_) | State::Draining => known(),
+            State::SourceNotReady(_) | State::SourcePending(_) | State::Draining => known(),
             State::Deleted
             | State::Deleting
             | State::Orphaned

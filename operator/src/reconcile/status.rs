@@ -74,6 +74,7 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
         | State::Completed(_)
         | State::Orphaned
         | State::SourceNotReady(_)
+        | State::SourcePending(_)
         | State::Cancelled
         | State::Suspended
         | State::Draining
@@ -128,6 +129,7 @@ fn close_attempts(status: &mut RenderStatus, state: &State, seen: &Observed) {
         | State::Suspended
         | State::StackNotFound(_)
         | State::SourceNotReady(_)
+        | State::SourcePending(_)
         | State::Orphaned => true,
         State::Draining | State::StackPending(_) | State::StackNotReady(_) | State::Queued(_) => over,
         State::Deleted | State::Deleting | State::Running(_) | State::Cancelling => false,
@@ -247,6 +249,7 @@ impl ConditionSet {
                 set(FINISHED_BADLY, failure.code.as_str(), failure.to_string())
             }
             State::SourceNotReady(failure) => set(IN_PROGRESS, SOURCE_NOT_READY, failure.to_string()),
+            State::SourcePending(what) => set(IN_PROGRESS, SOURCE_NOT_READY, what.clone()),
             State::Cancelled => {
                 let message = "cancelled; ask for a retry or change the spec to start again";
                 set(FINISHED_BADLY, CANCELLED, message.to_owned())

@@ -87,6 +87,8 @@ enum Step {
     Digest(usize, u8),
     /// The composition cannot be used, or not be read.
     BreakSource(usize, bool),
+    /// The composition has to be fetched first.
+    Fetch(usize),
     /// A user creates a stack, or changes how many Renders may be under way on it.
     Stack(i32),
     DeleteStack,
@@ -117,7 +119,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
         Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
-        FailCalls, LoseOutput, Poke, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
+        FailCalls, Fetch, LoseOutput, Poke, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
@@ -137,6 +139,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => render.clone().prop_map(Delete),
         1 => (render.clone(), 0..3_u8).prop_map(|(render, digest)| Digest(render, digest)),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, invalid)| BreakSource(render, invalid)),
+        1 => render.clone().prop_map(Fetch),
         2 => (1..4_i32).prop_map(Stack),
         1 => Just(DeleteStack),
         2 => any::<bool>().prop_map(Share),
@@ -380,6 +383,7 @@ struct World {
     deleted: BTreeSet<ObjectKey>,
     digests: BTreeMap<ObjectKey, String>,
     unreadable: BTreeSet<ObjectKey>,
+    coming: BTreeSet<usize>,
 }
 
 struct Process {
@@ -443,6 +447,7 @@ impl World {
             deleted: BTreeSet::new(),
             digests: BTreeMap::new(),
             unreadable: BTreeSet::new(),
+            coming: BTreeSet::new(),
         };
         // The stack of Renders that name none.
         world.apply_stack(&built_in(), 1, &[]);
@@ -619,6 +624,10 @@ impl World {
                 self.unreadable.remove(&render_key(render));
                 self.unreadable.extend((!invalid).then(|| render_key(render)));
             }
+            Step::Fetch(render) => {
+                self.sources().set(&render_key(render), Err(SourceError::Coming("m".into())));
+                self.coming.insert(render);
+            }
             Step::Stack(slots) => self.apply_stack(&stack_key(), slots, &[]),
             Step::Share(with) => {
                 self.apply_stack(&shared_key(), 1, if with { &["default"] } else { &[] });
@@ -704,6 +713,9 @@ impl World {
         self.trouble.end();
         self.store.set_stale(false);
         self.backend.set_stack(&built_in(), ready(1));
+        for render in std::mem::take(&mut self.coming) {
+            self.set_digest(render, "0");
+        }
         self.rests().await?;
         for render in 0..RENDERS {
             self.set_digest(render, "0");

@@ -30,7 +30,7 @@ impl Place {
         ))
         .unwrap();
         let origin = Origin::File { path: Arc::from(self.path("a.yaml")), orphaned: false };
-        self.1.inputs(&render, &origin)
+        self.1.inputs(&render, &origin, None)
     }
 
     fn hash(&self, spec: &str) -> String {
@@ -187,7 +187,7 @@ impl Cluster {
         ))
         .unwrap();
         let folders = Folders { sources, outputs: self.0.path("outputs"), work: self.0.path("work") };
-        self.0.1.inputs(&render, &Origin::Cluster(Arc::new(folders)))
+        self.0.1.inputs(&render, &Origin::Cluster(Arc::new(folders)), None)
     }
 
     #[track_caller]

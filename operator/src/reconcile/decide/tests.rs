@@ -153,6 +153,7 @@ impl Scene {
             State::Completed(output) => format!("Completed {}", output.uri),
             State::Invalid(failure) => format!("Invalid {}", failure.code),
             State::SourceNotReady(failure) => format!("SourceNotReady {}", failure.code),
+            State::SourcePending(what) => format!("SourcePending {what}"),
             State::StackNotReady(failure) => format!("StackNotReady {}", failure.code),
             State::Failed(failure, _) => format!("Failed {}", failure.code),
             State::Retrying(failure, due) => format!("Retrying {} at {}", failure.code, due.as_second()),
@@ -515,6 +516,10 @@ fn inputs_that_cannot_be_used_end_what_runs_and_those_that_cannot_be_read_do_not
     let unreadable = |scene: Scene| scene.seen(|seen| seen.inputs = Err(SourceError::Unreadable(failure())));
     unreadable(scene()).check("SourceNotReady PROJECT_NOT_FOUND, recheck 10s");
     unreadable(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
+    let coming = |scene: Scene| scene.seen(|seen| seen.inputs = Err(SourceError::Coming("c".into())));
+    coming(scene()).check("SourcePending c, await progress");
+    coming(scene()).seen(|seen| seen.draining = true).check("SourcePending c, await change");
+    coming(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
 }
 
 #[test]
