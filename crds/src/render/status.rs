@@ -34,7 +34,8 @@ pub struct RenderStatus {
     /// Since when it waits for its turn on a stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_time: Option<Time>,
-    /// When the first attempt of the present series was named: a series ends with a video, or when something else is asked for.
+    /// When the first attempt of the present series was named: a series ends with a video, a final failure, or `suspend`, or when
+    /// something else is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
     /// Number of the current or last attempt, from 1, never reused.

@@ -71,6 +71,13 @@ pub enum State {
     Failed(Failure, Retryable),
 }
 
+impl State {
+    /// Whether it waits for its turn on a stack.
+    const fn waits(&self) -> bool {
+        matches!(self, Self::Queued(_) | Self::StackPending(_) | Self::StackNotReady(_) | Self::StackNotFound(_))
+    }
+}
+
 /// Why an attempt is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -306,11 +313,12 @@ impl Case<'_> {
         match &self.seen.attempt {
             AttemptReport::Succeeded { output, .. } => rest(State::Completed(output.clone())),
             AttemptReport::Failed { failure, .. } => self.failed(attempt, failure, is_retryable(failure), inputs),
-            _ => match (self.overdue(), self.obstacle(inputs)) {
+            _ => match (self.overdue_unless_cancelled(inputs), self.obstacle(inputs)) {
                 (Some(failure), _) => rest(State::Failed(failure, Retryable::No)),
                 (None, Some((state, effect, next))) => {
                     let waits_anew = !self.seen.resumes || matches!(state, State::StackNotFound(_));
-                    let next = if waits_anew { Next::AT_ONCE } else { next.but_within(self.time_left()) };
+                    let left = self.time_left().filter(|_| state.waits());
+                    let next = if waits_anew { Next::AT_ONCE } else { next.but_within(left) };
                     (state, effect, next)
                 }
                 // Named but not started, or started by a process that has ended since: start it, under the same name.
@@ -342,7 +350,17 @@ impl Case<'_> {
             (Some(AttemptResult::Succeeded), OutputCheck::Lost(how), ..) => {
                 self.start(inputs, Cause::VideoLost(how.clone()))
             }
-            _ => self.start(inputs, Cause::WantedAgain),
+            _ => self.go_on(inputs, Cause::WantedAgain),
+        }
+    }
+
+    /// The series of attempts goes on, unless its time has passed.
+    fn go_on(&self, inputs: &Inputs, cause: Cause) -> Outcome {
+        let (state, effect, next) = self.start(inputs, cause);
+        match self.overdue() {
+            _ if !state.waits() && !matches!(state, State::Starting(..)) => (state, effect, next),
+            Some(failure) => rest(State::Failed(failure, Retryable::No)),
+            None => (state, effect, next.but_within(self.time_left())),
         }
     }
 
@@ -366,7 +384,7 @@ impl Case<'_> {
         if self.cancel_wanted(&inputs.hash) {
             return rest(State::Cancelled);
         }
-        if let Some(overdue) = self.overdue() {
+        if let Some(overdue) = self.overdue_unless_cancelled(inputs) {
             let message = format!("{}; the last attempt failed: {failure}", overdue.message);
             return rest(State::Failed(Failure { message, ..overdue }, Retryable::No));
         }
@@ -377,7 +395,7 @@ impl Case<'_> {
             let next = Next::RequeueAfter(left).but_within(self.time_left());
             return (State::Retrying(failure.clone(), due), None, next);
         }
-        self.start(inputs, Cause::FailedBefore)
+        self.go_on(inputs, Cause::FailedBefore)
     }
 
     /// Nothing runs and something should: name an attempt, unless something stands in the way.
@@ -446,7 +464,7 @@ impl Case<'_> {
         let known = || self.seen.status().queued_time.map(|since| since.0);
         let hash = self.seen.input_hash();
         match state {
-            State::Queued(_) | State::StackPending(_) | State::StackNotReady(_) | State::StackNotFound(_) => {
+            state if state.waits() => {
                 hash.filter(|_| !self.seen.has_open_attempt()).map(|hash| self.queued_since(hash))
             }
             State::Failed(failure, _) if failure.code == Code::QueueDeadlineExceeded => {
@@ -454,27 +472,23 @@ impl Case<'_> {
             }
             // Nobody knows for how long.
             State::SourceNotReady(_) | State::SourcePending(_) | State::Draining => known(),
-            State::Deleted
-            | State::Deleting
-            | State::Orphaned
-            | State::Invalid(_)
-            | State::Cancelled
-            | State::Suspended
-            | State::Retrying(..)
-            | State::Starting(..)
-            | State::Running(_)
-            | State::Cancelling
-            | State::Completed(_)
-            | State::Failed(..) => None,
+            _ => None,
         }
     }
 
     /// How much time is left for the attempts of this series.
     fn time_left(&self) -> Option<Duration> {
         let deadline = self.seen.render.spec.active_deadline.as_ref()?;
-        let first = self.seen.render.status.as_ref().and_then(|status| status.start_time.clone());
-        let since = first.or_else(|| self.seen.last_attempt().map(|attempt| attempt.start_time.clone()))?;
+        let status = self.seen.status();
+        // What has finished begins anew, if it does.
+        let first = status.start_time.filter(|_| !conditions::is_true(&status.conditions, FINISHED));
+        let open = || self.seen.last_attempt().filter(|_| self.seen.has_open_attempt());
+        let since = first.or_else(|| open().map(|attempt| attempt.start_time.clone()))?;
         Some(left(deadline, since.0, self.seen.now))
+    }
+
+    fn overdue_unless_cancelled(&self, inputs: &Inputs) -> Option<Failure> {
+        self.overdue().filter(|_| !self.cancel_wanted(&inputs.hash))
     }
 
     /// That this series of attempts has taken longer than the spec allows.

@@ -58,9 +58,13 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     if let (Ok(Some(started)), Some(last)) = (&done.started, status.attempts.last_mut()) {
         last.handle.clone_from(&started.handle);
     }
+    let said = ConditionSet::of(&state, done);
+    if state == State::Suspended || conditions::is_true(&status.conditions, FINISHED) && !said.kind.finished {
+        status.start_time = None;
+    }
     match &state {
         State::Starting(number, cause) => {
-            let goes_on = matches!(cause, Cause::FailedBefore | Cause::StackChanged);
+            let goes_on = matches!(cause, Cause::FailedBefore | Cause::StackChanged | Cause::WantedAgain);
             status.start_time = status.start_time.filter(|_| goes_on).or(Some(Time(seen.now)));
             name_attempt(&mut status, *number, seen);
         }
@@ -92,7 +96,6 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     if let Some(hash) = seen.input_hash() {
         status.input_hash = Some(hash.to_owned());
     }
-    let said = ConditionSet::of(&state, done);
     status.conditions = conditions::merge(&status.conditions, said.conditions(seen.generation(), seen.now));
     status
 }

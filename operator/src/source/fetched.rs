@@ -90,9 +90,12 @@ struct ArchiveWant {
     sha256: String,
 }
 
+#[derive(Default)]
 struct DataSeen {
-    result: Result<PathBuf, SourceError>,
-    at: Instant,
+    /// What it was when it was read last.
+    result: Option<Result<PathBuf, SourceError>>,
+    /// When that was; `None` where the next look has to read it.
+    at: Option<Instant>,
     users: BTreeSet<ObjectKey>,
 }
 
@@ -160,7 +163,11 @@ impl Fetched {
     pub(super) fn look_anew(&self, owner: &ObjectKey) {
         let mut known = self.known();
         match known.wants.get(owner).cloned() {
-            Some(Want::Data(want)) => drop(known.data.remove(&want)),
+            Some(Want::Data(want)) => {
+                if let Some(seen) = known.data.get_mut(&want) {
+                    seen.at = None;
+                }
+            }
             Some(Want::Archive(want)) => {
                 if matches!(known.archives.get(&want), Some(Download { state: DownloadState::Failed(..), .. })) {
                     known.archives.remove(&want);
@@ -188,17 +195,20 @@ impl Fetched {
             let next = self.known().next_after(last.as_ref());
             last.clone_from(&next);
             let Some(want) = next else { continue };
-            if self.known().data.get(&want).is_none_or(|seen| seen.at.elapsed() < DATA_AGE) {
-                continue;
+            if self.known().data.get(&want).is_some_and(|seen| seen.at.is_none_or(|at| at.elapsed() >= DATA_AGE)) {
+                let result = self.read(&want).await;
+                self.note_read(&want, result);
             }
-            let result = self.read(&want).await;
-            let mut known = self.known();
-            let Some(seen) = known.data.get_mut(&want) else { continue };
-            seen.at = Instant::now();
-            if seen.result != result {
-                seen.result = result;
-                seen.users.iter().for_each(|user| self.0.changes.send(user.clone()));
-            }
+        }
+    }
+
+    /// An object was read: who uses it is told if it has changed.
+    fn note_read(&self, want: &DataWant, result: Result<PathBuf, SourceError>) {
+        let mut known = self.known();
+        let Some(seen) = known.data.get_mut(want) else { return };
+        seen.at = Some(Instant::now());
+        if seen.result.replace(result.clone()).is_some_and(|before| before != result) {
+            seen.users.iter().for_each(|user| self.0.changes.send(user.clone()));
         }
     }
 
@@ -216,13 +226,16 @@ impl Fetched {
     }
 
     async fn data(&self, owner: &ObjectKey, want: DataWant) -> Result<PathBuf, SourceError> {
-        if let Some(seen) = self.known().data.get_mut(&want) {
+        {
+            let mut known = self.known();
+            let seen = known.data.entry(want.clone()).or_default();
             seen.users.insert(owner.clone());
-            return seen.result.clone();
+            if let (Some(result), Some(_)) = (&seen.result, seen.at) {
+                return result.clone();
+            }
         }
         let result = self.read(&want).await;
-        let seen = DataSeen { result: result.clone(), at: Instant::now(), users: BTreeSet::new() };
-        self.known().data.entry(want).or_insert(seen).users.insert(owner.clone());
+        self.note_read(&want, result.clone());
         result
     }
 

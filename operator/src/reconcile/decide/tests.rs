@@ -480,6 +480,26 @@ fn retries_are_counted_in_a_series() {
     series.check("Retrying BROWSER_FAILED at 1001, after 1s");
 }
 
+/// A status that says that it waits in the queue names no failure.
+#[test]
+fn a_retry_that_had_to_wait_for_its_turn_is_still_one_of_its_series() {
+    let waited = || {
+        let failed = scene().deadlines(None, Some("1m")).attempt(1, "h1", Some((FAILED, 960)));
+        failed.status(|status| status.start_time = Some(Time(at(950))))
+    };
+    let busy = |scene: Scene| scene.seen(|seen| seen.admission = Admission::Waiting(1));
+    busy(waited()).check("Queued 1, after 10s");
+    waited().check("Starting 2: it is wanted again, after 0ns");
+    let late = || waited().seen(|seen| seen.now = at(1010));
+    busy(late()).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    late().edit(|render| render.spec.desired_state = DesiredState::Cancelled).check("Cancelled, await change");
+    // After a final failure time is counted anew.
+    let finished = |scene: Scene| {
+        scene.status(|status| status.conditions = vec![conditions::new(FINISHED, "True", "R", "m", 1, at(0))])
+    };
+    finished(late()).check("Starting 2: it is wanted again, after 0ns");
+}
+
 #[test]
 fn a_passed_deadline_is_final_until_the_spec_is_edited_or_a_retry_is_asked_for() {
     let failed = || {

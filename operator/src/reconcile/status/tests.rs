@@ -151,6 +151,13 @@ fn a_series_begins_with_its_first_attempt_and_goes_on_with_its_retries() {
     assert_eq!(begun(since(again, 5)), Some(5));
     let other = scene().attempt(1, "h0", Some((AttemptResult::Failed, 990)));
     assert_eq!(begun(since(other, 5)), Some(1000));
+    // It waited for its turn in between, or somebody held it up.
+    let waited = || since(scene().attempt(1, "h1", Some((AttemptResult::Failed, 990))), 5);
+    assert_eq!(begun(waited()), Some(5));
+    let busy = waited().seen(|seen| seen.admission = crate::reconcile::queue::Admission::Waiting(1));
+    assert_eq!(begun(busy), Some(5));
+    let held = waited().seen(|seen| std::sync::Arc::make_mut(&mut seen.render).spec.suspend = true);
+    assert_eq!(begun(held), None);
 }
 
 #[test]

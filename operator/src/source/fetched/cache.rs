@@ -13,6 +13,8 @@ use crate::files::{self, Durability};
 
 /// What nobody has used for so long is removed.
 const UNUSED: Duration = Duration::from_hours(1);
+/// How exactly it is known when that was.
+const NOTED: Duration = Duration::from_mins(10);
 const MARK: &str = ".used";
 const UNFINISHED: &str = ".tmp-";
 
@@ -66,10 +68,12 @@ impl Cache {
     pub(super) fn sweep(&self, in_use: impl Fn(&Path) -> bool) {
         for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-            if name.starts_with(UNFINISHED) && is_old(&path) {
+            if name.starts_with(UNFINISHED) && is_older(&path, UNUSED) {
                 let _ = files::remove_dir_all(&path);
             }
-            if is_ours(&name) && is_old(&self.mark(&name)) && !in_use(&path) {
+            // Projects are known by where links lead to.
+            let used = || fs::canonicalize(&path).is_ok_and(|path| in_use(&path));
+            if is_ours(&name) && is_older(&self.mark(&name), UNUSED) && !used() {
                 let _ = files::remove_dir_all(&path).and_then(|()| files::remove_file(&self.mark(&name)));
             }
         }
@@ -80,7 +84,9 @@ impl Cache {
     }
 
     fn note_use(&self, name: &str) -> io::Result<()> {
-        files::write_atomic(&self.mark(name), "", Durability::Fast)
+        let mark = self.mark(name);
+        let noted = mark.is_file() && !is_older(&mark, NOTED);
+        if noted { Ok(()) } else { files::write_atomic(&mark, "", Durability::Fast) }
     }
 }
 
@@ -89,10 +95,10 @@ fn is_ours(name: &str) -> bool {
     digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn is_old(path: &Path) -> bool {
+fn is_older(path: &Path, limit: Duration) -> bool {
     let modified = path.metadata().and_then(|meta| meta.modified());
     let age = modified.ok().and_then(|at: SystemTime| at.elapsed().ok());
-    age.is_some_and(|age| age > UNUSED)
+    age.is_some_and(|age| age > limit)
 }
 
 #[cfg(test)]
@@ -141,7 +147,7 @@ mod tests {
         }
         age(&cache.mark(&names[0]));
         age(&cache.mark(&names[1]));
-        cache.sweep(|folder| folder == folders[1]);
+        cache.sweep(|folder| folder == fs::canonicalize(&folders[1]).unwrap());
         assert_eq!(folders.each_ref().map(|folder| folder.exists()), [false, true, true]);
         assert!(root.path().join("precious").exists(), "not ours");
         assert!(root.path().join(format!("data-{}", "d".repeat(64))).exists(), "without a mark nobody's");

@@ -26,6 +26,7 @@ use tower::{BoxError, service_fn};
 use url::Url;
 
 use super::address::Networks;
+use crate::files::blocking;
 
 /// How long all of it may take,
 const WHOLE: Duration = Duration::from_mins(10);
@@ -128,7 +129,8 @@ impl Downloader {
         let mut plain = HttpConnector::new_with_resolver(resolver);
         plain.enforce_http(false);
         plain.set_connect_timeout(Some(CONNECT));
-        let roots = HttpsConnectorBuilder::new().with_native_roots()?;
+        // The system's, as they are now.
+        let roots = blocking(|| HttpsConnectorBuilder::new().with_native_roots()).await?;
         let connector = roots.https_only().enable_http1().wrap_connector(plain);
         let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
         let agent = concat!("hyperframes-operator/", env!("CARGO_PKG_VERSION"));
