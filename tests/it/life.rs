@@ -49,7 +49,7 @@ fn instant(folder: &Folder) -> Outcome {
 /// A producer that can do everything, and never comes to an end with it.
 fn hanging(folder: &Folder) -> String {
     let text = format!(
-        "#!/bin/sh\ncase \"$*\" in *doctor*) exec {} \"$@\";; esac\nexec sleep 600\n",
+        "#!/bin/sh\ncase \"$*\" in *doctor*) exec {} \"$@\";; esac\nexec /bin/sleep 600\n",
         bin("instant-producer").display()
     );
     let path = folder.write("hanging", &text);
@@ -153,7 +153,7 @@ fn a_composition_comes_as_an_archive_of_the_digest_that_was_named() {
     let (https, folder) = (Https::start(), Folder::new());
     let digest = archive(&https, "cards.tar.gz");
     let spec = |url: &str, digest: &str| {
-        format!("{{source: {{archive: {{url: '{url}', sha256: {digest}, path: cards-1.0/site}}}}}}")
+        format!("{{source: {{archive: {{url: '{url}', sha256: '{digest}', path: cards-1.0/site}}}}}}")
     };
     let producer = bin("instant-producer");
     let run = |more: &[&str]| {
