@@ -92,7 +92,7 @@ pub struct RenderSpec {
     #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]
     pub queue_deadline: Option<Period>,
     /// How long it may take, as in `15m` or `1h30m`: from the start of the first attempt to the end of the last, pauses
-    /// between them included. What runs is ended then. An edit of the spec, or a retry that is asked for, starts anew.
+    /// between them included. What runs is ended then. Once it has passed, an edit of the spec or a retry begins anew.
     /// Default: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]

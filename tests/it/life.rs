@@ -180,8 +180,8 @@ fn a_composition_comes_as_an_archive_of_the_digest_that_was_named() {
     assert!(refused["failure"]["message"].as_str().unwrap().contains(&digest), "{refused}");
 
     render(&folder, "one", &spec(&https.url("none.tar.gz"), &digest));
-    let outcome = run(&here);
-    assert!(outcome.code == 1 && outcome.stdout.contains("404"), "{outcome:#?}");
+    assert_eq!(run(&here).code, 1);
+    assert!(status(&folder, "one").to_string().contains("the server answers with 404"));
 
     render(&folder, "one", &spec(&https.url(&format!("to?{}", https.url("cards.tar.gz"))), &digest));
     let outcome = run(&here);
@@ -199,7 +199,7 @@ fn objects_of_a_cluster_are_not_looked_for_in_files() {
     render(&folder, "one", "{source: {configMapRef: {name: site}}}");
     let outcome = instant(&folder);
     assert_eq!(outcome.code, 1, "{outcome:#?}");
-    assert!(outcome.stdout.contains("ConfigMaps are objects of a cluster"), "{outcome:#?}");
+    assert!(status(&folder, "one").to_string().contains("ConfigMaps are objects of a cluster"), "{outcome:#?}");
 }
 
 #[test]
