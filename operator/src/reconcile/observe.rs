@@ -20,6 +20,7 @@ use crate::{
 
 /// What is known of a Render at one moment.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Observed {
     /// Now.
     pub now: Timestamp,

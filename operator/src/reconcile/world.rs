@@ -788,6 +788,7 @@ fn world(home: Home, seed: u64, steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 /// A test of one world in which nothing goes wrong.
+#[expect(clippy::needless_pass_by_value, reason = "tests read better without a reference")]
 fn alone(test: impl AsyncFn(&mut World)) {
     for home in [Home::Process, Home::Elsewhere] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

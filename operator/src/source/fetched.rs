@@ -197,17 +197,17 @@ impl Fetched {
             let Some(want) = next else { continue };
             if self.known().data.get(&want).is_some_and(|seen| seen.at.is_none_or(|at| at.elapsed() >= DATA_AGE)) {
                 let result = self.read(&want).await;
-                self.note_read(&want, result);
+                self.note_read(&want, &result);
             }
         }
     }
 
     /// An object was read: who uses it is told if it has changed.
-    fn note_read(&self, want: &DataWant, result: Result<PathBuf, SourceError>) {
+    fn note_read(&self, want: &DataWant, result: &Result<PathBuf, SourceError>) {
         let mut known = self.known();
         let Some(seen) = known.data.get_mut(want) else { return };
         seen.at = Some(Instant::now());
-        if seen.result.replace(result.clone()).is_some_and(|before| before != result) {
+        if seen.result.replace(result.clone()).is_some_and(|before| before != *result) {
             seen.users.iter().for_each(|user| self.0.changes.send(user.clone()));
         }
     }
@@ -235,7 +235,7 @@ impl Fetched {
             }
         }
         let result = self.read(&want).await;
-        self.note_read(&want, result.clone());
+        self.note_read(&want, &result);
         result
     }
 

@@ -17,7 +17,7 @@ const CLOUD: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
 /// Networks of IPv4 that are not public (IANA's special-purpose registry), each with the length of its prefix.
 const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),

@@ -9,8 +9,8 @@ fn config_map(name: &str) -> DataKey {
     DataKey { kind: DataKind::ConfigMap, namespace: "n".into(), name: name.into() }
 }
 
-fn data(entries: &[(&str, &str)]) -> Option<Data> {
-    Some(Data(entries.iter().map(|(key, text)| ((*key).to_owned(), text.as_bytes().to_vec())).collect()))
+fn data(entries: &[(&str, &str)]) -> Data {
+    Data(entries.iter().map(|(key, text)| ((*key).to_owned(), text.as_bytes().to_vec())).collect())
 }
 
 struct Place {
@@ -49,7 +49,7 @@ const SITE: &str = "{configMapRef: {name: site}}";
 async fn keys_become_files() {
     let place = Place::new();
     assert_eq!(place.code(SITE).await, Code::SourceUnavailable);
-    place.data.set(&config_map("site"), data(&[("index.html", "<p>"), ("a.css", "p{}")]));
+    place.data.set(&config_map("site"), Some(data(&[("index.html", "<p>"), ("a.css", "p{}")])));
     assert_eq!(place.code(SITE).await, Code::SourceUnavailable, "it is known not to be there, until its turn comes");
     place.fetched.look_anew(&ObjectKey { kind: crate::ports::Kind::Render, namespace: "n".into(), name: "a".into() });
     let folder = place.folder(SITE).await.unwrap();
@@ -70,7 +70,7 @@ async fn keys_become_files() {
 #[tokio::test(start_paused = true)]
 async fn an_object_is_read_again_in_its_turn_and_a_change_wakes_who_uses_it() {
     let place = Place::new();
-    place.data.set(&config_map("site"), data(&[("index.html", "1")]));
+    place.data.set(&config_map("site"), Some(data(&[("index.html", "1")])));
     let first = place.folder(SITE).await.unwrap();
     let mut changes = place.fetched.changes();
     let reading = tokio::spawn({
@@ -79,7 +79,7 @@ async fn an_object_is_read_again_in_its_turn_and_a_change_wakes_who_uses_it() {
     });
     sleep(DATA_AGE * 2).await;
     assert!(changes.next().now_or_never().is_none(), "nothing has changed");
-    place.data.set(&config_map("site"), data(&[("index.html", "2")]));
+    place.data.set(&config_map("site"), Some(data(&[("index.html", "2")])));
     assert_eq!(changes.next().await.unwrap().name, "a");
     let second = place.folder(SITE).await.unwrap();
     assert_ne!(first, second);
