@@ -33,7 +33,7 @@ pub fn reconcile_asked(metadata: &ObjectMeta) -> Option<&str> {
     (1..=LONGEST_TEXT).contains(&asked.len()).then_some(asked.as_str())
 }
 
-/// The look that was asked for last, where that is one more than the status says.
+/// The look that was asked for last: the one that is asked for now, else the one that was handled before.
 pub(super) fn last_asked(metadata: &ObjectMeta, handled: Option<String>) -> Option<String> {
     reconcile_asked(metadata).map(str::to_owned).or(handled)
 }

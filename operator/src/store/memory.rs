@@ -350,15 +350,12 @@ pub(crate) const LONGEST_LOOK: Duration = Duration::from_millis(400);
 
 /// Secrets and ConfigMaps in memory.
 #[derive(Default)]
-pub(crate) struct MemoryData {
-    objects: Mutex<BTreeMap<DataKey, Data>>,
-    chaos: Option<Arc<dyn Chaos>>,
-}
+pub(crate) struct MemoryData(Mutex<BTreeMap<DataKey, Data>>);
 
 impl MemoryData {
     /// A user makes an object, changes it, or removes it.
     pub(crate) fn set(&self, key: &DataKey, data: Option<Data>) {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         objects.remove(key);
         objects.extend(data.map(|data| (key.clone(), data)));
     }
@@ -367,9 +364,6 @@ impl MemoryData {
 #[async_trait]
 impl DataObjects for MemoryData {
     async fn data(&self, key: &DataKey) -> Result<Option<Data>, Error> {
-        if let Some(chaos) = &self.chaos {
-            chaos.before("data").await?;
-        }
-        Ok(self.objects.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 }

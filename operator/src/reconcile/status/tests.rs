@@ -95,7 +95,16 @@ fn the_largest_status_is_small() {
     for number in 1..=5 {
         attempts = attempts.attempt(number, &"h".repeat(64), None);
     }
-    let failed = attempts.reports(failed).seen(|seen| seen.inputs = Ok(inputs(&"h".repeat(64))));
+    let failed = attempts.reports(failed).seen(|seen| {
+        seen.inputs = Ok(inputs(&"h".repeat(64)));
+        let render = std::sync::Arc::make_mut(&mut seen.render);
+        render.spec.run_token = Some("t".repeat(128));
+        render.metadata.annotations = Some([(requests::RECONCILE_ANNOTATION.to_owned(), "a".repeat(128))].into());
+        for attempt in &mut render.status.as_mut().unwrap().attempts {
+            (attempt.stack, attempt.stack_namespace) = (Some("s".repeat(63)), Some("n".repeat(63)));
+            attempt.handle = Some("arn".repeat(60));
+        }
+    });
     let size = serde_json::to_string(&written(&failed)).unwrap().len();
     assert!(size <= 8 << 10, "{size} bytes");
 }
