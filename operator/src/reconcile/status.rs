@@ -30,7 +30,7 @@ use crate::{
 const KEPT: usize = 5;
 /// Longest texts of a status, in bytes: etcd keeps every version of it.
 const FAILURE_MESSAGE: usize = 1024;
-const CONDITION_MESSAGE: usize = 512;
+const CONDITION_MESSAGE: usize = 320;
 const WARNING_MESSAGE: usize = 256;
 const PATH: usize = 256;
 /// Digits of the input hash in an attempt's name.
