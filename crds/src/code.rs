@@ -90,6 +90,12 @@ codes! {
     PlanTooLarge = "PLAN_TOO_LARGE", Composition;
     /// An archive is damaged, or holds something an archive of a project may not hold.
     ArchiveInvalid = "ARCHIVE_INVALID", Composition;
+    /// The source cannot be had at the moment: nobody answers, or it is not there.
+    SourceUnavailable = "SOURCE_UNAVAILABLE", Transient;
+    /// The source lies where nothing may be fetched from.
+    SourceRefused = "SOURCE_REFUSED", Permanent;
+    /// The source's archive does not have the digest that the spec names.
+    SourceDigestMismatch = "SOURCE_DIGEST_MISMATCH", Composition;
     /// The store has no object under this key.
     ObjectNotFound = "OBJECT_NOT_FOUND", Permanent;
     /// The store refused what this function asked of it: a right is missing, or the request makes no sense to it.
@@ -169,6 +175,10 @@ codes! {
     ExecutionTimedOut = "EXECUTION_TIMED_OUT", Transient;
     /// The render has cost more than its budget.
     BudgetExceeded = "BUDGET_EXCEEDED", Permanent;
+    /// The render has waited longer for its turn than its spec allows.
+    QueueDeadlineExceeded = "QUEUE_DEADLINE_EXCEEDED", Permanent;
+    /// The render has taken longer than its spec allows.
+    ActiveDeadlineExceeded = "ACTIVE_DEADLINE_EXCEEDED", Permanent;
     /// The spec of the object cannot be acted on.
     SpecInvalid = "SPEC_INVALID", Composition;
     /// A code of another version of these programs; the message begins with it.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::{RenderConfig, Strictness},
     format::Format,
+    period::Period,
     quality::Quality,
     rate::FrameRate,
     usd::Usd,
@@ -85,6 +86,27 @@ pub struct RenderSpec {
     /// What it may cost on a stack that costs something. Default: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How long it may wait for its turn on a stack, as in `15m` or `1h30m`. Waiting begins anew with other inputs, with a
+    /// retry that was asked for, and after `suspend`; a longer deadline lets it wait on. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]
+    pub queue_deadline: Option<Period>,
+    /// How long it may take, as in `15m` or `1h30m`: from the start of the first attempt to the end of the last, pauses
+    /// between them included. What runs is ended then. Once it has passed, an edit of the spec or a retry begins anew.
+    /// Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("a deadline is longer than 0s"))]
+    pub active_deadline: Option<Period>,
+    /// How long it is kept after it has finished, well or not, as in `24h`: then the object is deleted, and its video stays.
+    /// A tool that keeps a folder's objects in a cluster makes it anew, and with it the video. In file mode it has no effect:
+    /// nothing is ever deleted from your files. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Period>,
+    /// Any text; another one than the last attempt was made for has the same video made once more, as a retry that is asked
+    /// for has. An attempt that is under way is made for it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub run_token: Option<String>,
 }
 
 impl RenderSpec {
@@ -103,6 +125,10 @@ impl RenderSpec {
             priority: _,
             retry: _,
             budget: _,
+            queue_deadline: _,
+            active_deadline: _,
+            ttl: _,
+            run_token: _,
         } = self;
         RenderConfig {
             fps: *fps,
@@ -116,22 +142,78 @@ impl RenderSpec {
     }
 }
 
-/// A stack in the Render's namespace.
+/// A stack.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackRef {
     /// Name of the `HyperframesStack`.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Its namespace, where it is another: the stack has to name the Render's in `spec.allowedNamespaces`. Default: the
+    /// Render's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), pattern(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
 }
 
 /// Where the composition comes from: exactly one member.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.path)").message("exactly one member says where the composition is: path"))]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.path), has(self.configMapRef), has(self.secretRef), has(self.archive)].filter(given, given).size() == 1").message("exactly one member says where the composition is: path, configMapRef, secretRef or archive"))]
 pub struct Source {
     /// Folder that holds `index.html`, relative to the YAML file; in a cluster relative to the operator's folder of
     /// compositions, and below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
+    pub path: Option<String>,
+    /// A ConfigMap of the Render's namespace. It is read again about once a minute, and at once for the annotation
+    /// `reconcile.fluxcd.io/requestedAt`. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<DataSource>,
+    /// A Secret of the Render's namespace, read like a ConfigMap, where the operator was given the right to. Only in a
+    /// cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<DataSource>,
+    /// An archive behind a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSource>,
+}
+
+/// A ConfigMap or a Secret, of which each key becomes a file: at most 1 MiB together, as Kubernetes has it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSource {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The keys that become files, where not all do, or not all under their own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[schemars(length(max = 256))]
+    pub items: Vec<KeyToPath>,
+}
+
+/// A key, and the file that it becomes.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyToPath {
+    /// The key.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+    /// Path of the file in the project, without `..`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+}
+
+/// A tar, gzipped or not, of regular files and folders: at most 1 GiB, unpacked 4 GiB and 50,000 files.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveSource {
+    /// Where it is, with `https`. Only public addresses are asked, and those that whoever runs the operator allows.
+    #[schemars(length(min = 9, max = 2048), pattern(r"^https://[^\s@]+$"))]
+    pub url: String,
+    /// SHA-256 of the archive, hexadecimal. One of another digest is not used.
+    #[schemars(length(min = 64, max = 64), pattern(r"^[0-9a-f]{64}$"))]
+    pub sha256: String,
+    /// Folder in the archive that holds `index.html`. Default: its uppermost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
 }
 

@@ -44,6 +44,13 @@ pub struct HyperframesStackSpec {
     /// Render on the machine the controller runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalStack>,
+    /// Namespaces whose Renders may use it besides those of its own, by `spec.stackRef.namespace`; `*` stands for all of them.
+    /// Whoever may make Renders there renders at this stack's expense. What is under way when a namespace is taken away goes
+    /// on to its end. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63), pattern(r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")))]
+    pub allowed_namespaces: Vec<String>,
 }
 
 /// A worker pool on one machine.
@@ -68,6 +75,10 @@ pub struct HyperframesStackStatus {
     /// The generation of the spec this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The value of the annotation `reconcile.fluxcd.io/requestedAt` when it was last looked at: whoever asked has been heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub last_handled_reconcile_at: Option<String>,
     /// `Ready`, and `Reconciling` or `Stalled` while they apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

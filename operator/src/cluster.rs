@@ -1,7 +1,7 @@
 //! `hf-operator`: the reconciler at an API server.
 //!
 //! Reading order: [`args`], [`settings`] and [`folders`] (what it is told), [`session`] (watch, be elected, drive, end), [`lease`] (who
-//! leads); then what shows how it is: [`vitals`], [`traffic`], [`http`].
+//! leads), [`led`] (and what only the leader has done); then what shows how it is: [`vitals`], [`traffic`], [`http`].
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -9,6 +9,7 @@ mod args;
 mod folders;
 mod http;
 mod lease;
+mod led;
 mod session;
 mod settings;
 mod traffic;

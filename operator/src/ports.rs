@@ -54,6 +54,12 @@ impl Origin {
     pub const fn is_orphaned(&self) -> bool {
         matches!(self, Self::File { orphaned: true, .. })
     }
+
+    /// Whether the object may be deleted by us: what a user has written into a file is the user's.
+    #[must_use]
+    pub const fn may_be_deleted(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
 }
 
 /// An object as it was read, and where it comes from.
@@ -157,6 +163,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`write_render_status`](Self::write_render_status).
     async fn remove_finalizer(&self, object: &Version, finalizer: &str) -> Result<(), Error>;
+
+    /// Deletes an object, as a user would: it is gone once it has no finalizer left. Never called for one that comes from a
+    /// file.
+    ///
+    /// # Errors
+    /// As [`write_render_status`](Self::write_render_status).
+    async fn delete(&self, object: &Version) -> Result<(), Error>;
 
     /// Tells users. Called on transitions only.
     ///

@@ -9,7 +9,10 @@ use std::{
 
 use crds::{Code, Failure, HyperframesStack, Render, RenderConfig, stack::aws::AwsStack};
 use fs_err as fs;
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use kube::ResourceExt as _;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use serde_json::json;
@@ -21,6 +24,7 @@ use crate::ports::{AwsPlace, DataKey, DataKind, Inputs, ObjectKey, Origin, Place
 pub(crate) mod archive;
 mod dependents;
 mod digests;
+mod fetched;
 mod places;
 #[cfg(test)]
 pub mod scripted;
@@ -28,6 +32,7 @@ pub mod scripted;
 use dependents::{Dependencies, Dependents};
 use digests::Digests;
 pub(crate) use digests::{Stamp, file_digest};
+pub use fetched::{Fetched, Networks};
 pub use places::target_path;
 use places::{Places, below};
 
@@ -38,6 +43,8 @@ pub enum SourceError {
     Invalid(Failure),
     /// It cannot be read at the moment.
     Unreadable(Failure),
+    /// It is being fetched, as one sentence says: its Render is looked at again when it is there.
+    Coming(String),
 }
 
 /// Resolves specs.
@@ -50,10 +57,12 @@ pub enum Sources {
 }
 
 /// Compositions in folders, with their digests kept while nothing changes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct DiskSources {
     digests: Digests,
     dependents: Dependents,
+    /// Those that have to be fetched first; `None` where none are.
+    fetched: Option<Fetched>,
 }
 
 impl Sources {
@@ -70,8 +79,13 @@ impl Sources {
     pub async fn inputs(&self, render: &Arc<Render>, origin: &Origin) -> Result<Inputs, SourceError> {
         match self {
             Self::Disk(sources) => {
+                let fetched = match &sources.fetched {
+                    Some(fetched) => fetched.folder(render).await?,
+                    None => None,
+                };
                 let (sources, render, origin) = (Arc::clone(sources), Arc::clone(render), origin.clone());
-                let inputs = tokio::task::spawn_blocking(move || sources.inputs(&render, &origin)).await;
+                let inputs =
+                    tokio::task::spawn_blocking(move || sources.inputs(&render, &origin, fetched.as_deref())).await;
                 inputs.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
             }
             #[cfg(test)]
@@ -79,10 +93,24 @@ impl Sources {
         }
     }
 
+    /// Somebody asks for a look: what is known of a Render's composition is found out anew.
+    pub fn look_anew(&self, key: &ObjectKey) {
+        match self {
+            Self::Disk(sources) => sources.look_anew(key),
+            #[cfg(test)]
+            Self::Scripted(_) => {}
+        }
+    }
+
     /// A Render is not there any more.
     pub fn forget(&self, key: &ObjectKey) {
         match self {
-            Self::Disk(sources) => sources.dependents.forget(key),
+            Self::Disk(sources) => {
+                sources.dependents.forget(key);
+                if let Some(fetched) = &sources.fetched {
+                    fetched.forget(key);
+                }
+            }
             #[cfg(test)]
             Self::Scripted(_) => {}
         }
@@ -92,7 +120,10 @@ impl Sources {
     #[must_use]
     pub fn changes(&self) -> BoxStream<'static, ObjectKey> {
         match self {
-            Self::Disk(sources) => sources.dependents.changes(),
+            Self::Disk(sources) => match &sources.fetched {
+                Some(fetched) => stream::select(sources.dependents.changes(), fetched.changes()).boxed(),
+                None => sources.dependents.changes(),
+            },
             #[cfg(test)]
             Self::Scripted(sources) => sources.changes(),
         }
@@ -100,6 +131,12 @@ impl Sources {
 }
 
 impl DiskSources {
+    /// Folders, and what is fetched into some.
+    #[must_use]
+    pub fn fetching(fetched: Fetched) -> Self {
+        Self { fetched: Some(fetched), ..Self::default() }
+    }
+
     /// These paths were touched: what depends on them is looked at again.
     pub fn touched(&self, paths: &[PathBuf]) {
         for folder in self.digests.invalidate(paths) {
@@ -115,6 +152,9 @@ impl DiskSources {
             self.dependents.folder_changed(&folder);
         }
         self.dependents.revalidate();
+        if let Some(fetched) = &self.fetched {
+            fetched.sweep(&projects);
+        }
     }
 
     /// The project folders that Renders are made from.
@@ -128,7 +168,16 @@ impl DiskSources {
         self.dependents.projects_changed().await;
     }
 
-    fn inputs(&self, render: &Render, origin: &Origin) -> Result<Inputs, SourceError> {
+    fn look_anew(&self, key: &ObjectKey) {
+        if let Some(project) = self.dependents.project_of(key) {
+            self.digests.invalidate(&[project]);
+        }
+        if let Some(fetched) = &self.fetched {
+            fetched.look_anew(key);
+        }
+    }
+
+    fn inputs(&self, render: &Render, origin: &Origin, fetched: Option<&Path>) -> Result<Inputs, SourceError> {
         let key = ObjectKey::render(render);
         let invalid = |code, message: String| {
             let path = match origin {
@@ -137,7 +186,7 @@ impl DiskSources {
             };
             SourceError::Invalid(Failure { code, message, path, line: None })
         };
-        let places = Places::of(render, origin).map_err(|message| invalid(Code::SpecInvalid, message))?;
+        let places = Places::of(render, origin, fetched).map_err(|message| invalid(Code::SpecInvalid, message))?;
         let written = render.spec.source.path.as_deref().unwrap_or_default();
         let mut depends = Dependencies { written: places.project.clone(), project: None, target: None };
         let not_a_folder = || {

@@ -248,6 +248,5 @@ fn an_api_server_and_its_etcd_may_be_killed_and_come_back() {
         make(&what.join("-and-"));
     }
     assert_eq!(stage.get("render", "before")["status"]["attempt"], 1);
-    drop(make);
     stage.kubectl(&["delete", "render,hyperframesstack", "--all", "--timeout=60s"]);
 }

@@ -16,6 +16,8 @@ mod cluster_aws;
 mod cluster_chaos;
 /// What `hf-operator` is told, wrongly.
 mod cluster_inputs;
+/// The life of a Render at a real API server: what only a cluster has.
+mod cluster_life;
 /// What the chart's README tells its readers to type.
 mod cluster_recipes;
 /// What an API server takes of our kinds, and what GitOps tools make of them.
@@ -34,6 +36,8 @@ mod invariance;
 mod kill;
 /// The Lambda function, in an environment of this machine and beside a store that stands in for S3.
 mod lambda;
+/// The life of a Render: deadlines, run tokens, sources that are fetched.
+mod life;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
 /// What `hf-producer` writes to, and what it never does.

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod confined;
 pub mod events;
 pub mod fixture;
+pub mod https;
 pub mod judge;
 pub mod lambda;
 pub mod objects;

@@ -16,6 +16,10 @@ pub struct RenderStatus {
     /// The generation of the spec this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The value of the annotation `reconcile.fluxcd.io/requestedAt` when it was last looked at: whoever asked has been heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub last_handled_reconcile_at: Option<String>,
     /// `Ready`, `Succeeded` and `Finished`; `Reconciling` or `Stalled` while they apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -27,12 +31,23 @@ pub struct RenderStatus {
     /// Place in the stack's queue, from 1, when it was last looked at; 100 stands for any place behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<i32>,
+    /// Since when it waits for its turn on a stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_time: Option<Time>,
+    /// When the first attempt of the present series was named: a series ends with a video, a final failure, or `suspend`, or when
+    /// something else is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
     /// Number of the current or last attempt, from 1, never reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
     /// `hf-<uid>-<attempt>-<8 digits of the input hash>`, at most 80 characters, written before the attempt starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_name: Option<String>,
+    /// The `spec.runToken` that the current or last attempt is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub run_token: Option<String>,
     /// The last five attempts, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
@@ -83,6 +98,9 @@ pub struct AttemptStatus {
     /// Name of the stack it was started on; absent for the built-in one of file mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
+    /// Namespace of that stack; absent where it is the Render's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_namespace: Option<String>,
     /// What the backend calls it, such as the ARN of an execution; absent where its name is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,

@@ -36,6 +36,9 @@ pub(crate) struct ReconcileArgs {
     /// The zip of the Lambda function for stacks on AWS [default: handler.zip beside this program]
     #[arg(long, value_name = "ZIP")]
     pub(crate) handler: Option<PathBuf>,
+    /// A network that spec.source.archive may come from, as in 10.0.0.0/8, besides public addresses
+    #[arg(long = "source-network", value_name = "NETWORK")]
+    pub(crate) source_networks: Vec<String>,
     /// How long nothing may move before a step is given up, a day at most
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = progress_timeout)]
     pub(crate) progress_timeout: Duration,

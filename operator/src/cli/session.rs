@@ -27,7 +27,7 @@ use crate::{
         driver::{Progress, Unobserved, drive},
     },
     settings::{handler, here, log_filter, now, producer},
-    source::{DiskSources, Sources},
+    source::{DiskSources, Fetched, Networks, Sources},
     store::dir::{
         DirStore, Notice, Options,
         layout::Layout,
@@ -92,9 +92,12 @@ impl<'a> Session<'a> {
         let outputs = layout.state().join("outputs");
         let program = producer(args.producer.as_deref());
         let local = LocalBackend::new(program, layout.work(), outputs, args.progress_timeout);
-        let backend =
-            Router { local, aws: AwsBackend::new(handler(args.handler.as_deref()), Arc::new(NoDataObjects), now) };
-        let sources = Arc::<DiskSources>::default();
+        let aws = AwsBackend::new(handler(args.handler.as_deref()), Arc::new(NoDataObjects), now);
+        let backend = Router { local, aws };
+        let networks = Networks::read(&args.source_networks.join(","));
+        let networks = networks.map_err(|reason| Error::Setting { name: "--source-network", reason })?;
+        let fetched = Fetched::new(layout.work().join("sources"), networks, Arc::new(NoDataObjects));
+        let sources = Arc::new(DiskSources::fetching(fetched));
         let context = Context::new(
             Arc::new(store.clone()),
             Arc::new(backend.clone()) as Arc<dyn Backend>,

@@ -22,6 +22,8 @@ pub(super) enum Command {
     ///
     ///   HF_WATCH_NAMESPACES  comma-separated namespaces [default: all]
     ///   HF_SOURCES           folder that spec.source.path is relative to [default: none]
+    ///   HF_SOURCE_NETWORKS   networks that spec.source.archive may come from, as in 10.0.0.0/8, besides
+    ///                        public addresses [default: none]
     ///   HF_WORK_DIR          folder for what is in the making [default: /var/lib/hyperframes]
     ///   HF_OUTPUTS           folder for videos [default: outputs in HF_WORK_DIR]
     ///   HF_PRODUCER          hf-producer [default: beside this program, else in PATH]

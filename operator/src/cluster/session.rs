@@ -17,6 +17,7 @@ use super::{
     folders,
     http::{self, Answers},
     lease::Candidate,
+    led::Led,
     settings::{KUBECONFIG, Settings, wrong},
     traffic::TrafficLayer,
     vitals::Vitals,
@@ -32,7 +33,7 @@ use crate::{
         driver::{Progress, drive},
     },
     settings::{handler, now, producer},
-    source::{DiskSources, Sources},
+    source::{DiskSources, Fetched, Sources},
     store::kube::{KubeStore, MANAGER, MayWrite, data::KubeData, reason},
 };
 
@@ -150,10 +151,10 @@ async fn begin(settings: Settings) -> Result<u8, Error> {
         None => Arc::new(|| true),
     };
     let folders = Arc::new(settings.folders.clone());
-    let secrets = Arc::new(KubeData::new(client.clone()));
+    let (leads, data) = (Arc::clone(&may_write), Arc::new(KubeData::new(client.clone())));
     let store = KubeStore::new(client, folders, settings.pod_name.clone(), may_write, &settings.namespaces);
     let answers = Answers { vitals: Arc::clone(&vitals), store: store.clone() };
-    let session = Session::new(&settings, store.clone(), secrets, vitals);
+    let session = Session::new(&settings, store.clone(), data, leads, vitals);
     info!(version = env!("CARGO_PKG_VERSION"), "{MANAGER} begins");
     tokio::select! {
         code = session.run(candidate, signals) => Ok(code),
@@ -166,6 +167,7 @@ struct Session {
     store: KubeStore,
     backend: Router,
     sources: Arc<DiskSources>,
+    fetched: Fetched,
     context: Arc<Context>,
     vitals: Arc<Vitals>,
 }
@@ -181,18 +183,26 @@ enum Ending {
 }
 
 impl Session {
-    fn new(settings: &Settings, store: KubeStore, secrets: Arc<dyn DataObjects>, vitals: Arc<Vitals>) -> Self {
+    fn new(
+        settings: &Settings,
+        store: KubeStore,
+        data: Arc<dyn DataObjects>,
+        leads: MayWrite,
+        vitals: Arc<Vitals>,
+    ) -> Self {
         let (work, program) = (&settings.folders.work, producer(settings.producer.as_deref()));
         let local = LocalBackend::new(program, work.join("work"), work.join("known-outputs"), PROGRESS_TIMEOUT);
-        let backend = Router { local, aws: AwsBackend::new(handler(settings.handler.as_deref()), secrets, now) };
-        let sources = Arc::<DiskSources>::default();
+        let aws = AwsBackend::new(handler(settings.handler.as_deref()), Arc::clone(&data), now);
+        let backend = Router { local, aws };
+        let fetched = Fetched::new(work.join("sources"), settings.networks.clone(), data);
+        let sources = Arc::new(DiskSources::fetching(fetched.clone()));
         let context = Context::new(
             Arc::new(store.clone()),
-            Arc::new(backend.clone()) as Arc<dyn Backend>,
+            Arc::new(Led::new(backend.clone(), leads)) as Arc<dyn Backend>,
             Arc::new(Sources::Disk(Arc::clone(&sources))),
             now,
         );
-        Self { store, backend, sources, context: Arc::new(context), vitals }
+        Self { store, backend, sources, fetched, context: Arc::new(context), vitals }
     }
 
     /// Waits until everything is known and it is this process's turn, and reconciles until it is asked to end.
@@ -241,6 +251,7 @@ impl Session {
             _ = drive(Arc::clone(&self.context), &*self.vitals, done) => Ending::Drained,
             why = deposed => Ending::Deposed(why),
             () = self.shut_down(signals) => Ending::TimedOut,
+            () = self.fetched.keep_reading() => unreachable!("it does not end"),
             () = self.keep_moving() => unreachable!("it does not end"),
         }
     }

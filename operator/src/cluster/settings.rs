@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::{error::Error, ports::Folders};
+use crate::{error::Error, ports::Folders, source::Networks};
 
 const WATCH_NAMESPACES: &str = "HF_WATCH_NAMESPACES";
 const LEADER_ELECTION: &str = "HF_LEADER_ELECTION";
@@ -15,6 +15,7 @@ const POD_NAMESPACE: &str = "POD_NAMESPACE";
 pub(super) const SOURCES: &str = "HF_SOURCES";
 pub(super) const WORK_DIR: &str = "HF_WORK_DIR";
 pub(super) const OUTPUTS: &str = "HF_OUTPUTS";
+const SOURCE_NETWORKS: &str = "HF_SOURCE_NETWORKS";
 
 /// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
 const USUAL_LOG: &str = "info,kube_client=off,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
@@ -37,6 +38,8 @@ pub(super) struct Settings {
     pub(super) log: String,
     /// Where paths of objects lead.
     pub(super) folders: Folders,
+    /// Where archives may be fetched from besides public addresses.
+    pub(super) networks: Networks,
     /// The `hf-producer` program.
     pub(super) producer: Option<PathBuf>,
     /// The Lambda function's zip.
@@ -69,6 +72,8 @@ impl Settings {
             listen: listen(value(LISTEN).as_deref().unwrap_or("0.0.0.0:8080"))?,
             log,
             folders,
+            networks: Networks::read(&value(SOURCE_NETWORKS).unwrap_or_default())
+                .map_err(|reason| wrong(SOURCE_NETWORKS, reason))?,
             producer: path("HF_PRODUCER"),
             handler: path("HF_HANDLER"),
             pod_namespace,
@@ -160,6 +165,7 @@ mod tests {
             ("HF_LISTEN", "8080", "HF_LISTEN: \"8080\" is no address and port, as in 0.0.0.0:8080"),
             ("HF_SOURCES", "site", "HF_SOURCES: site is not an absolute path"),
             ("HF_WATCH_NAMESPACES", ", ,", "HF_WATCH_NAMESPACES: \", ,\" names no namespace"),
+            ("HF_SOURCE_NETWORKS", "10/8", "HF_SOURCE_NETWORKS: \"10/8\" is no network, as in 10.0.0.0/8"),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().to_string(), expected);
         }

@@ -4,6 +4,7 @@ use super::{
     Context,
     decide::{Decision, Effect},
     observe::{Observed, StackView},
+    tell,
 };
 use crate::{
     error::Error,
@@ -30,6 +31,12 @@ pub(super) async fn act(
     attempt: Option<AttemptRef>,
     context: &Context,
 ) -> Result<Done, Error> {
+    if decision.effect == Some(Effect::Delete) {
+        let version = Version::of(ObjectKey::render(&seen.render), &*seen.render);
+        context.store.delete(&version).await?;
+        tell::outlived(&version, &seen.render.spec, &*context.store).await;
+        return Ok(Done::NOTHING);
+    }
     let Some(attempt) = attempt else { return Ok(Done::NOTHING) };
     match (decision.effect, &seen.inputs, &seen.stack) {
         (Some(Effect::Start), Ok(inputs), StackView::Ready { .. }) => {
@@ -46,6 +53,6 @@ pub(super) async fn act(
         (Some(Effect::Start), ..) => {
             unreachable!("an attempt is only started with inputs and on a stack that is ready")
         }
-        (None, ..) => Ok(Done::NOTHING),
+        (None | Some(Effect::Delete), ..) => Ok(Done::NOTHING),
     }
 }

@@ -7,18 +7,20 @@ use jiff::Timestamp;
 
 use super::{
     Context,
-    queue::{Admission, BUILT_IN, QueueView},
+    queue::{Admission, QueueView, attempt_stack},
+    requests,
 };
 use crate::{
     error::Error,
     ports::{
-        AttemptRef, AttemptReport, Inputs, Kind, ObjectKey, OutputCheck, Sourced, StackCapacity, StackReport, StackSpec,
+        AttemptRef, AttemptReport, Inputs, ObjectKey, OutputCheck, Sourced, StackCapacity, StackReport, StackSpec,
     },
     source::{self, SourceError},
 };
 
 /// What is known of a Render at one moment.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Observed {
     /// Now.
     pub now: Timestamp,
@@ -26,6 +28,8 @@ pub struct Observed {
     pub render: Arc<Render>,
     /// Its file is gone: nothing new is started for it.
     pub orphaned: bool,
+    /// It is deleted when `spec.ttl` has passed.
+    pub may_be_deleted: bool,
     /// What is to be rendered, or why that cannot be said.
     pub inputs: Result<Inputs, SourceError>,
     /// Where.
@@ -100,6 +104,19 @@ impl Observed {
         self.last_attempt().is_some_and(|attempt| attempt.stop_time.is_none())
     }
 
+    /// Whether the spec has a token that no attempt was made for.
+    #[must_use]
+    pub fn has_new_token(&self) -> bool {
+        let known = self.render.status.as_ref().and_then(|status| status.run_token.as_ref());
+        self.render.spec.run_token.is_some() && self.render.spec.run_token.as_ref() != known
+    }
+
+    /// Whether the spec was edited since the status was written.
+    #[must_use]
+    pub fn is_edited(&self) -> bool {
+        self.render.status.as_ref().and_then(|status| status.observed_generation) != Some(self.generation())
+    }
+
     /// The spec's generation.
     #[must_use]
     pub fn generation(&self) -> i64 {
@@ -116,6 +133,10 @@ impl Observed {
 /// Looks at everything a Render depends on, and at its attempt.
 pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Result<(Observed, Place), Error> {
     let place = Place::of(render, context);
+    let handled = render.object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+    if requests::reconcile_asked(&render.object.metadata).is_some_and(|asked| Some(asked) != handled) {
+        context.sources.look_anew(&ObjectKey::render(&render.object));
+    }
     let inputs = context.sources.inputs(&render.object, &render.origin).await;
     let stack = match &place.wanted {
         Ok(key) => stack_view(key, context).await?,
@@ -149,6 +170,7 @@ pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Resu
         now: (context.now)(),
         render: Arc::clone(&render.object),
         orphaned: render.origin.is_orphaned(),
+        may_be_deleted: render.origin.may_be_deleted(),
         inputs,
         stack,
         admission,
@@ -171,7 +193,7 @@ impl Place {
         let wanted = context.store.stack_of(&render.object);
         let last = render.object.status.as_ref().and_then(|status| status.attempts.last());
         let open = last.filter(|attempt| attempt.stop_time.is_none());
-        Self { wanted, held: open.map(|attempt| stack_key(&render.object, attempt)) }
+        Self { wanted, held: open.map(|attempt| attempt_stack(&render.object, attempt)) }
     }
 
     /// Whether an open attempt is still what is wanted.
@@ -194,11 +216,6 @@ impl Place {
     }
 }
 
-fn stack_key(render: &Render, attempt: &AttemptStatus) -> ObjectKey {
-    let name = attempt.stack.clone().unwrap_or_else(|| BUILT_IN.to_owned());
-    ObjectKey { kind: Kind::Stack, name, namespace: ObjectKey::render(render).namespace }
-}
-
 /// The last attempt, as its backend knows it; none where its stack is gone, and with it the attempt.
 pub(super) async fn attempt_ref(
     render: &Render,
@@ -207,7 +224,7 @@ pub(super) async fn attempt_ref(
 ) -> Result<Option<AttemptRef>, Error> {
     let Some(status) = &render.status else { return Ok(None) };
     let (Some(name), Some(last)) = (&status.execution_name, status.attempts.last()) else { return Ok(None) };
-    let key = place.held.clone().unwrap_or_else(|| stack_key(render, last));
+    let key = place.held.clone().unwrap_or_else(|| attempt_stack(render, last));
     let Some(stack) = context.store.get_stack(&key).await? else { return Ok(None) };
     let Ok(stack) = source::stack_spec(&stack.object, &stack.origin) else { return Ok(None) };
     Ok(Some(AttemptRef { stack, name: name.clone(), handle: last.handle.clone(), bring_to: None }))

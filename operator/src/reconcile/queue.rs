@@ -5,14 +5,14 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
 use crds::{
-    Render,
+    HyperframesStack, Render,
     condition::{FINISHED, RETRYING, SOURCE_NOT_READY, STACK_NOT_FOUND, SUCCEEDED},
-    render::DesiredState,
+    render::{AttemptStatus, DesiredState, StackRef},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -116,9 +116,17 @@ impl Standing {
 }
 
 /// The stack of a Render's open attempt, if it has one.
-fn open_attempt_stack(render: &Render) -> Option<&str> {
+fn open_attempt_stack(render: &Render) -> Option<ObjectKey> {
     let attempt = render.status.as_ref()?.attempts.last()?;
-    attempt.stop_time.is_none().then(|| attempt.stack.as_deref().unwrap_or(BUILT_IN))
+    attempt.stop_time.is_none().then(|| attempt_stack(render, attempt))
+}
+
+/// The stack that a Render's attempt was named for.
+#[must_use]
+pub fn attempt_stack(render: &Render, attempt: &AttemptStatus) -> ObjectKey {
+    let name = attempt.stack.clone().unwrap_or_else(|| BUILT_IN.to_owned());
+    let namespace = attempt.stack_namespace.clone().unwrap_or_else(|| ObjectKey::render(render).namespace);
+    ObjectKey { kind: Kind::Stack, namespace, name }
 }
 
 /// The queues of all stacks of a store.
@@ -126,8 +134,8 @@ fn open_attempt_stack(render: &Render) -> Option<&str> {
 pub struct QueueIndex {
     /// Namespaces without a stack have a built-in one.
     built_in: bool,
-    /// Names by namespace.
-    stacks: BTreeMap<String, BTreeSet<String>>,
+    /// Names by namespace, each with the other namespaces whose Renders may use it.
+    stacks: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     renders: HashMap<ObjectKey, Entry>,
     queues: HashMap<ObjectKey, QueueView>,
     /// Counts changes.
@@ -136,10 +144,10 @@ pub struct QueueIndex {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
-    /// `spec.stackRef.name`.
-    reference: Option<String>,
+    /// `spec.stackRef`.
+    reference: Option<StackRef>,
     /// The stack of the open attempt.
-    held: Option<String>,
+    held: Option<ObjectKey>,
     rank: Rank,
     standing: Standing,
     /// The queue it is in.
@@ -157,8 +165,8 @@ impl QueueIndex {
     pub fn put(&mut self, render: &Render, orphaned: bool) -> Option<ObjectKey> {
         let key = ObjectKey::render(render);
         let mut entry = Entry {
-            reference: render.spec.stack_ref.as_ref().map(|reference| reference.name.clone()),
-            held: open_attempt_stack(render).map(str::to_owned),
+            reference: render.spec.stack_ref.clone(),
+            held: open_attempt_stack(render),
             rank: Rank::of(render),
             standing: Standing::of(render, orphaned),
             queue: None,
@@ -188,15 +196,17 @@ impl QueueIndex {
         self.queues.get(queue)?.waiting.values().next().cloned()
     }
 
-    /// Takes a stack in. Returns the Renders that have another stack because of it, or one at last.
-    pub fn put_stack(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let new = self.stacks.entry(key.namespace.clone()).or_default().insert(key.name.clone());
-        if new { self.requeue(&key.namespace) } else { Vec::new() }
+    /// Takes a stack in. Returns the Renders that have another stack because of it, or one at last, or none any more.
+    pub fn put_stack(&mut self, stack: &HyperframesStack) -> Vec<ObjectKey> {
+        let ObjectKey { namespace, name, .. } = ObjectKey::stack(stack);
+        let allowed = &stack.spec.allowed_namespaces;
+        let known = self.stacks.entry(namespace.clone()).or_default().insert(name, allowed.clone());
+        if known.as_ref() == Some(allowed) { Vec::new() } else { self.requeue(&namespace) }
     }
 
     /// Forgets a stack. Returns the Renders that have another stack because of it, or none any more.
     pub fn remove_stack(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let known = self.stacks.get_mut(&key.namespace).is_some_and(|names| names.remove(&key.name));
+        let known = self.stacks.get_mut(&key.namespace).is_some_and(|names| names.remove(&key.name).is_some());
         if known { self.requeue(&key.namespace) } else { Vec::new() }
     }
 
@@ -206,7 +216,7 @@ impl QueueIndex {
     /// The sentence.
     pub fn stack_of(&self, render: &Render) -> Result<ObjectKey, String> {
         let namespace = ObjectKey::render(render).namespace;
-        self.resolve(&namespace, render.spec.stack_ref.as_ref().map(|reference| reference.name.as_str()))
+        self.resolve(&namespace, render.spec.stack_ref.as_ref())
     }
 
     /// The queue of a stack.
@@ -215,14 +225,19 @@ impl QueueIndex {
         self.queues.get(stack).cloned().unwrap_or_default()
     }
 
-    fn resolve(&self, namespace: &str, reference: Option<&str>) -> Result<ObjectKey, String> {
-        let none = BTreeSet::new();
+    fn resolve(&self, namespace: &str, reference: Option<&StackRef>) -> Result<ObjectKey, String> {
+        let none = BTreeMap::new();
         let names = self.stacks.get(namespace).unwrap_or(&none);
         let name = match reference {
-            Some(name) if names.contains(name) => name,
-            Some(name) => return Err(format!("there is no HyperframesStack {name:?} in this namespace")),
-            None => match (names.len(), names.first()) {
-                (1, Some(only)) => only,
+            Some(StackRef { name, namespace: Some(other) }) if other != namespace => {
+                return self.resolve_elsewhere(namespace, other, name);
+            }
+            Some(StackRef { name, .. }) if names.contains_key(name) => name,
+            Some(StackRef { name, .. }) => {
+                return Err(format!("there is no HyperframesStack {name:?} in this namespace"));
+            }
+            None => match (names.len(), names.first_key_value()) {
+                (1, Some((only, _))) => only,
                 (0, _) if self.built_in => BUILT_IN,
                 (0, _) => return Err("this namespace has no HyperframesStack: create one".to_owned()),
                 (count, _) => return Err(format!("this namespace has {count} stacks: name one in spec.stackRef")),
@@ -231,22 +246,37 @@ impl QueueIndex {
         Ok(ObjectKey { kind: Kind::Stack, namespace: namespace.to_owned(), name: name.to_owned() })
     }
 
+    /// A stack of another namespace. One that is not there and one that may not be used are told alike: nobody learns what
+    /// others have.
+    fn resolve_elsewhere(&self, namespace: &str, other: &str, name: &str) -> Result<ObjectKey, String> {
+        let allowed = self.stacks.get(other).and_then(|names| names.get(name));
+        if allowed.is_some_and(|allowed| allowed.iter().any(|allowed| allowed == "*" || allowed == namespace)) {
+            return Ok(ObjectKey { kind: Kind::Stack, namespace: other.to_owned(), name: name.to_owned() });
+        }
+        Err(format!(
+            "namespace {other:?} has no HyperframesStack {name:?} that Renders of {namespace:?} may use: whoever keeps it can name {namespace:?} in its spec.allowedNamespaces"
+        ))
+    }
+
     fn queue_of(&self, namespace: &str, entry: &Entry) -> Option<ObjectKey> {
-        let held = |name: &String| ObjectKey { kind: Kind::Stack, namespace: namespace.to_owned(), name: name.clone() };
         match entry.standing {
-            Standing::Active => entry.held.as_ref().map(held),
-            Standing::Waiting => self.resolve(namespace, entry.reference.as_deref()).ok(),
+            Standing::Active => entry.held.clone(),
+            Standing::Waiting => self.resolve(namespace, entry.reference.as_ref()).ok(),
             Standing::Out => None,
         }
     }
 
+    /// Finds the queues anew of all that may use the stacks of a namespace.
     fn requeue(&mut self, namespace: &str) -> Vec<ObjectKey> {
-        let here: Vec<_> = self.renders.keys().filter(|key| key.namespace == namespace).cloned().collect();
+        let named =
+            |entry: &Entry| entry.reference.as_ref().and_then(|stack| stack.namespace.as_deref()) == Some(namespace);
+        let here = self.renders.iter().filter(|(key, entry)| key.namespace == namespace || named(entry));
+        let here: Vec<_> = here.map(|(key, _)| key.clone()).collect();
         let mut affected = Vec::new();
         for key in here {
             let Some(mut entry) = self.renders.remove(&key) else { continue };
             self.unlink(&entry);
-            entry.queue = self.queue_of(namespace, &entry);
+            entry.queue = self.queue_of(&key.namespace, &entry);
             self.link(&key, &entry);
             self.renders.insert(key.clone(), entry);
             affected.push(key);
@@ -396,10 +426,7 @@ fn is_in(ranked: &Ranked, key: &ObjectKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crds::{
-        RenderStatus,
-        render::{AttemptStatus, StackRef},
-    };
+    use crds::RenderStatus;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     const STACK: &str = "built-in";
@@ -424,6 +451,7 @@ mod tests {
                 result: None,
                 generation: None,
                 stack: None,
+                stack_namespace: None,
                 handle: None,
                 failure_code: None,
                 cost_usd: None,
@@ -528,21 +556,56 @@ mod tests {
         assert_eq!(known.startable(&stack(), &view, 2), keys[1..2]);
     }
 
+    fn shared(namespace: &str, name: &str, allowed: &[&str]) -> HyperframesStack {
+        let allowed_namespaces = allowed.iter().map(ToString::to_string).collect();
+        let spec = crds::HyperframesStackSpec { allowed_namespaces, ..Default::default() };
+        let mut stack = HyperframesStack::new(name, spec);
+        stack.metadata.namespace = Some(namespace.to_owned());
+        stack
+    }
+
+    #[test]
+    fn a_stack_of_another_namespace_is_used_by_those_it_allows() {
+        let mut guest = render(("a", 0, 0, '-'));
+        guest.spec.stack_ref = Some(StackRef { name: "s".into(), namespace: Some("studio".into()) });
+        let mut index = index(&[guest.clone(), render(("b", 0, 0, '-'))]);
+        let key = ObjectKey { kind: Kind::Stack, namespace: "studio".into(), name: "s".into() };
+        let absent = index.stack_of(&guest).unwrap_err();
+        for (allowed, may) in [(&[][..], false), (&["others"], false), (&["others", "default"], true), (&["*"], true)] {
+            let told = index.put_stack(&shared("studio", "s", allowed));
+            assert_eq!(told, [ObjectKey::render(&guest)], "{allowed:?}");
+            assert_eq!(index.stack_of(&guest), if may { Ok(key.clone()) } else { Err(absent.clone()) }, "{allowed:?}");
+            assert_eq!(index.view(&key).waiting.size(), usize::from(may));
+        }
+        assert!(absent.contains("\"default\" in its spec.allowedNamespaces"), "{absent}");
+        // What is under way stays in the queue of the stack that it runs on.
+        let mut running = guest.clone();
+        running.status = render(("a", 0, 0, 'A')).status;
+        let attempt = running.status.as_mut().and_then(|status| status.attempts.last_mut()).unwrap();
+        (attempt.stack, attempt.stack_namespace) = (Some("s".into()), Some("studio".into()));
+        index.put(&running, false);
+        index.put_stack(&shared("studio", "s", &[]));
+        assert_eq!(index.view(&key).active(), 1);
+        // Its own namespace may be named, and needs no leave.
+        guest.metadata.namespace = Some("studio".into());
+        assert_eq!(index.stack_of(&guest), Ok(key));
+    }
+
     #[test]
     fn a_stack_is_named_or_the_only_one_or_built_in() {
         let plain = render(("a", 0, 0, '-'));
         let mut named = render(("b", 0, 0, '-'));
-        named.spec.stack_ref = Some(StackRef { name: "one".into() });
+        named.spec.stack_ref = Some(StackRef { name: "one".into(), namespace: None });
         let mut index = index(&[plain.clone(), named.clone()]);
         let name = |index: &QueueIndex, render: &Render| index.stack_of(render).map(|key| key.name);
         assert_eq!(name(&index, &plain).as_deref(), Ok("built-in"));
         assert!(name(&index, &named).unwrap_err().contains("no HyperframesStack \"one\""));
         let stack = |name: &str| ObjectKey { name: name.into(), ..stack() };
-        assert_eq!(index.put_stack(&stack("one")).len(), 2);
-        assert_eq!(index.put_stack(&stack("one")), []);
+        assert_eq!(index.put_stack(&shared("default", "one", &[])).len(), 2);
+        assert_eq!(index.put_stack(&shared("default", "one", &[])), []);
         assert_eq!(name(&index, &plain).as_deref(), Ok("one"));
         assert_eq!(index.view(&stack("one")).waiting.size(), 2);
-        index.put_stack(&stack("two"));
+        index.put_stack(&shared("default", "two", &[]));
         assert!(name(&index, &plain).unwrap_err().contains("2 stacks"));
         assert_eq!(index.view(&stack("one")).waiting.size(), 1);
         index.remove_stack(&stack("one"));

@@ -4,6 +4,7 @@
 //! is taken into the status once, where it counts until the inputs change; the annotation may stay.
 
 use crds::{
+    Code,
     condition::FINISHED,
     render::{RequestStatus, RequestVerb},
 };
@@ -19,6 +20,23 @@ pub const VERBS: [RequestVerb; 2] = [RequestVerb::Cancel, RequestVerb::Retry];
 pub const CANCEL_ANNOTATION: &str = "hyperframes.io/cancel-requested-at";
 /// When a retry was asked for.
 pub const RETRY_ANNOTATION: &str = "hyperframes.io/retry-requested-at";
+
+/// Flux's: any text asks for a look, as `flux reconcile` does; the same text does not ask twice.
+pub const RECONCILE_ANNOTATION: &str = "reconcile.fluxcd.io/requestedAt";
+/// Longer texts ask for nothing: a status is small.
+const LONGEST_TEXT: usize = 128;
+
+/// The look that is asked for.
+#[must_use]
+pub fn reconcile_asked(metadata: &ObjectMeta) -> Option<&str> {
+    let asked = metadata.annotations.as_ref()?.get(RECONCILE_ANNOTATION)?;
+    (1..=LONGEST_TEXT).contains(&asked.len()).then_some(asked.as_str())
+}
+
+/// The look that was asked for last: the one that is asked for now, else the one that was handled before.
+pub(super) fn last_asked(metadata: &ObjectMeta, handled: Option<String>) -> Option<String> {
+    reconcile_asked(metadata).map(str::to_owned).or(handled)
+}
 
 /// The annotation of a verb.
 #[must_use]
@@ -62,9 +80,14 @@ pub(super) fn current(seen: &Observed, hash: Option<&str>) -> Option<RequestStat
     let known = seen.render.status.as_ref().and_then(|status| status.request.clone());
     let newer = |at: Timestamp| known.as_ref().is_none_or(|known| at > known.requested_time.0);
     let Some((verb, at, seen_by_asker)) = asked(&seen.render.metadata).filter(|(_, at, _)| newer(*at)) else {
-        // One that was taken while the inputs could not be read counts for the first that can.
-        return known
-            .map(|known| RequestStatus { input_hash: known.input_hash.or_else(|| hash.map(str::to_owned)), ..known });
+        // One that was taken while the inputs could not be read counts for the first that can. A run token that came after a
+        // cancel overrules it.
+        let overruled = seen.has_new_token() && seen.is_edited();
+        return known.map(|known| RequestStatus {
+            input_hash: known.input_hash.or_else(|| hash.map(str::to_owned)),
+            obsolete: known.obsolete || overruled && known.verb == RequestVerb::Cancel,
+            ..known
+        });
     };
     let other_inputs = seen_by_asker.zip(hash).is_some_and(|(asker, now)| asker != now);
     let cancelled = hash.is_none_or(|hash| counts(known.as_ref(), RequestVerb::Cancel, hash));
@@ -82,7 +105,10 @@ fn without_effect(seen: &Observed, verb: RequestVerb, at: Timestamp, hash: Optio
     match (verb, last) {
         (RequestVerb::Cancel, None) => false,
         (RequestVerb::Cancel, Some(_)) => conditions::is_true(&seen.status().conditions, FINISHED),
-        (RequestVerb::Retry, None) => true,
+        // It never had its turn.
+        (RequestVerb::Retry, None) => {
+            seen.status().failure.is_none_or(|failure| failure.code != Code::QueueDeadlineExceeded.as_str())
+        }
         (RequestVerb::Retry, Some(last)) => last.stop_time.as_ref().is_none_or(|stop| stop.0 >= at),
     }
 }

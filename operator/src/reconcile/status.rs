@@ -18,18 +18,19 @@ use super::{
     conditions,
     decide::{Cause, Decision, Retryable, State},
     observe::{Observed, StackView},
+    requests,
     stack::{StackDecision, StackState},
 };
 use crate::{
     error::{Class, Error},
-    ports::{AttemptReport, StackCapacity},
+    ports::{AttemptReport, ObjectKey, StackCapacity},
 };
 
 /// Attempts kept in a status, and warnings.
 const KEPT: usize = 5;
 /// Longest texts of a status, in bytes: etcd keeps every version of it.
 const FAILURE_MESSAGE: usize = 1024;
-const CONDITION_MESSAGE: usize = 512;
+const CONDITION_MESSAGE: usize = 320;
 const WARNING_MESSAGE: usize = 256;
 const PATH: usize = 256;
 /// Digits of the input hash in an attempt's name.
@@ -42,7 +43,10 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     let state = failed_start(done).unwrap_or_else(|| decision.state.clone());
     status.observed_generation = Some(seen.generation());
     status.request.clone_from(&decision.request);
+    let handled = status.last_handled_reconcile_at.take();
+    status.last_handled_reconcile_at = requests::last_asked(&seen.render.metadata, handled);
     status.queue_position = None;
+    status.queued_time = decision.waits_since.map(Time);
     status.progress = None;
     status.failure = None;
     note_result(&mut status, &seen.attempt);
@@ -54,8 +58,16 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     if let (Ok(Some(started)), Some(last)) = (&done.started, status.attempts.last_mut()) {
         last.handle.clone_from(&started.handle);
     }
+    let said = ConditionSet::of(&state, done);
+    if state == State::Suspended || conditions::is_true(&status.conditions, FINISHED) && !said.kind.finished {
+        status.start_time = None;
+    }
     match &state {
-        State::Starting(number, _) => name_attempt(&mut status, *number, seen),
+        State::Starting(number, cause) => {
+            let goes_on = matches!(cause, Cause::FailedBefore | Cause::StackChanged | Cause::WantedAgain);
+            status.start_time = status.start_time.filter(|_| goes_on).or(Some(Time(seen.now)));
+            name_attempt(&mut status, *number, seen);
+        }
         State::Queued(place) => status.queue_position = Some(*place),
         State::Running(progress) => status.progress = Some(progress.clone()),
         State::Failed(failure, retryable) => status.failure = Some(failure_status(failure, *retryable)),
@@ -66,6 +78,7 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
         | State::Completed(_)
         | State::Orphaned
         | State::SourceNotReady(_)
+        | State::SourcePending(_)
         | State::Cancelled
         | State::Suspended
         | State::Draining
@@ -73,10 +86,16 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
         | State::StackPending(_)
         | State::StackNotReady(_) => {}
     }
+    // An attempt that is being ended is made for nothing any more.
+    let made_for_it = matches!(state, State::Starting(..))
+        || seen.has_open_attempt()
+            && matches!(state, State::Running(_) | State::Completed(_) | State::Failed(..) | State::Retrying(..));
+    if let Some(token) = seen.render.spec.run_token.as_ref().filter(|_| made_for_it) {
+        status.run_token = Some(token.clone());
+    }
     if let Some(hash) = seen.input_hash() {
         status.input_hash = Some(hash.to_owned());
     }
-    let said = ConditionSet::of(&state, done);
     status.conditions = conditions::merge(&status.conditions, said.conditions(seen.generation(), seen.now));
     status
 }
@@ -113,6 +132,7 @@ fn close_attempts(status: &mut RenderStatus, state: &State, seen: &Observed) {
         | State::Suspended
         | State::StackNotFound(_)
         | State::SourceNotReady(_)
+        | State::SourcePending(_)
         | State::Orphaned => true,
         State::Draining | State::StackPending(_) | State::StackNotReady(_) | State::Queued(_) => over,
         State::Deleted | State::Deleting | State::Running(_) | State::Cancelling => false,
@@ -137,9 +157,11 @@ fn close_attempts(status: &mut RenderStatus, state: &State, seen: &Observed) {
 fn name_attempt(status: &mut RenderStatus, number: i32, seen: &Observed) {
     let (uid, hash) = (seen.render.metadata.uid.as_deref().unwrap_or_default(), seen.input_hash().unwrap_or_default());
     let stack = match &seen.stack {
-        StackView::Ready { spec, .. } => Some(spec.key.name.clone()),
+        StackView::Ready { spec, .. } => Some(spec.key.clone()),
         StackView::NotFound(_) | StackView::Pending(_) | StackView::NotReady(_) => None,
     };
+    let own = ObjectKey::render(&seen.render).namespace;
+    let stack_namespace = stack.as_ref().map(|stack| stack.namespace.clone()).filter(|namespace| *namespace != own);
     status.attempt = Some(number);
     status.execution_name = Some(format!("hf-{uid}-{number}-{}", &hash[..HASH_DIGITS.min(hash.len())]));
     status.warnings.clear();
@@ -151,7 +173,8 @@ fn name_attempt(status: &mut RenderStatus, number: i32, seen: &Observed) {
         stop_time: None,
         result: None,
         generation: Some(seen.generation()),
-        stack,
+        stack: stack.map(|stack| stack.name),
+        stack_namespace,
         handle: None,
         failure_code: None,
         cost_usd: None,
@@ -229,6 +252,7 @@ impl ConditionSet {
                 set(FINISHED_BADLY, failure.code.as_str(), failure.to_string())
             }
             State::SourceNotReady(failure) => set(IN_PROGRESS, SOURCE_NOT_READY, failure.to_string()),
+            State::SourcePending(what) => set(IN_PROGRESS, SOURCE_NOT_READY, what.clone()),
             State::Cancelled => {
                 let message = "cancelled; ask for a retry or change the spec to start again";
                 set(FINISHED_BADLY, CANCELLED, message.to_owned())
@@ -307,6 +331,7 @@ pub fn stack_status(
     let said = [make(READY, ready)].into_iter().chain(abnormal.map(|kind| make(kind, "True"))).collect();
     HyperframesStackStatus {
         observed_generation: Some(generation),
+        last_handled_reconcile_at: requests::last_asked(&stack.metadata, old.last_handled_reconcile_at),
         conditions: conditions::merge(&old.conditions, said),
         parallel_chunks,
         renderer_digest,

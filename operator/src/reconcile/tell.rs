@@ -1,7 +1,7 @@
 //! Events: what users are told of a transition. That they cannot be told stops nothing.
 
 use crds::{
-    HyperframesStackStatus, RenderStatus,
+    HyperframesStackStatus, RenderSpec, RenderStatus,
     condition::{Condition, READY, SUCCEEDED},
     render::RequestVerb,
 };
@@ -41,6 +41,13 @@ pub(super) async fn render(version: &Version, old: Option<&RenderStatus>, new: &
         },
     }));
     publish(version, events, store).await;
+}
+
+/// Tells that a Render is deleted because its time has passed.
+pub(super) async fn outlived(version: &Version, spec: &RenderSpec, store: &dyn Store) {
+    let ttl = spec.ttl.as_ref().map(ToString::to_string).unwrap_or_default();
+    let message = format!("deleted {ttl} after it had finished, as spec.ttl asks for");
+    publish(version, [Event { warning: false, reason: "TTLExpired".to_owned(), message }], store).await;
 }
 
 /// Tells of a stack's new state.

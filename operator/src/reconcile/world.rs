@@ -15,13 +15,14 @@ use std::{
 
 use async_trait::async_trait;
 use crds::{
-    Code, Failure, HyperframesStack, HyperframesStackSpec, Render, RenderSpec, RenderStatus,
-    condition::{FINISHED, QUEUED, SOURCE_NOT_READY, SUCCEEDED, SUSPENDED},
+    Code, Failure, HyperframesStack, HyperframesStackSpec, Period, Render, RenderSpec, RenderStatus,
+    condition::{FINISHED, QUEUED, RUNNING, SOURCE_NOT_READY, SUCCEEDED, SUSPENDED},
     manifest::Object,
     render::{AttemptResult, DesiredState, RequestVerb, StackRef},
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use tokio::{sync::Notify, time::Instant};
 
@@ -61,11 +62,23 @@ enum Step {
     Apply {
         render: usize,
         priority: i32,
-        stack: bool,
+        stack: usize,
         input: u8,
     },
     Suspend(usize, bool),
     CancelSpec(usize, bool),
+    /// Deadlines in seconds; 0 is none.
+    Deadlines {
+        render: usize,
+        queue: u8,
+        active: u8,
+    },
+    /// Somebody asks for a look.
+    Poke(usize, u8),
+    /// The same video is wanted once more.
+    Token(usize, u8),
+    /// How many seconds it is kept once it has finished; 0 is for ever.
+    Ttl(usize, u8),
     Ask(usize, RequestVerb),
     /// A user removes the annotation of a request that was taken.
     Unask(usize),
@@ -74,9 +87,13 @@ enum Step {
     Digest(usize, u8),
     /// The composition cannot be used, or not be read.
     BreakSource(usize, bool),
+    /// The composition has to be fetched first.
+    Fetch(usize),
     /// A user creates a stack, or changes how many Renders may be under way on it.
     Stack(i32),
     DeleteStack,
+    /// The stack of another namespace may be used, or may not be any more.
+    Share(bool),
     BreakStack(bool),
     Progress(i32),
     Succeed,
@@ -101,24 +118,31 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Step::{
-        Apply, Ask, BreakSource, BreakStack, CancelSpec, Delete, DeleteStack, Digest, Drain, EndAt, Fail, FailCalls,
-        LoseOutput, Progress, Stack, Stale, Succeed, Suspend, Unask, Wait,
+        Apply, Ask, BreakSource, BreakStack, CancelSpec, Deadlines, Delete, DeleteStack, Digest, Drain, EndAt, Fail,
+        FailCalls, Fetch, LoseOutput, Poke, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
     let verb = prop_oneof![Just(RequestVerb::Cancel), Just(RequestVerb::Retry)];
     let one = prop_oneof![
-        6 => (render.clone(), -1..2_i32, any::<bool>(), 0..2_u8)
+        6 => (render.clone(), -1..2_i32, 0..3_usize, 0..2_u8)
             .prop_map(|(render, priority, stack, input)| Apply { render, priority, stack, input }),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| Suspend(render, on)),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
+        2 => (render.clone(), 0..12_u8, 0..12_u8)
+            .prop_map(|(render, queue, active)| Deadlines { render, queue, active }),
+        1 => (render.clone(), any::<u8>()).prop_map(|(render, at)| Poke(render, at)),
+        1 => (render.clone(), any::<u8>()).prop_map(|(render, token)| Token(render, token)),
+        1 => (render.clone(), 0..8_u8).prop_map(|(render, ttl)| Ttl(render, ttl)),
         2 => (render.clone(), verb).prop_map(|(render, verb)| Ask(render, verb)),
         1 => render.clone().prop_map(Unask),
         1 => render.clone().prop_map(Delete),
         1 => (render.clone(), 0..3_u8).prop_map(|(render, digest)| Digest(render, digest)),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, invalid)| BreakSource(render, invalid)),
+        1 => render.clone().prop_map(Fetch),
         2 => (1..4_i32).prop_map(Stack),
         1 => Just(DeleteStack),
+        2 => any::<bool>().prop_map(Share),
         1 => any::<bool>().prop_map(BreakStack),
         3 => (1..30_i32).prop_map(Progress),
         3 => Just(Succeed),
@@ -223,6 +247,11 @@ impl Witness {
                 let status = after.status.as_ref().unwrap();
                 self.judge(after.metadata.generation, status.observed_generation, &status.conditions);
             }
+            (Object::Render(before), Some(Object::Render(after)))
+                if before.metadata.deletion_timestamp != after.metadata.deletion_timestamp =>
+            {
+                self.deleted(at, before);
+            }
             (Object::Render(before), None) => drop(self.queued.remove(&ObjectKey::render(before))),
             _ => {}
         }
@@ -245,6 +274,7 @@ impl Witness {
             self.wrong.push(format!("{key}: an old attempt has no end"));
         }
         self.progress_within_budget(at, &key, &old, status);
+        self.in_time(at, &key, &after.spec, reason(&old).as_deref(), status);
         let waits = reason(status).as_deref() == Some(QUEUED) && is_closed(status);
         let place = after.spec.stack_ref.as_ref().map_or(BUILT_IN, |stack| &stack.name).to_owned();
         if waits {
@@ -254,6 +284,40 @@ impl Witness {
         self.queued.remove(&key);
         if status.attempt > old.attempt {
             self.started_in_order(at, &key, &Rank::of(after), &place, backend);
+        }
+    }
+
+    /// Only what has finished long enough ago is deleted by us.
+    fn deleted(&mut self, at: Timestamp, render: &Render) {
+        let status = render.status.clone().unwrap_or_default();
+        let finished = conditions::find(&status.conditions, FINISHED).filter(|finished| finished.status == "True");
+        let due = finished.zip(render.spec.ttl.as_ref());
+        let due = due.map(|(finished, ttl)| finished.last_transition_time.0 + ttl.duration());
+        if due.is_none_or(|due| at < due) || status.observed_generation != render.metadata.generation {
+            self.wrong.push(format!("deleted before its time: {render:#?}"));
+        }
+        self.queued.remove(&ObjectKey::render(render));
+    }
+
+    /// Nothing ends before its deadline, and nothing is seen to go on after it.
+    fn in_time(&mut self, at: Timestamp, key: &ObjectKey, spec: &RenderSpec, before: Option<&str>, new: &RenderStatus) {
+        let passed = |since: &Option<Time>, deadline: &Option<Period>| {
+            let due = since.as_ref().zip(deadline.as_ref()).map(|(since, deadline)| since.0 + deadline.duration());
+            due.map(|due| Duration::try_from(at.duration_since(due)).ok())
+        };
+        let turn = passed(&new.queued_time, &spec.queue_deadline);
+        let done = passed(&new.start_time, &spec.active_deadline);
+        let now = reason(new).unwrap_or_default();
+        for (code, deadline, goes_on) in [
+            (Code::QueueDeadlineExceeded, turn, now == QUEUED && is_closed(new)),
+            (Code::ActiveDeadlineExceeded, done, now == RUNNING),
+        ] {
+            if now == code.as_str() && before != Some(&now) && !matches!(deadline, Some(Some(_))) {
+                self.wrong.push(format!("{key}: {code} before its time: {new:#?}"));
+            }
+            if goes_on && deadline.flatten().is_some_and(|late| late > LONGEST_LOOK) {
+                self.wrong.push(format!("{key}: {now} after its deadline: {new:#?}"));
+            }
         }
     }
 
@@ -274,7 +338,8 @@ impl Witness {
         let lately =
             history.iter().enumerate().filter(|(index, _)| history.get(index + 1).is_none_or(|next| recent(next.0)));
         let slots = lately.map(|(_, (_, slots))| *slots).max().unwrap_or(1);
-        let stack = ObjectKey { kind: Kind::Stack, namespace: key.namespace.clone(), name: place.to_owned() };
+        let here = ObjectKey { kind: Kind::Stack, namespace: key.namespace.clone(), name: place.to_owned() };
+        let stack = if place == shared_key().name { shared_key() } else { here };
         if !before.is_empty() && before.len() + backend.running_on(&stack) >= slots {
             self.wrong.push(format!("{key} was started before {before:?}, with {slots} slots"));
         }
@@ -318,6 +383,7 @@ struct World {
     deleted: BTreeSet<ObjectKey>,
     digests: BTreeMap<ObjectKey, String>,
     unreadable: BTreeSet<ObjectKey>,
+    coming: BTreeSet<usize>,
 }
 
 struct Process {
@@ -334,8 +400,18 @@ fn stack_key() -> ObjectKey {
     ObjectKey { kind: Kind::Stack, namespace: "default".into(), name: "stack".into() }
 }
 
+/// A stack of another namespace.
+fn shared_key() -> ObjectKey {
+    ObjectKey { kind: Kind::Stack, namespace: "studio".into(), name: "shared".into() }
+}
+
 fn built_in() -> ObjectKey {
     ObjectKey { name: BUILT_IN.into(), ..stack_key() }
+}
+
+/// A length of time; none where it is 0.
+fn seconds(seconds: u8) -> Option<Period> {
+    (seconds > 0).then(|| format!("{seconds}s").parse().unwrap())
 }
 
 fn ready(slots: i32) -> StackReport {
@@ -371,9 +447,10 @@ impl World {
             deleted: BTreeSet::new(),
             digests: BTreeMap::new(),
             unreadable: BTreeSet::new(),
+            coming: BTreeSet::new(),
         };
         // The stack of Renders that name none.
-        world.apply_stack(&built_in(), 1);
+        world.apply_stack(&built_in(), 1, &[]);
         world.begin();
         world
     }
@@ -462,11 +539,15 @@ impl World {
         }
     }
 
-    fn apply_stack(&self, key: &ObjectKey, slots: i32) {
+    fn apply_stack(&self, key: &ObjectKey, slots: i32, allowed: &[&str]) {
         self.backend.set_stack(key, ready(slots));
         let slots = usize::try_from(slots).unwrap();
         self.witness().slots.entry(key.name.clone()).or_default().push((now(), slots));
-        self.store.apply(Object::Stack(Arc::new(HyperframesStack::new(&key.name, HyperframesStackSpec::default()))));
+        let allowed_namespaces = allowed.iter().map(ToString::to_string).collect();
+        let spec = HyperframesStackSpec { allowed_namespaces, ..HyperframesStackSpec::default() };
+        let mut stack = HyperframesStack::new(&key.name, spec);
+        stack.metadata.namespace = Some(key.namespace.clone());
+        self.store.apply(Object::Stack(Arc::new(stack)));
     }
 
     fn set_digest(&mut self, render: usize, digest: &str) {
@@ -489,7 +570,9 @@ impl World {
             Step::Apply { render, priority, stack, input } => {
                 let mut spec = self.spec(render).unwrap_or_default();
                 spec.priority = priority;
-                let stack = Some(StackRef { name: if stack { "stack" } else { BUILT_IN }.into() });
+                let named = [built_in(), stack_key(), shared_key()][stack].clone();
+                let namespace = (named.namespace != "default").then_some(named.namespace);
+                let stack = Some(StackRef { name: named.name, namespace });
                 if std::mem::replace(&mut spec.stack_ref, stack.clone()) != stack {
                     // What another stack was making when the process ended is of no use here.
                     self.allow_again(&render_key(render));
@@ -504,6 +587,25 @@ impl World {
             Step::CancelSpec(render, cancelled) => {
                 let state = if cancelled { DesiredState::Cancelled } else { DesiredState::Running };
                 self.edit(render, |spec| spec.desired_state = state);
+            }
+            Step::Deadlines { render, queue, active } => {
+                self.edit(render, |spec| {
+                    (spec.queue_deadline, spec.active_deadline) = (seconds(queue), seconds(active));
+                });
+                // What was made for an attempt that was given up is made once more.
+                self.again.insert(render_key(render), 1000);
+            }
+            Step::Poke(render, at) => {
+                self.store.annotate(&render_key(render), requests::RECONCILE_ANNOTATION, Some(at.to_string()));
+            }
+            Step::Token(render, token) => {
+                self.edit(render, |spec| spec.run_token = Some(token.to_string()));
+                self.allow_again(&render_key(render));
+            }
+            Step::Ttl(render, ttl) => {
+                self.edit(render, |spec| spec.ttl = seconds(ttl));
+                // Another of its name is another video.
+                self.again.insert(render_key(render), 1000);
             }
             Step::Ask(render, verb) => self.ask(&render_key(render), verb),
             Step::Unask(render) => self.unask(&render_key(render)),
@@ -522,7 +624,16 @@ impl World {
                 self.unreadable.remove(&render_key(render));
                 self.unreadable.extend((!invalid).then(|| render_key(render)));
             }
-            Step::Stack(slots) => self.apply_stack(&stack_key(), slots),
+            Step::Fetch(render) => {
+                self.sources().set(&render_key(render), Err(SourceError::Coming("m".into())));
+                self.coming.insert(render);
+            }
+            Step::Stack(slots) => self.apply_stack(&stack_key(), slots, &[]),
+            Step::Share(with) => {
+                self.apply_stack(&shared_key(), 1, if with { &["default"] } else { &[] });
+                // What was interrupted there cannot go on.
+                (0..RENDERS).for_each(|render| self.allow_again(&render_key(render)));
+            }
             Step::DeleteStack => {
                 self.store.delete(&stack_key());
                 self.deleted.insert(stack_key());
@@ -602,6 +713,9 @@ impl World {
         self.trouble.end();
         self.store.set_stale(false);
         self.backend.set_stack(&built_in(), ready(1));
+        for render in std::mem::take(&mut self.coming) {
+            self.set_digest(render, "0");
+        }
         self.rests().await?;
         for render in 0..RENDERS {
             self.set_digest(render, "0");
@@ -637,16 +751,22 @@ impl World {
             let taken = status.request.as_ref().map(|request| request.requested_time.0);
             prop_assert!(taken.is_some_and(|taken| taken >= *asked), "{}: a request was lost", key);
         }
+        let asked = requests::reconcile_asked(&render.metadata);
+        prop_assert_eq!(status.last_handled_reconcile_at.as_deref(), asked, "{} was not looked at", key);
         if reason(&status).as_deref() == Some(SOURCE_NOT_READY) && self.unreadable.contains(key) {
             return Ok(());
         }
         prop_assert!(is_closed(&status), "{} has an open attempt: {:#?}", key, status);
         let has_stack = self.store.stack_of(&render).is_ok();
         let finished = conditions::is_true(&status.conditions, FINISHED);
+        prop_assert!(!finished || render.spec.ttl.is_none(), "{} has outlived its time", key);
         let held = render.spec.suspend && reason(&status).as_deref() == Some(SUSPENDED);
         prop_assert!(finished || held || !has_stack, "{} is neither done nor held: {:#?}", key, status);
         let made = status.attempts.last().is_some_and(|attempt| attempt.result == Some(AttemptResult::Succeeded));
         let succeeded = conditions::is_true(&status.conditions, SUCCEEDED);
+        let token = render.spec.run_token.as_ref();
+        let made_for_it = token.is_none() || status.run_token.as_ref() == token;
+        prop_assert!(!succeeded || made_for_it, "{} was not made for its token: {:#?}", key, status);
         prop_assert!(!succeeded || made, "{} has a video that nobody made: {:#?}", key, status);
         Ok(())
     }
@@ -665,6 +785,57 @@ fn world(home: Home, seed: u64, steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         world.comes_to_rest().await
     })
+}
+
+/// A test of one world in which nothing goes wrong.
+#[expect(clippy::needless_pass_by_value, reason = "tests read better without a reference")]
+fn alone(test: impl AsyncFn(&mut World)) {
+    for home in [Home::Process, Home::Elsewhere] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async { test(&mut World::new(home, 0)).await });
+    }
+}
+
+impl World {
+    async fn reads(&mut self, seconds: u64, expected: &[&str]) {
+        self.run(Duration::from_secs(seconds)).await;
+        let states =
+            (0..expected.len()).map(|render| self.status(&render_key(render)).and_then(|status| reason(&status)));
+        assert_eq!(states.map(Option::unwrap_or_default).collect::<Vec<_>>(), expected);
+        self.no_harm().unwrap();
+    }
+}
+
+/// Nothing else happens that could have anybody look.
+#[test]
+fn deadlines_pass_by_themselves() {
+    alone(async |world| {
+        world.apply(0, RenderSpec { active_deadline: seconds(40), ..RenderSpec::default() });
+        world.reads(1, &["Running"]).await;
+        world.apply(1, RenderSpec { queue_deadline: seconds(20), ..RenderSpec::default() });
+        world.apply(2, RenderSpec { queue_deadline: seconds(60), ..RenderSpec::default() });
+        world.reads(19, &["Running", "Queued", "Queued"]).await;
+        world.reads(3, &["Running", "QUEUE_DEADLINE_EXCEEDED", "Queued"]).await;
+        world.reads(16, &["Running", "QUEUE_DEADLINE_EXCEEDED", "Queued"]).await;
+        world.reads(4, &["ACTIVE_DEADLINE_EXCEEDED", "QUEUE_DEADLINE_EXCEEDED", "Running"]).await;
+        assert_eq!(world.backend.running_on(&built_in()), 1);
+        // A longer deadline lets it wait on.
+        world.edit(1, |spec| spec.queue_deadline = seconds(200));
+        world.reads(1, &["ACTIVE_DEADLINE_EXCEEDED", "Queued", "Running"]).await;
+    });
+}
+
+#[test]
+fn what_has_finished_goes_when_its_time_has_passed() {
+    alone(async |world| {
+        world.apply(0, RenderSpec { ttl: seconds(60), ..RenderSpec::default() });
+        world.apply(1, RenderSpec::default());
+        world.reads(5, &["Running", "Queued"]).await;
+        world.backend.fail(&Failure::new(Code::ScriptError, "m"));
+        world.reads(59, &["SCRIPT_ERROR", "Running"]).await;
+        world.run(Duration::from_secs(7)).await;
+        assert_eq!(world.store.keys().len(), 2, "one Render and its stack");
+    });
 }
 
 /// So many worlds; `HF_WORLDS` asks for more.

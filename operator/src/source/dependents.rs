@@ -77,6 +77,11 @@ impl Dependents {
         self.known().of.values().filter_map(|known| known.project.clone()).collect()
     }
 
+    /// The project folder that a Render is made from.
+    pub(super) fn project_of(&self, key: &ObjectKey) -> Option<PathBuf> {
+        self.known().of.get(key).and_then(|known| known.project.clone())
+    }
+
     pub(super) fn folder_changed(&self, folder: &Path) {
         for key in self.known().folders.get(folder).into_iter().flatten() {
             self.changes.send(key.clone());

@@ -30,36 +30,38 @@ struct Bounds {
 }
 
 impl Places {
-    /// Those of a Render.
+    /// Those of a Render. `fetched`: its composition, where that does not lie where its spec says.
     ///
     /// # Errors
     /// Why its spec cannot say, in one sentence.
-    pub(super) fn of(render: &Render, origin: &Origin) -> Result<Self, String> {
-        let written = render.spec.source.path.as_deref().unwrap_or_default();
-        match origin {
-            Origin::File { path, .. } => {
+    pub(super) fn of(render: &Render, origin: &Origin, fetched: Option<&Path>) -> Result<Self, String> {
+        match (origin, fetched, render.spec.source.path.as_deref()) {
+            (_, None, None) => Err("spec.source: nothing is fetched here".to_owned()),
+            (Origin::File { path, .. }, fetched, written) => {
                 let folder = path.parent().unwrap_or(Path::new("/"));
-                let (project, target) = (folder.join(written), target_path(render, folder));
-                Ok(Self { project, target, home: "this file", bounds: None })
+                let project = fetched.map_or_else(|| folder.join(written.unwrap_or_default()), Path::to_owned);
+                Ok(Self { project, target: target_path(render, folder), home: "this file", bounds: None })
             }
-            Origin::Cluster(folders) => Self::in_cluster(render, written, folders),
-            Origin::BuiltIn => Err("spec.source.path: there is no file that it could be relative to".to_owned()),
+            (Origin::Cluster(folders), Some(fetched), _) => Self::in_cluster(render, fetched, ".", folders),
+            (Origin::Cluster(folders), None, Some(written)) => {
+                let sources = folders.sources.as_deref().ok_or(
+                    "spec.source.path: this operator was started without a folder of compositions: set HF_SOURCES",
+                )?;
+                Self::in_cluster(render, sources, written, folders)
+            }
+            (Origin::BuiltIn, ..) => Err("spec.source.path: there is no file that it could be relative to".to_owned()),
         }
     }
 
-    fn in_cluster(render: &Render, written: &str, folders: &Folders) -> Result<Self, String> {
-        let Some(sources) = folders.sources.clone() else {
-            return Err("spec.source.path: this operator was started without a folder of compositions: set HF_SOURCES"
-                .to_owned());
-        };
+    fn in_cluster(render: &Render, sources: &Path, written: &str, folders: &Folders) -> Result<Self, String> {
         let ObjectKey { namespace, name, .. } = ObjectKey::render(render);
         let (outputs, own) = (folders.outputs.clone(), Path::new(&namespace).join(&name));
         let video = render.spec.output.path.clone().unwrap_or_else(|| format!("{name}.mp4"));
         Ok(Self {
-            project: below(&sources, written, "spec.source.path")?,
+            project: below(sources, written, "spec.source.path")?,
             target: below(&outputs.join(&own), &video, "spec.output.path")?,
             home: "the operator's folder of compositions",
-            bounds: Some(Bounds { sources, outputs, own }),
+            bounds: Some(Bounds { sources: sources.to_owned(), outputs, own }),
         })
     }
 

@@ -30,7 +30,7 @@ impl Place {
         ))
         .unwrap();
         let origin = Origin::File { path: Arc::from(self.path("a.yaml")), orphaned: false };
-        self.1.inputs(&render, &origin)
+        self.1.inputs(&render, &origin, None)
     }
 
     fn hash(&self, spec: &str) -> String {
@@ -99,6 +99,16 @@ fn a_change_wakes_those_who_depend_on_it() {
     place.1.revalidate();
     assert!(woken() > 0);
     place.refused("", Code::ProjectNotFound);
+}
+
+#[test]
+fn who_asks_for_a_look_has_the_files_read_again() {
+    let place = Place::new();
+    let first = place.hash("");
+    write(&place.path("site/index.html"), "2");
+    assert_eq!(place.hash(""), first);
+    place.1.look_anew(&ObjectKey { kind: crate::ports::Kind::Render, namespace: "default".into(), name: "a".into() });
+    assert_ne!(place.hash(""), first);
 }
 
 #[test]
@@ -177,7 +187,7 @@ impl Cluster {
         ))
         .unwrap();
         let folders = Folders { sources, outputs: self.0.path("outputs"), work: self.0.path("work") };
-        self.0.1.inputs(&render, &Origin::Cluster(Arc::new(folders)))
+        self.0.1.inputs(&render, &Origin::Cluster(Arc::new(folders)), None)
     }
 
     #[track_caller]

@@ -339,7 +339,7 @@ impl DirStore {
                 self.ensure_built_in(state, render);
                 Vec::from_iter(first)
             }
-            Object::Stack(_) => state.index.put_stack(key),
+            Object::Stack(stack) => state.index.put_stack(stack),
         };
         state.entries.insert(key.clone(), entry);
         (object, concerned)
@@ -526,6 +526,10 @@ impl Store for DirStore {
         let mut finalizers = self.current(object)?.record.finalizers;
         finalizers.retain(|known| known != finalizer);
         self.write_finalizers(object, finalizers).await
+    }
+
+    async fn delete(&self, object: &Version) -> Result<(), Error> {
+        Err(Error::NothingRuns(format!("{} is in a file, which is its user's: remove it from there", object.key)))
     }
 
     async fn publish(&self, object: &Version, event: Event) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use futures::{
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::ObjectReference};
 use kube::{
     Api, Client, Resource,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
     core::PartialObjectMeta,
     runtime::events::{self, EventType, Recorder, Reporter},
 };
@@ -324,6 +324,20 @@ impl Store for KubeStore {
         let mut finalizers = self.finalizers(object)?;
         finalizers.retain(|known| known != finalizer);
         self.change(object, What::Finalizers, "/metadata/finalizers", json!(finalizers)).await
+    }
+
+    /// The watch tells of it.
+    async fn delete(&self, object: &Version) -> Result<(), Error> {
+        self.ensure_may_write()?;
+        let key = &object.key;
+        let (uid, resource_version) = (Some(object.uid.clone()), Some(object.resource_version.clone()));
+        let preconditions = Some(Preconditions { uid, resource_version });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        let deleted = match key.kind {
+            Kind::Render => self.api::<Render>(key).delete(&key.name, &params).await.map(drop),
+            Kind::Stack => self.api::<HyperframesStack>(key).delete(&key.name, &params).await.map(drop),
+        };
+        deleted.map_err(|error| failed(format!("delete {key}"), key, &error))
     }
 
     async fn publish(&self, object: &Version, event: Event) -> Result<(), Error> {

@@ -213,7 +213,7 @@ impl State {
         meta_mut(&mut object).resource_version = Some(self.version.to_string());
         let moved = match &object {
             Object::Render(render) => Vec::from_iter(self.index.put(render, false)),
-            Object::Stack(_) => self.index.put_stack(key),
+            Object::Stack(stack) => self.index.put_stack(stack),
         };
         if let Some(old) = self.objects.insert(key.clone(), object) {
             self.before.insert(key.clone(), old);
@@ -326,6 +326,20 @@ impl Store for MemoryStore {
         self.guarded("remove_finalizer", object, change).await
     }
 
+    async fn delete(&self, object: &Version) -> Result<(), Error> {
+        self.chaos.before("delete").await?;
+        let now = (self.now)();
+        let change = |mut object: Object| {
+            let metadata = meta_mut(&mut object);
+            metadata.deletion_timestamp.get_or_insert(Time(now));
+            metadata.generation = metadata.generation.map(|generation| generation + 1);
+            Some(object)
+        };
+        self.commit(object, change)?;
+        self.state().feed.send(object.key.clone());
+        self.chaos.after("delete").await
+    }
+
     async fn publish(&self, _: &Version, _: Event) -> Result<(), Error> {
         self.chaos.before("publish").await
     }
@@ -336,15 +350,12 @@ pub(crate) const LONGEST_LOOK: Duration = Duration::from_millis(400);
 
 /// Secrets and ConfigMaps in memory.
 #[derive(Default)]
-pub(crate) struct MemoryData {
-    objects: Mutex<BTreeMap<DataKey, Data>>,
-    chaos: Option<Arc<dyn Chaos>>,
-}
+pub(crate) struct MemoryData(Mutex<BTreeMap<DataKey, Data>>);
 
 impl MemoryData {
     /// A user makes an object, changes it, or removes it.
     pub(crate) fn set(&self, key: &DataKey, data: Option<Data>) {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         objects.remove(key);
         objects.extend(data.map(|data| (key.clone(), data)));
     }
@@ -353,9 +364,6 @@ impl MemoryData {
 #[async_trait]
 impl DataObjects for MemoryData {
     async fn data(&self, key: &DataKey) -> Result<Option<Data>, Error> {
-        if let Some(chaos) = &self.chaos {
-            chaos.before("data").await?;
-        }
-        Ok(self.objects.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 }

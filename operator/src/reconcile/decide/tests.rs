@@ -37,6 +37,7 @@ pub(crate) fn scene() -> Scene {
         now: at(NOW),
         render: Arc::new(render),
         orphaned: false,
+        may_be_deleted: true,
         inputs: Ok(inputs("h1")),
         stack: StackView::Ready { spec, slots: 2 },
         admission: Admission::Admitted,
@@ -70,18 +71,34 @@ impl Scene {
                 result: end.map(|(result, _)| result),
                 generation: Some(1),
                 stack: None,
+                stack_namespace: None,
                 handle: None,
                 failure_code: None,
                 cost_usd: None,
             });
             let finished = end.is_some_and(|(result, _)| result == AttemptResult::Succeeded);
             let status_of = if finished { "True" } else { "False" };
-            let condition = super::super::conditions::new(crds::condition::FINISHED, status_of, "R", "m", 1, at(0));
+            let condition = conditions::new(FINISHED, status_of, "R", "m", 1, at(0));
             status.conditions = vec![condition];
         })
     }
 
-    fn failed_with(self, code: Code) -> Self {
+    fn deadlines(self, queue: Option<&str>, active: Option<&str>) -> Self {
+        self.edit(|render| {
+            render.spec.queue_deadline = queue.map(|period| period.parse().unwrap());
+            render.spec.active_deadline = active.map(|period| period.parse().unwrap());
+        })
+    }
+
+    /// It waits for its turn with inputs "h1".
+    fn waits_since(self, second: i64) -> Self {
+        self.status(|status| {
+            status.queued_time = Some(Time(at(second)));
+            status.input_hash = Some("h1".into());
+        })
+    }
+
+    pub(crate) fn failed_with(self, code: Code) -> Self {
         self.status(|status| {
             status.failure = Some(FailureStatus {
                 code: code.to_string(),
@@ -136,6 +153,7 @@ impl Scene {
             State::Completed(output) => format!("Completed {}", output.uri),
             State::Invalid(failure) => format!("Invalid {}", failure.code),
             State::SourceNotReady(failure) => format!("SourceNotReady {}", failure.code),
+            State::SourcePending(what) => format!("SourcePending {what}"),
             State::StackNotReady(failure) => format!("StackNotReady {}", failure.code),
             State::Failed(failure, _) => format!("Failed {}", failure.code),
             State::Retrying(failure, due) => format!("Retrying {} at {}", failure.code, due.as_second()),
@@ -354,6 +372,149 @@ fn nothing_is_started_while_something_stands_in_the_way() {
     running.check("Running 42%, await progress");
 }
 
+#[test]
+fn who_waits_too_long_for_a_turn_has_failed_until_somebody_acts() {
+    let waits = |scene: Scene| scene.seen(|seen| seen.admission = Admission::Waiting(3));
+    let since = |second| waits(scene().deadlines(Some("1m"), None).waits_since(second));
+    waits(scene().deadlines(Some("1m"), None)).check("Queued 3, after 60s");
+    since(950).check("Queued 3, after 10s");
+    since(940).check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    let free = scene().deadlines(Some("1m"), None).waits_since(900);
+    free.check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    waits(scene().deadlines(Some("2m"), None).waits_since(900)).check("Queued 3, after 20s");
+    since(900).seen(|seen| seen.inputs = Ok(inputs("h2"))).check("Queued 3, after 60s");
+    let failed = || since(900).failed_with(Code::QueueDeadlineExceeded);
+    failed().asked(RequestVerb::Retry, 980).check("Queued 3, after 40s");
+    failed().taken(RequestVerb::Retry, 930, Some("h1")).check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    since(900).edit(|render| render.spec.suspend = true).check("Suspended, await change");
+    since(900).seen(|seen| seen.draining = true).check("Failed QUEUE_DEADLINE_EXCEEDED, await change");
+    let nowhere = since(950).seen(|seen| seen.stack = StackView::NotFound("none".into()));
+    nowhere.check("StackNotFound none, recheck 10s");
+    // What was interrupted has had its turn.
+    since(900).attempt(1, "h1", None).check("Queued 3, await progress");
+}
+
+#[test]
+fn the_time_of_waiting_is_written_down_while_it_waits() {
+    let since = |scene: Scene| decide(&scene.0).waits_since.map(Timestamp::as_second);
+    let waits = |scene: Scene| scene.seen(|seen| seen.admission = Admission::Waiting(3));
+    assert_eq!(since(waits(scene())), Some(NOW));
+    assert_eq!(since(waits(scene().waits_since(900))), Some(900));
+    assert_eq!(since(scene().waits_since(900)), None, "it starts");
+    assert_eq!(since(scene().waits_since(900).seen(|seen| seen.draining = true)), Some(900));
+    assert_eq!(since(waits(scene().waits_since(900).attempt(1, "h1", None))), None, "it was started");
+}
+
+#[test]
+fn a_series_of_attempts_ends_at_its_deadline() {
+    let begun = |scene: Scene, second| scene.status(|status| status.start_time = Some(Time(at(second))));
+    let limited = || scene().deadlines(None, Some("1m"));
+    begun(limited().attempt(1, "h1", None).reports(running()), 950).check("Running 42%, after 10s");
+    begun(limited().attempt(1, "h1", None).reports(elsewhere()), 941).check("Running 42%, after 1s");
+    begun(limited().attempt(1, "h1", None).reports(running()), 940).check("Cancelling, Cancel, after 1s");
+    let stopped = || limited().attempt(1, "h1", None).reports(AttemptReport::Stopped { cost: None });
+    begun(stopped(), 940).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    begun(stopped(), 950).check("Running 0%, Start, after 10s");
+    begun(limited().attempt(1, "h1", None).reports(succeeded()), 900).check("Completed file:///o.mp4, await change");
+    // Between two attempts.
+    let failed = || limited().attempt(1, "h1", Some((FAILED, 1000))).failed_with(Code::BrowserFailed);
+    begun(failed(), 950).check("Retrying BROWSER_FAILED at 1001, after 1s");
+    begun(failed(), 940).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    // A source that cannot be read is no excuse.
+    let failure = || Failure::new(Code::IoFailed, "m");
+    begun(limited().attempt(1, "h1", None).reports(running()), 940)
+        .seen(|seen| seen.inputs = Err(SourceError::Unreadable(failure())))
+        .check("Cancelling, Cancel, after 1s");
+}
+
+#[test]
+fn what_has_finished_is_deleted_after_its_ttl() {
+    let limited = |scene: Scene| scene.edit(|render| render.spec.ttl = Some("1m".parse().unwrap()));
+    let finished = |scene: Scene, second| {
+        limited(scene).status(|status| {
+            let condition = conditions::new(FINISHED, "True", "R", "m", 1, at(second));
+            (status.conditions, status.observed_generation) = (vec![condition], Some(1));
+        })
+    };
+    let done = || scene().attempt(1, "h1", Some((SUCCEEDED, 900))).output(OutputCheck::Intact);
+    limited(scene().attempt(1, "h1", None).reports(succeeded())).check("Completed file:///o.mp4, recheck 60s");
+    finished(done(), 950).check("Completed file:///o.mp4, recheck 10s");
+    finished(done(), 940).check("Completed file:///o.mp4, Delete, await change");
+    let failed = || scene().attempt(1, "h1", Some((FAILED, 900))).failed_with(Code::ScriptError);
+    finished(failed(), 940).check("Failed SCRIPT_ERROR, Delete, await change");
+    // The status speaks of another spec: first it is written.
+    let edited = finished(done(), 940).edit(|render| render.metadata.generation = Some(2));
+    edited.check("Completed file:///o.mp4, after 0ns");
+    finished(done(), 900).seen(|seen| seen.may_be_deleted = false).check("Completed file:///o.mp4, await change");
+    finished(done(), 900)
+        .seen(|seen| seen.inputs = Ok(inputs("h2")))
+        .check("Starting 2: its composition has changed, after 0ns");
+}
+
+#[test]
+fn another_run_token_has_the_same_inputs_run_once_more() {
+    let token = |scene: Scene| scene.edit(|render| render.spec.run_token = Some("2".into()));
+    let made_for = |scene: Scene, token: &str| scene.status(|status| status.run_token = Some(token.into()));
+    let done = || scene().attempt(1, "h1", Some((SUCCEEDED, 900))).output(OutputCheck::Intact);
+    token(done()).check("Starting 2: its run token has changed, after 0ns");
+    token(made_for(done(), "1")).check("Starting 2: its run token has changed, after 0ns");
+    token(made_for(done(), "2")).check("Completed file:///o.mp4, await change");
+    made_for(done(), "2").check("Completed file:///o.mp4, await change");
+    let failed = scene().attempt(1, "h1", Some((FAILED, 900))).failed_with(Code::ScriptError);
+    token(failed).check("Starting 2: its run token has changed, after 0ns");
+    token(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
+    let cancelled =
+        || token(scene().attempt(1, "h1", Some((CANCELLED, 950))).taken(RequestVerb::Cancel, 940, Some("h1")));
+    cancelled().check("Starting 2: its run token has changed, after 0ns");
+    let later = cancelled().status(|status| status.observed_generation = Some(1));
+    later.check("Cancelled, await change");
+    let waited = scene().deadlines(Some("1m"), None).waits_since(900);
+    token(waited).seen(|seen| seen.admission = Admission::Waiting(1)).check("Queued 1, after 60s");
+}
+
+#[test]
+fn retries_are_counted_in_a_series() {
+    let failed = scene().attempt(1, "h1", Some((FAILED, 901))).attempt(2, "h1", Some((FAILED, 902)));
+    let failed = failed.attempt(3, "h1", None).reports(failure(Code::BrowserFailed));
+    let series = failed.status(|status| status.start_time = Some(status.attempts[2].start_time.clone()));
+    series.check("Retrying BROWSER_FAILED at 1001, after 1s");
+}
+
+/// A status that says that it waits in the queue names no failure.
+#[test]
+fn a_retry_that_had_to_wait_for_its_turn_is_still_one_of_its_series() {
+    let waited = || {
+        let failed = scene().deadlines(None, Some("1m")).attempt(1, "h1", Some((FAILED, 960)));
+        failed.status(|status| status.start_time = Some(Time(at(950))))
+    };
+    let busy = |scene: Scene| scene.seen(|seen| seen.admission = Admission::Waiting(1));
+    busy(waited()).check("Queued 1, after 10s");
+    waited().check("Starting 2: it is wanted again, after 0ns");
+    let late = || waited().seen(|seen| seen.now = at(1010));
+    busy(late()).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    late().edit(|render| render.spec.desired_state = DesiredState::Cancelled).check("Cancelled, await change");
+    // After a final failure time is counted anew.
+    let finished = |scene: Scene| {
+        scene.status(|status| status.conditions = vec![conditions::new(FINISHED, "True", "R", "m", 1, at(0))])
+    };
+    finished(late()).check("Starting 2: it is wanted again, after 0ns");
+}
+
+#[test]
+fn a_passed_deadline_is_final_until_the_spec_is_edited_or_a_retry_is_asked_for() {
+    let failed = || {
+        let failed = scene().deadlines(None, Some("1m")).attempt(1, "h1", Some((FAILED, 990)));
+        failed.failed_with(Code::ActiveDeadlineExceeded).status(|status| {
+            status.start_time = Some(Time(at(900)));
+            status.observed_generation = Some(2);
+        })
+    };
+    let generation = |scene: Scene, number| scene.edit(|render| render.metadata.generation = Some(number));
+    generation(failed(), 2).check("Failed ACTIVE_DEADLINE_EXCEEDED, await change");
+    generation(failed(), 3).check("Starting 2: its spec has changed, after 0ns");
+    generation(failed(), 2).asked(RequestVerb::Retry, 995).check("Starting 2: a retry was asked for, after 0ns");
+}
+
 /// A process that is about to end waits for nothing but what runs in it.
 #[test]
 fn a_drain_is_asked_before_the_queue_and_leaves_alone_what_runs_elsewhere() {
@@ -375,6 +536,10 @@ fn inputs_that_cannot_be_used_end_what_runs_and_those_that_cannot_be_read_do_not
     let unreadable = |scene: Scene| scene.seen(|seen| seen.inputs = Err(SourceError::Unreadable(failure())));
     unreadable(scene()).check("SourceNotReady PROJECT_NOT_FOUND, recheck 10s");
     unreadable(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
+    let coming = |scene: Scene| scene.seen(|seen| seen.inputs = Err(SourceError::Coming("c".into())));
+    coming(scene()).check("SourcePending c, await progress");
+    coming(scene()).seen(|seen| seen.draining = true).check("SourcePending c, await change");
+    coming(scene().attempt(1, "h1", None).reports(running())).check("Running 42%, await progress");
 }
 
 #[test]
@@ -399,6 +564,6 @@ fn an_orphan_is_observed_to_its_end_and_never_started() {
 
 #[test]
 fn a_stack_must_exist_for_a_render_that_names_one() {
-    let named = scene().edit(|render| render.spec.stack_ref = Some(StackRef { name: "x".into() }));
+    let named = scene().edit(|render| render.spec.stack_ref = Some(StackRef { name: "x".into(), namespace: None }));
     named.seen(|seen| seen.stack = StackView::NotFound("no x".into())).check("StackNotFound no x, await change");
 }

@@ -95,7 +95,15 @@ fn the_largest_status_is_small() {
     for number in 1..=5 {
         attempts = attempts.attempt(number, &"h".repeat(64), None);
     }
-    let failed = attempts.reports(failed).seen(|seen| seen.inputs = Ok(inputs(&"h".repeat(64))));
+    let failed = attempts.reports(failed).seen(|seen| {
+        seen.inputs = Ok(inputs(&"h".repeat(64)));
+        let render = std::sync::Arc::make_mut(&mut seen.render);
+        render.spec.run_token = Some("t".repeat(128));
+        render.metadata.annotations = Some([(requests::RECONCILE_ANNOTATION.to_owned(), "a".repeat(128))].into());
+        for attempt in &mut render.status.as_mut().unwrap().attempts {
+            attempt.stack_namespace = Some("n".repeat(63));
+        }
+    });
     let size = serde_json::to_string(&written(&failed)).unwrap().len();
     assert!(size <= 8 << 10, "{size} bytes");
 }
@@ -117,6 +125,47 @@ fn stack_conditions_keep_the_rules() {
         let status = stack_status(&object, &decision, None, at(5));
         assert_eq!(oracle::broken(3, status.observed_generation, &status.conditions), [""; 0], "{decision:?}");
     }
+}
+
+#[test]
+fn a_look_that_is_asked_for_is_written_down_for_both_kinds() {
+    let annotated = |text: &str| Some([(requests::RECONCILE_ANNOTATION.to_owned(), text.to_owned())].into());
+    let mut asked = scene();
+    std::sync::Arc::make_mut(&mut asked.0.render).metadata.annotations = annotated("2026-01-01T00:00:00.5Z");
+    let status = written(&asked);
+    assert_eq!(status.last_handled_reconcile_at.as_deref(), Some("2026-01-01T00:00:00.5Z"));
+    // What was handled stays handled, and what is too long is nothing.
+    let render = std::sync::Arc::make_mut(&mut asked.0.render);
+    (render.status, render.metadata.annotations) = (Some(status.clone()), annotated(&"x".repeat(129)));
+    assert_eq!(written(&asked).last_handled_reconcile_at, status.last_handled_reconcile_at);
+    let mut stack = HyperframesStack::new("s", crds::HyperframesStackSpec::default());
+    stack.metadata.annotations = annotated("now");
+    let next = crate::reconcile::decide::Next::AwaitChange;
+    let decision = StackDecision { state: StackState::Deleting(None), effect: None, next };
+    assert_eq!(stack_status(&stack, &decision, None, at(5)).last_handled_reconcile_at.as_deref(), Some("now"));
+}
+
+#[test]
+fn a_series_begins_with_its_first_attempt_and_goes_on_with_its_retries() {
+    let begun = |scene: Scene| written(&scene).start_time.map(|time| time.0.as_second());
+    let since = |scene: Scene, second| {
+        let mut scene = scene;
+        std::sync::Arc::make_mut(&mut scene.0.render).status.get_or_insert_default().start_time =
+            Some(Time(at(second)));
+        scene
+    };
+    assert_eq!(begun(since(scene(), 5)), Some(1000));
+    let again = scene().attempt(1, "h1", Some((AttemptResult::Failed, 990))).failed_with(Code::BrowserFailed);
+    assert_eq!(begun(since(again, 5)), Some(5));
+    let other = scene().attempt(1, "h0", Some((AttemptResult::Failed, 990)));
+    assert_eq!(begun(since(other, 5)), Some(1000));
+    // It waited for its turn in between, or somebody held it up.
+    let waited = || since(scene().attempt(1, "h1", Some((AttemptResult::Failed, 990))), 5);
+    assert_eq!(begun(waited()), Some(5));
+    let busy = waited().seen(|seen| seen.admission = crate::reconcile::queue::Admission::Waiting(1));
+    assert_eq!(begun(busy), Some(5));
+    let held = waited().seen(|seen| std::sync::Arc::make_mut(&mut seen.render).spec.suspend = true);
+    assert_eq!(begun(held), None);
 }
 
 #[test]

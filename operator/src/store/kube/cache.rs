@@ -145,7 +145,7 @@ impl Cache {
         let mut concerned = match (&object, is_gone(&object)) {
             (_, true) => self.unlink(&key),
             (Object::Render(render), false) => Vec::from_iter(self.index.put(render, false)),
-            (Object::Stack(_), false) => self.index.put_stack(&key),
+            (Object::Stack(stack), false) => self.index.put_stack(stack),
         };
         self.objects.insert(key.clone(), Known { object, written });
         concerned.push(key);
