@@ -71,7 +71,8 @@ const SOURCE: &str = "exactly one member says where the composition is";
 const RATE: &str = "a frame rate is a whole number (30) or a fraction (\"30000/1001\") from 1 to 240";
 const PLACE: &str = "exactly one member says where to render: aws or local";
 const HANDLER: &str = "exactly one member says what the function runs: zip or imageUri";
-const IDENTITY: &str = "exactly one member says who to be";
+const IDENTITY: &str = "say who to be: secretRef, assumeRole, or both";
+const DEADLINE: &str = "a deadline is longer than 0s";
 const MOVES: &str = "a stack does not move between aws and local: make another stack";
 const REGION: &str = "the region cannot be changed: make another stack";
 const NAME: &str = "the stack's name cannot be changed: make another stack";
@@ -81,8 +82,14 @@ const NAME: &str = "the stack's name cannot be changed: make another stack";
 fn every_rule_takes_and_refuses() {
     let stage = Stage::new("rules");
     let objects = Objects::new(&stage);
-    let site = || json!({ "source": { "path": "site" } });
-    check::<Render>(&objects, SOURCE, &[site()], &[json!({ "source": {} })]);
+    let site = json!({ "source": { "path": "site" } });
+    let config_map = json!({ "source": { "configMapRef": { "name": "site" } } });
+    let two = json!({ "source": { "path": "site", "configMapRef": { "name": "site" } } });
+    check::<Render>(&objects, SOURCE, &[site, config_map], &[json!({ "source": {} }), two]);
+    for deadline in ["queueDeadline", "activeDeadline"] {
+        let deadline = |period: &str| render(deadline, json!(period));
+        check::<Render>(&objects, DEADLINE, &["1s", "1h30m"].map(deadline), &["0s", "0h0m"].map(deadline));
+    }
     let fps = |fps: Value| render("output", json!({ "fps": fps }));
     check::<Render>(
         &objects,
@@ -101,8 +108,14 @@ fn every_rule_takes_and_refuses() {
         &[json!({}), json!({ "zip": "a.zip", "imageUri": "registry/a" })].map(handler),
     );
     let identity = |identity: Value| aws("credentials", identity);
-    let role = json!({ "assumeRole": { "roleArn": "arn:aws:iam::123456789012:role/video" } });
-    check::<HyperframesStack>(&objects, IDENTITY, &[identity(role)], &[identity(json!({}))]);
+    let (role, keys) = (json!({ "roleArn": "arn:aws:iam::123456789012:role/video" }), json!({ "name": "keys" }));
+    let both = json!({ "assumeRole": role, "secretRef": keys });
+    check::<HyperframesStack>(
+        &objects,
+        IDENTITY,
+        &[json!({ "assumeRole": role }), json!({ "secretRef": keys }), both].map(identity),
+        &[identity(json!({}))],
+    );
 
     let local = json!({ "local": {} });
     check_changes(
@@ -124,7 +137,7 @@ fn every_rule_takes_and_refuses() {
     for definition in tool(bin("hf-operator").to_str().unwrap(), &["crds"]).split("---\n") {
         rules(&serde_yaml::from_str(definition).unwrap(), &mut all);
     }
-    let tried = [SOURCE, RATE, PLACE, HANDLER, IDENTITY, MOVES, REGION, NAME];
+    let tried = [SOURCE, DEADLINE, RATE, PLACE, HANDLER, IDENTITY, MOVES, REGION, NAME];
     let untried: Vec<_> = all.iter().filter(|rule| !tried.iter().any(|tried| rule.contains(tried))).collect();
     assert!(untried.is_empty(), "{untried:?}");
 }
