@@ -12,7 +12,13 @@ use std::{
 
 use crds::condition::{Condition, READY, RECONCILING, STALLED};
 use futures::{StreamExt as _, future::join};
-use kube::{Api, Client, api::WatchParams, core::WatchEvent};
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
+};
 use serde_json::Value;
 
 use crate::objects::{Ours, client};
@@ -45,21 +51,13 @@ pub(crate) fn begin(kubeconfig: PathBuf, programs: &Path) {
 
 async fn watch<K: Ours>(client: &Client, history: &History) {
     let api: Api<K> = Api::all(client.clone());
-    let mut version = "0".to_owned();
-    loop {
-        // Without an API server the tests are about to end.
-        let Ok(events) = api.watch(&WatchParams::default(), &version).await else { return };
-        let mut events = Box::pin(events);
-        while let Some(Ok(event)) = events.next().await {
-            let (WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object)) = event else {
-                continue;
-            };
-            let metadata = object.meta();
-            version = metadata.resource_version.clone().unwrap_or_default();
-            let namespace = metadata.namespace.clone().unwrap_or_default();
-            let object = serde_json::to_value(&object).unwrap();
-            history.lock().unwrap().entry(namespace).or_default().push(object);
-        }
+    // It begins anew when the server is not ready for it yet, or has ended it.
+    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event else { continue };
+        let namespace = object.meta().namespace.clone().unwrap_or_default();
+        let object = serde_json::to_value(&object).unwrap();
+        history.lock().unwrap().entry(namespace).or_default().push(object);
     }
 }
 

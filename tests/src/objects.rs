@@ -16,7 +16,13 @@ use crate::cluster::Stage;
 
 /// A kind of ours.
 pub trait Ours:
-    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + 'static
 {
 }
 
