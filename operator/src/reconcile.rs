@@ -29,6 +29,7 @@ pub mod act;
 pub mod conditions;
 pub mod decide;
 pub mod driver;
+pub mod flux;
 pub mod observe;
 pub mod queue;
 pub mod requests;

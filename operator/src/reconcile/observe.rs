@@ -6,9 +6,8 @@ use crds::{Failure, HyperframesStack, Render, RenderStatus, Usd, render::Attempt
 use jiff::Timestamp;
 
 use super::{
-    Context,
+    Context, flux,
     queue::{Admission, QueueView, attempt_stack},
-    requests,
 };
 use crate::{
     error::Error,
@@ -134,7 +133,7 @@ impl Observed {
 pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Result<(Observed, Place), Error> {
     let place = Place::of(render, context);
     let handled = render.object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
-    if requests::reconcile_asked(&render.object.metadata).is_some_and(|asked| Some(asked) != handled) {
+    if flux::asked(&render.object.metadata).is_some_and(|asked| Some(asked) != handled) {
         context.sources.look_anew(&ObjectKey::render(&render.object));
     }
     let inputs = context.sources.inputs(&render.object, &render.origin).await;

@@ -21,23 +21,6 @@ pub const CANCEL_ANNOTATION: &str = "hyperframes.io/cancel-requested-at";
 /// When a retry was asked for.
 pub const RETRY_ANNOTATION: &str = "hyperframes.io/retry-requested-at";
 
-/// Flux's: any text asks for a look, as `flux reconcile` does; the same text does not ask twice.
-pub const RECONCILE_ANNOTATION: &str = "reconcile.fluxcd.io/requestedAt";
-/// Longer texts ask for nothing: a status is small.
-const LONGEST_TEXT: usize = 128;
-
-/// The look that is asked for.
-#[must_use]
-pub fn reconcile_asked(metadata: &ObjectMeta) -> Option<&str> {
-    let asked = metadata.annotations.as_ref()?.get(RECONCILE_ANNOTATION)?;
-    (1..=LONGEST_TEXT).contains(&asked.len()).then_some(asked.as_str())
-}
-
-/// The look that was asked for last: the one that is asked for now, else the one that was handled before.
-pub(super) fn last_asked(metadata: &ObjectMeta, handled: Option<String>) -> Option<String> {
-    reconcile_asked(metadata).map(str::to_owned).or(handled)
-}
-
 /// The annotation of a verb.
 #[must_use]
 pub const fn annotation(verb: RequestVerb) -> &'static str {

@@ -17,8 +17,8 @@ use super::{
     act::Done,
     conditions,
     decide::{Cause, Decision, Retryable, State},
+    flux,
     observe::{Observed, StackView},
-    requests,
     stack::{StackDecision, StackState},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub fn status(seen: &Observed, decision: &Decision, done: &Done) -> RenderStatus
     status.observed_generation = Some(seen.generation());
     status.request.clone_from(&decision.request);
     let handled = status.last_handled_reconcile_at.take();
-    status.last_handled_reconcile_at = requests::last_asked(&seen.render.metadata, handled);
+    status.last_handled_reconcile_at = flux::last_asked(&seen.render.metadata, handled);
     status.queue_position = None;
     status.queued_time = decision.waits_since.map(Time);
     status.progress = None;
@@ -331,7 +331,7 @@ pub fn stack_status(
     let said = [make(READY, ready)].into_iter().chain(abnormal.map(|kind| make(kind, "True"))).collect();
     HyperframesStackStatus {
         observed_generation: Some(generation),
-        last_handled_reconcile_at: requests::last_asked(&stack.metadata, old.last_handled_reconcile_at),
+        last_handled_reconcile_at: flux::last_asked(&stack.metadata, old.last_handled_reconcile_at),
         conditions: conditions::merge(&old.conditions, said),
         parallel_chunks,
         renderer_digest,

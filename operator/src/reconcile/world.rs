@@ -30,6 +30,7 @@ use super::{
     Context,
     conditions::{self, oracle},
     driver::{Progress, Unobserved, drive},
+    flux,
     queue::{BUILT_IN, Rank},
     requests,
 };
@@ -596,7 +597,7 @@ impl World {
                 self.again.insert(render_key(render), 1000);
             }
             Step::Poke(render, at) => {
-                self.store.annotate(&render_key(render), requests::RECONCILE_ANNOTATION, Some(at.to_string()));
+                self.store.annotate(&render_key(render), flux::ANNOTATION, Some(at.to_string()));
             }
             Step::Token(render, token) => {
                 self.edit(render, |spec| spec.run_token = Some(token.to_string()));
@@ -751,7 +752,7 @@ impl World {
             let taken = status.request.as_ref().map(|request| request.requested_time.0);
             prop_assert!(taken.is_some_and(|taken| taken >= *asked), "{}: a request was lost", key);
         }
-        let asked = requests::reconcile_asked(&render.metadata);
+        let asked = flux::asked(&render.metadata);
         prop_assert_eq!(status.last_handled_reconcile_at.as_deref(), asked, "{} was not looked at", key);
         if reason(&status).as_deref() == Some(SOURCE_NOT_READY) && self.unreadable.contains(key) {
             return Ok(());

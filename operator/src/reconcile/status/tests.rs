@@ -99,7 +99,7 @@ fn the_largest_status_is_small() {
         seen.inputs = Ok(inputs(&"h".repeat(64)));
         let render = std::sync::Arc::make_mut(&mut seen.render);
         render.spec.run_token = Some("t".repeat(128));
-        render.metadata.annotations = Some([(requests::RECONCILE_ANNOTATION.to_owned(), "a".repeat(128))].into());
+        render.metadata.annotations = Some([(flux::ANNOTATION.to_owned(), "a".repeat(128))].into());
         for attempt in &mut render.status.as_mut().unwrap().attempts {
             attempt.stack_namespace = Some("n".repeat(63));
         }
@@ -129,7 +129,7 @@ fn stack_conditions_keep_the_rules() {
 
 #[test]
 fn a_look_that_is_asked_for_is_written_down_for_both_kinds() {
-    let annotated = |text: &str| Some([(requests::RECONCILE_ANNOTATION.to_owned(), text.to_owned())].into());
+    let annotated = |text: &str| Some([(flux::ANNOTATION.to_owned(), text.to_owned())].into());
     let mut asked = scene();
     std::sync::Arc::make_mut(&mut asked.0.render).metadata.annotations = annotated("2026-01-01T00:00:00.5Z");
     let status = written(&asked);
