@@ -193,7 +193,12 @@ fn duplicate_keys_and_merge_keys_are_refused() {
 
 #[test]
 fn exactly_one_source() {
-    check_spec("source: {}", &["5:11: spec.source: exactly one member says where the composition is: path"]);
+    check_spec(
+        "source: {}",
+        &[
+            "5:11: spec.source: exactly one member says where the composition is: path, configMapRef, secretRef or archive",
+        ],
+    );
     check_spec("priority: 1", &["5:3: spec.source: is missing"]);
 }
 
