@@ -87,7 +87,7 @@ fn scenes() {
 /// Every example is known to a test above.
 #[test]
 fn every_example_is_tested() {
-    assert_eq!(list(&root().join("examples")), ["aws", "batch", "cards", "hello", "kinetic-type", "scenes"]);
+    assert_eq!(list(&root().join("examples")), ["aws", "batch", "cards", "cluster", "hello", "kinetic-type", "scenes"]);
     for name in list(&root().join("examples")) {
         let readme = fs::read_to_string(root().join("examples").join(&name).join("README.md")).unwrap();
         assert_eq!(readme.lines().count(), 3, "{name}/README.md has three lines");
