@@ -379,6 +379,9 @@ fn files_of(mut data: Data, want: &DataWant) -> Result<BTreeMap<PathBuf, Vec<u8>
         let to = unpack::below(path).filter(|path| !path.as_os_str().is_empty());
         let to = to.ok_or_else(|| format!("{path:?} is no path of a file below the project"))?;
         let bytes = data.0.get_mut(key).ok_or_else(|| format!("it has no key {key:?}"))?.clone();
+        if files.keys().any(|other: &PathBuf| other.starts_with(&to) || to.starts_with(other)) {
+            return Err(format!("{path:?} is in the way of another of its files"));
+        }
         files.insert(to, bytes);
     }
     Ok(files)

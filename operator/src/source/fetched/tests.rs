@@ -61,7 +61,15 @@ async fn keys_become_files() {
     let other = place.folder(items).await.unwrap();
     assert_eq!(fs::read_to_string(other.join("css/a.css")).unwrap(), "p{}");
     assert!(other != folder && !other.join("a.css").exists());
-    for bad in ["{key: none, path: a}", "{key: a.css, path: ../a}", "{key: a.css, path: /a}", "{key: a.css, path: .}"] {
+    for bad in [
+        "{key: none, path: a}",
+        "{key: a.css, path: ../a}",
+        "{key: a.css, path: /a}",
+        "{key: a.css, path: .}",
+        "{key: a.css, path: a}, {key: index.html, path: ./a}",
+        "{key: a.css, path: a}, {key: index.html, path: a/b}",
+        "{key: a.css, path: a/b}, {key: index.html, path: a}",
+    ] {
         let source = format!("{{configMapRef: {{name: site, items: [{bad}]}}}}");
         assert_eq!(place.code(&source).await, Code::SourceUnavailable, "{bad}");
     }

@@ -92,6 +92,9 @@ impl Unpacking<'_> {
             _ => return Err(refused("is neither a file nor a folder")),
         }
         let is_folder = entry.header().entry_type() == EntryType::Directory;
+        if name.contains(['\0', '\\', char::REPLACEMENT_CHARACTER]) {
+            return Err(refused("has a name that is no path everywhere"));
+        }
         let path = below(&name).ok_or_else(|| refused("leads out of it"))?;
         if path.as_os_str().is_empty() {
             return if is_folder { Ok(()) } else { Err(refused("has no name")) };
@@ -103,13 +106,20 @@ impl Unpacking<'_> {
             return Err(too_large(&format!("{ENTRIES} files and folders")));
         }
         let path = self.to.join(path);
+        // A name may be too long, or a file in the way of a folder: the archive is the same the next time.
+        let made = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+                refused("cannot be beside the others")
+            }
+            _ => error.into(),
+        };
         if is_folder {
-            return Ok(fs::create_dir_all(path)?);
+            return fs::create_dir_all(path).map_err(made);
         }
         let size = entry.size();
         self.left = self.left.checked_sub(size).ok_or_else(|| too_large("its size allows"))?;
-        fs::create_dir_all(path.parent().unwrap_or(self.to))?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        fs::create_dir_all(path.parent().unwrap_or(self.to)).map_err(made)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(made)?;
         match io::copy(&mut entry, &mut file) {
             Ok(written) if written == size => Ok(()),
             Ok(_) => Err(refused("ends early")),
@@ -208,6 +218,10 @@ mod tests {
             refused(&tar(&[(FILE, name, "x")]), Code::ArchiveInvalid);
         }
         refused(&tar(&[(FILE, "a", "1"), (FILE, "./a", "2")]), Code::ArchiveInvalid);
+        refused(&tar(&[(FILE, "a", "1"), (FILE, "a/b", "2")]), Code::ArchiveInvalid);
+        refused(&tar(&[(FILE, "a/b", "1"), (FILE, "a", "2")]), Code::ArchiveInvalid);
+        refused(&tar(&[(FILE, "a", "1"), (EntryType::Directory, "a/b", "")]), Code::ArchiveInvalid);
+        refused(&tar(&[(FILE, "a\\b", "1")]), Code::ArchiveInvalid);
         refused(&tar(&[]), Code::ArchiveInvalid);
         refused(b"<!doctype html>", Code::ArchiveInvalid);
         let whole = gzipped(&tar(&[(FILE, "index.html", "<p>")]));
