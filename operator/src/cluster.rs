@@ -1,7 +1,7 @@
 //! `hf-operator`: the reconciler at an API server.
 //!
 //! Reading order: [`args`], [`settings`] and [`folders`] (what it is told), [`session`] (watch, be elected, drive, end), [`lease`] (who
-//! leads), [`led`] (and what only the leader has done); then what shows how it is: [`vitals`], [`traffic`], [`http`].
+//! leads), [`led`] (and what only the leader has done); then what shows how it is: [`vitals`], [`traffic`], [`http`], [`traces`].
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -12,6 +12,7 @@ mod lease;
 mod led;
 mod session;
 mod settings;
+mod traces;
 mod traffic;
 mod uninstall;
 mod vitals;

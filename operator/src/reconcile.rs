@@ -17,7 +17,7 @@ use crds::{HyperframesStack, Render, RenderStatus, condition::READY, stack::aws:
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 use tokio::sync::Notify;
-use tracing::debug;
+use tracing::{debug, instrument};
 
 use crate::{
     error::Error,
@@ -246,6 +246,7 @@ impl Turn<'_> {
 
     /// Writes the status if it differs, and tells users of a new state. Mere progress is only written now and then; the answer
     /// is when it may be, if it was not.
+    #[instrument(level = "debug", skip_all)]
     async fn write(&self, new: &RenderStatus) -> Result<Option<Duration>, Error> {
         let old = self.render.object.status.as_ref();
         if old == Some(new) {
@@ -263,6 +264,7 @@ impl Turn<'_> {
 
     /// Lets go of what an attempt leaves behind, once the written status says that it is not needed any more: its video is
     /// there, or an attempt for other inputs has its place. What a failed or cancelled attempt has finished serves the next.
+    #[instrument(level = "debug", skip_all)]
     async fn release(&self, attempt: Option<&AttemptRef>, written: &RenderStatus) -> Result<(), Error> {
         let Some(attempt) = attempt else { return Ok(()) };
         let other_inputs =
@@ -361,6 +363,7 @@ async fn explain(
 }
 
 /// Writes the status if it differs, and tells users of a new state.
+#[instrument(level = "debug", skip_all)]
 async fn write_stack(
     version: &Version,
     stack: &Sourced<HyperframesStack>,

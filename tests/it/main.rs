@@ -22,6 +22,8 @@ mod cluster_life;
 mod cluster_recipes;
 /// What an API server takes of our kinds, and what GitOps tools make of them.
 mod cluster_rules;
+/// What it sends to a collector of traces.
+mod cluster_traces;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.

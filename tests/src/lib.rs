@@ -3,6 +3,7 @@
 pub mod account;
 pub mod bins;
 pub mod cluster;
+pub mod collector;
 pub mod confined;
 pub mod events;
 pub mod fixture;

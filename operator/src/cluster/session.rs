@@ -11,7 +11,7 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{
     folders,
@@ -19,6 +19,7 @@ use super::{
     lease::Candidate,
     led::Led,
     settings::{KUBECONFIG, Settings, wrong},
+    traces::Traces,
     traffic::TrafficLayer,
     vitals::Vitals,
 };
@@ -59,15 +60,25 @@ const EARLY: &str = "asked to end before leading";
 
 /// Runs the operator, as an exit code.
 pub(super) fn run(settings: Settings) -> Result<u8, Error> {
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
-    let filter = EnvFilter::new(&settings.log);
-    // A second log in one process changes nothing.
-    let _ = log.with_env_filter(filter).with_writer(std::io::stdout).try_init();
     // One thread starts every process: Linux ends them with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(begin(settings));
+    let code = runtime.block_on(observed(settings));
     // Whoever still waits for a disk keeps nobody.
     runtime.shutdown_timeout(DISK);
+    code
+}
+
+/// Begins, with what is to be seen of it from outside: the log, and traces.
+async fn observed(settings: Settings) -> Result<u8, Error> {
+    let log = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+    let log = log.with_writer(std::io::stdout).with_filter(EnvFilter::new(&settings.log));
+    let traces = settings.collector.as_ref().map(Traces::start).transpose()?;
+    // A second log in one process changes nothing.
+    let _ = tracing_subscriber::registry().with(log).with(traces.as_ref().map(Traces::layer)).try_init();
+    let code = begin(settings).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     code
 }
 

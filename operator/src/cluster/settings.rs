@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::{error::Error, ports::Folders, source::Networks};
 
@@ -16,6 +17,11 @@ pub(super) const SOURCES: &str = "HF_SOURCES";
 pub(super) const WORK_DIR: &str = "HF_WORK_DIR";
 pub(super) const OUTPUTS: &str = "HF_OUTPUTS";
 const SOURCE_NETWORKS: &str = "HF_SOURCE_NETWORKS";
+/// OpenTelemetry's own: where traces are sent, the first that is set.
+const COLLECTORS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// How: the first that is set.
+const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
 
 /// What is logged unless somebody says otherwise. What a library could not do is told by whoever asked it.
 const USUAL_LOG: &str = "info,kube_client=off,kube_runtime=error,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
@@ -48,6 +54,39 @@ pub(super) struct Settings {
     pub(super) pod_namespace: Option<String>,
     /// Who this is.
     pub(super) pod_name: String,
+    /// Where traces are sent, if anywhere.
+    pub(super) collector: Option<Collector>,
+}
+
+/// Where traces are sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Collector {
+    /// The variable that names it.
+    pub(super) variable: &'static str,
+    /// The environment has a name for this service.
+    pub(super) service_named: bool,
+}
+
+impl Collector {
+    fn read(value: impl Fn(&'static str) -> Option<String>) -> Result<Option<Self>, Error> {
+        let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, value(name)?)));
+        let disabled = value(SDK_DISABLED).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+        let Some((variable, url)) = first(COLLECTORS).filter(|_| !disabled) else { return Ok(None) };
+        let known = Url::parse(&url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        if !known {
+            return Err(wrong(variable, "it is no URL of a collector, as in http://collector:4318".to_owned()));
+        }
+        match first(PROTOCOLS) {
+            Some((name, protocol)) if protocol.trim() != "http/protobuf" => {
+                Err(wrong(name, format!("{protocol:?}: traces are only sent by http/protobuf, usually to port 4318")))
+            }
+            _ => {
+                let attributes = value("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+                let service_named = value("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=");
+                Ok(Some(Self { variable, service_named }))
+            }
+        }
+    }
 }
 
 impl Settings {
@@ -78,6 +117,7 @@ impl Settings {
             handler: path("HF_HANDLER"),
             pod_namespace,
             pod_name: value("POD_NAME").unwrap_or_else(|| "hf-operator".to_owned()),
+            collector: Collector::read(value)?,
         })
     }
 }
@@ -155,6 +195,25 @@ mod tests {
                 let error = read(&[(variable, name)]).unwrap_err().to_string();
                 assert!(error.starts_with(&format!("{variable}: {name:?} is no namespace")), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn traces_go_where_opentelemetrys_variables_say() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+        let (own, variable) = (("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://c/x"), endpoint.0);
+        let collector = |variables: &[_]| read(variables).unwrap().collector;
+        assert_eq!(collector(&[]), None);
+        assert_eq!(collector(&[endpoint, ("OTEL_SDK_DISABLED", "True")]), None);
+        assert_eq!(collector(&[endpoint]), Some(Collector { variable, service_named: false }));
+        let named = ("OTEL_RESOURCE_ATTRIBUTES", "a=b,service.name=mine");
+        assert_eq!(collector(&[endpoint, own, named]), Some(Collector { variable: own.0, service_named: true }));
+        for (variables, expected) in [
+            (vec![(endpoint.0, "collector:4318")], "OTEL_EXPORTER_OTLP_ENDPOINT: it is no URL"),
+            (vec![endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "OTEL_EXPORTER_OTLP_PROTOCOL: \"grpc\": traces"),
+        ] {
+            let error = read(&variables).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 

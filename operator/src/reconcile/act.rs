@@ -1,5 +1,7 @@
 //! Brings a decision's effect about.
 
+use tracing::instrument;
+
 use super::{
     Context,
     decide::{Decision, Effect},
@@ -25,6 +27,7 @@ impl Done {
 
 /// Brings the effect about. A cancel that cannot be begun is an error of the look, which is repeated; an attempt that
 /// cannot be started is told in the status first.
+#[instrument(level = "debug", skip_all)]
 pub(super) async fn act(
     seen: &Observed,
     decision: &Decision,

@@ -19,7 +19,7 @@ use futures::{
 use kube::runtime::{scheduler, scheduler::ScheduleRequest};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tracing::{Instrument as _, Span, debug, info_span, warn};
+use tracing::{Instrument as _, Span, debug, field::Empty, info_span, warn};
 
 use super::{Context, Outcome, decide::Next, reconcile};
 use crate::{
@@ -180,12 +180,23 @@ pub async fn drive(
 /// One look, and how long it took. What it logs says of which object it speaks.
 async fn look(key: ObjectKey, context: Arc<Context>) -> (ObjectKey, Outcome, Duration) {
     let begin = Instant::now();
-    let outcome = reconcile(&key, &context).instrument(span(&key)).await;
+    let span = span(&key);
+    let outcome = reconcile(&key, &context).instrument(span.clone()).await;
+    if let Err(error) = &outcome.next {
+        span.record("otel.status_description", error.to_string()).record("otel.status_code", "ERROR");
+    }
     (key, outcome, begin.elapsed())
 }
 
 fn span(key: &ObjectKey) -> Span {
-    info_span!("look", object.kind = key.kind.as_str(), object.namespace = key.namespace, object.name = key.name)
+    info_span!(
+        "look",
+        object.kind = key.kind.as_str(),
+        object.namespace = key.namespace,
+        object.name = key.name,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    )
 }
 
 #[cfg(test)]

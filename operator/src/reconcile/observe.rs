@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crds::{Failure, HyperframesStack, Render, RenderStatus, Usd, render::AttemptStatus};
 use jiff::Timestamp;
+use tracing::instrument;
 
 use super::{
     Context, flux,
@@ -130,6 +131,7 @@ impl Observed {
 }
 
 /// Looks at everything a Render depends on, and at its attempt.
+#[instrument(level = "debug", skip_all)]
 pub(super) async fn observe(render: &Sourced<Render>, context: &Context) -> Result<(Observed, Place), Error> {
     let place = Place::of(render, context);
     let handled = render.object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
@@ -239,6 +241,7 @@ pub(super) struct StackSeen {
 }
 
 impl StackSeen {
+    #[instrument(name = "observe", level = "debug", skip_all)]
     pub(super) async fn look(
         stack: &Sourced<HyperframesStack>,
         spec: Result<&StackSpec, &Failure>,

@@ -13,7 +13,7 @@ use crds::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, instrument, warn};
 
 use super::{
     outputs::Outputs,
@@ -113,6 +113,7 @@ impl From<std::io::Error> for StepError {
 
 impl Attempt {
     /// Runs it to its end; the report says which.
+    #[instrument(name = "attempt", level = "debug", parent = None, skip_all, fields(attempt = spec.attempt.name))]
     pub(super) async fn run(self, spec: AttemptSpec) {
         let warnings = Mutex::default();
         let result = self.attempt(&spec, &warnings).await;
@@ -160,6 +161,7 @@ impl Attempt {
         .await
     }
 
+    #[instrument(level = "debug", skip_all)]
     async fn plan(&self, spec: &AttemptSpec, warnings: &Warnings) -> Result<PlanReport, StepError> {
         let name = &spec.attempt.name;
         let (staging, config) = (self.work.staging(name), self.work.config(name));
@@ -177,6 +179,7 @@ impl Attempt {
     }
 
     /// Takes the plan's folder, waiting for whoever has it.
+    #[instrument(level = "debug", skip_all)]
     async fn lock(&self, plan_hash: &str, name: &str) -> Result<PlanLock, StepError> {
         let give_up = Instant::now() + PLAN_LOCKED;
         loop {
@@ -219,6 +222,7 @@ impl Attempt {
         first
     }
 
+    #[instrument(level = "debug", skip_all, fields(index = chunk.index))]
     async fn chunk(
         &self,
         lock: &PlanLock,
@@ -242,6 +246,7 @@ impl Attempt {
         }
     }
 
+    #[instrument(level = "debug", skip_all)]
     async fn assemble(
         &self,
         spec: &AttemptSpec,
