@@ -47,6 +47,8 @@ pub(crate) use errors::reason;
 pub(crate) const MANAGER: &str = "hf-operator";
 /// Longest note of an event that an API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
+/// Events that may become a series.
+const REMEMBERED_EVENTS: usize = 500;
 
 /// Says whether this process may write.
 pub(crate) type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -59,7 +61,9 @@ struct Shared {
     client: Client,
     /// Where paths of its objects lead.
     folders: Arc<Folders>,
-    recorder: Recorder,
+    reporter: Reporter,
+    /// What has published the last events, and how many.
+    recorder: Mutex<(Recorder, usize)>,
     may_write: MayWrite,
     state: Mutex<State>,
     /// Something has become known.
@@ -95,12 +99,23 @@ impl KubeStore {
         namespaces: &[String],
     ) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(instance) };
-        let recorder = Recorder::new(client.clone(), reporter);
+        let recorder = Mutex::new((Recorder::new(client.clone(), reporter.clone()), 0));
         // All are known from the beginning: nothing counts as complete too early.
         let waiting = |scope: Scope| (scope.clone(), Watched::Waiting(format!("{scope} not listed yet")));
         let watches = Scope::all(namespaces).map(waiting).collect();
         let state = Mutex::new(State { watches, ..State::default() });
-        Self(Arc::new(Shared { client, folders, recorder, may_write, state, progressed: Notify::new() }))
+        Self(Arc::new(Shared { client, folders, reporter, recorder, may_write, state, progressed: Notify::new() }))
+    }
+
+    /// What publishes an event. It remembers each for minutes, to tell what happens again as one series, and looks through all of
+    /// them for every new one: it is not let grow.
+    fn recorder(&self) -> Recorder {
+        let mut recorder = self.0.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorder.1 == REMEMBERED_EVENTS {
+            *recorder = (Recorder::new(self.0.client.clone(), self.0.reporter.clone()), 0);
+        }
+        recorder.1 += 1;
+        recorder.0.clone()
     }
 
     /// Keeps the caches up to date. Never ends.
@@ -363,7 +378,7 @@ impl Store for KubeStore {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        match self.0.recorder.publish(&event, &reference).await {
+        match self.recorder().publish(&event, &reference).await {
             // Nobody reads the events of a namespace that goes away.
             Err(error) if errors::namespace_goes(&error) => Ok(()),
             result => result.map_err(|error| failed(format!("write an event of {key}"), key, &error)),
