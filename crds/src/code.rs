@@ -69,6 +69,10 @@ codes! {
     RemoteAssetUnsupported = "REMOTE_ASSET_UNSUPPORTED", Composition;
     /// The composition uses something this renderer cannot draw rightly yet.
     FeatureUnsupported = "FEATURE_UNSUPPORTED", Composition;
+    /// Something in the composition does not follow the time of the frame being drawn.
+    NotSeekable = "NOT_SEEKABLE", Composition;
+    /// The composition does not come to the same picture twice.
+    NotRepeatable = "NOT_REPEATABLE", Composition;
     /// The render configuration contradicts itself or the composition.
     ConfigInvalid = "CONFIG_INVALID", Composition;
     /// A file of the plan is missing or unreadable (upstream's code).

@@ -161,6 +161,9 @@ pub(crate) struct Encoder {
     pub(crate) chunk_count: u32,
     /// Frames drawn and not kept before a chunk's first.
     pub(crate) pre_roll_frames: u32,
+    /// All frames before a chunk's first are gone through: the composition remembers them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) goes_through_all_frames: bool,
     pub(crate) capture_mode: String,
     pub(crate) device_scale_factor: u32,
     pub(crate) browser_gpu_mode: String,

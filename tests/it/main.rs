@@ -48,5 +48,7 @@ mod outputs;
 mod pictures;
 /// Sub-compositions.
 mod scenes;
+/// Whatever moves by itself: it follows the frame being drawn, in whatever chunk, or is named.
+mod time;
 /// `hf-reconcile --watch`: files come, change, break and go.
 mod watch;

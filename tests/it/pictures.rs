@@ -1,5 +1,3 @@
-use std::ops::Range;
-
 use tests::{
     bins::{producer, render},
     fixture::{Folder, fixture},
@@ -133,66 +131,3 @@ fn what_is_missed_late_is_an_error_or_a_warning() {
     let run = producer(arguments.into_iter().chain(["--strictness", "best-effort"])).ok();
     assert_eq!(run.warnings(), [crds::Code::AssetMissing]);
 }
-
-/// A style sheet's animation begins when its element is shown, and where it is does not depend on who saw it first: an element
-/// that is hidden and shown again has another one than the runtime has found.
-#[test]
-#[ignore = "needs Chromium"]
-fn animations_of_style_sheets_begin_with_their_clip() {
-    const CLIP: &str = "class=\"clip\" data-start=\"1\" data-duration=\"2\"";
-    const BOX: &str = "<i style=\"animation: go 3s linear both\"></i>";
-    let late = "<i style=\"animation: go 3s linear 500ms both\"></i>";
-    let frame = "<iframe srcdoc=\"<style>body { margin: 0 } @keyframes go { to { left: 300px } } i { position: absolute; left: 0; width: 10px; height: 10px; background: #fff; animation: go 3s linear both }</style><i></i>\"></iframe>";
-    let next = format!(
-        "<section><div {CLIP} id=\"first\"></div></section><section><div class=\"clip\" data-start=\"first\" data-duration=\"1\">{BOX}</div></section>"
-    );
-    // What lies in each lane, when its box is seen, and when it leaves its place, in seconds.
-    let lanes = [
-        (BOX.to_owned(), 0.0..4.0, 0.0),
-        (format!("<div {CLIP}>{BOX}</div>"), 1.0..3.0, 1.0),
-        (format!("<section><div {CLIP}>{BOX}</div></section>"), 1.0..3.0, 1.0),
-        (format!("<section><div {CLIP}>{late}</div></section>"), 1.0..3.0, 1.5),
-        (format!("<section><div {CLIP}><b></b></div></section>"), 1.0..3.0, 1.0),
-        (next, 3.0..4.0, 3.0),
-        (frame.to_owned(), 0.0..4.0, 0.0),
-        (format!("<section><div {CLIP}>{frame}</div></section>"), 1.0..3.0, 1.0),
-    ];
-    let folder = Folder::new();
-    let lane = |(track, (content, ..)): (usize, &(String, Range<f64>, f64))| {
-        let content = content.replace("class=\"clip\"", &format!("class=\"clip\" data-track-index=\"{track}\""));
-        format!("<article style=\"top: {}px\">{content}</article>", track * LANE)
-    };
-    let content: String = lanes.iter().enumerate().map(lane).collect();
-    folder.write(
-        "site/index.html",
-        &format!(
-            "<!doctype html><html><head><meta charset=\"utf-8\"><style>body {{ margin: 0; background: #000 }}\n\
-             @keyframes go {{ to {{ left: 300px }} }}\n\
-             article {{ position: absolute; width: 320px; height: {LANE}px; overflow: hidden }} iframe {{ border: 0; width: 320px }}\n\
-             i, b::before {{ position: absolute; left: 0; width: 10px; height: 10px; background: #fff }}\n\
-             b::before {{ content: ''; animation: go 3s linear both }}</style></head><body>\n\
-             <div data-composition-id=\"main\" data-start=\"0\" data-duration=\"4\" data-width=\"320\" data-height=\"{}\" data-no-timeline>{content}</div>\n\
-             </body></html>\n",
-            lanes.len() * LANE
-        ),
-    );
-    let (whole, cut) = (folder.join("whole.mp4"), folder.join("cut.mp4"));
-    render(&folder.join("site"), &whole, &["--chunk-size", "120"]);
-    render(&folder.join("site"), &cut, &["--chunk-size", "60"]);
-    assert_eq!(frame_hashes(&whole), frame_hashes(&cut));
-    for frame in [15, 45, 75, 105] {
-        let picture = rgb_frame(&whole, frame);
-        let time = f64::from(frame) / 30.0;
-        for (track, (content, shown, begin)) in lanes.iter().enumerate() {
-            let row = (track * LANE + 5) * 320;
-            let found = (0..320_u16).find(|x| picture[(row + usize::from(*x)) * 3] > 128);
-            assert_eq!(found.is_some(), shown.contains(&time), "frame {frame}: {content}");
-            let place = ((time - begin) * 100.0).clamp(0.0, 300.0);
-            let off = found.map_or(0.0, |x| (f64::from(x) - place).abs());
-            assert!(off <= 1.5, "frame {frame}: off by {off} pixels: {content}");
-        }
-    }
-}
-
-/// Height of a lane, in pixels.
-const LANE: usize = 20;

@@ -35,6 +35,8 @@ pub(crate) struct Compiled {
     pub(crate) variables: Vec<Declarations>,
     /// Some script registers a timeline.
     pub(crate) declares_timelines: bool,
+    /// Some script may go on from frame to frame.
+    pub(crate) goes_on: bool,
     /// SHA-256 over the fonts put in, upstream's `fontSnapshotSha`.
     pub(crate) font_snapshot_sha: String,
     /// Families it names and declares.
@@ -45,6 +47,13 @@ pub(crate) struct Compiled {
     pub(crate) unopened: Vec<(String, Failure)>,
     /// What deserves a word.
     pub(crate) remarks: Vec<Failure>,
+}
+
+/// What scripts go on from frame to frame with.
+const STEPS: [&str; 2] = ["requestAnimationFrame", "setInterval"];
+
+fn goes_on(script: &str) -> bool {
+    STEPS.iter().any(|step| script.contains(step))
 }
 
 /// Upstream's rule for glyph advances, on every element.
@@ -75,12 +84,13 @@ pub(crate) fn compile(
     judge(&entry.path, &seen)?;
     step.note(&entry.path, &seen)?;
     let registering =
-        project.files.iter().zip(&read).filter(|(_, read)| matches!(read, Read::Script { registers: true }));
+        project.files.iter().zip(&read).filter(|(_, read)| matches!(read, Read::Script { registers: true, .. }));
     let site = Site {
         files: step.paths.clone(),
         registering: registering.map(|(file, _)| file.path.as_str()).collect(),
         overrides: variables,
     };
+    let goes_on = goes_on(&seen.text) || read.iter().any(Read::goes_on);
     let mut mounted_files = HashSet::new();
     let mounted = scenes::mount(&seen, &site, &mut |path| {
         mounted_files.insert(path.to_owned());
@@ -105,7 +115,17 @@ pub(crate) fn compile(
     let own = document.variables.map(|(text, line)| Declarations { text, path: ENTRY.to_owned(), line });
     let variables = own.into_iter().chain(mounted.declarations).collect();
     let Step { fonts, references, remarks, .. } = step;
-    Ok(Compiled { root, variables, declares_timelines, font_snapshot_sha, fonts, references, unopened, remarks })
+    Ok(Compiled {
+        root,
+        variables,
+        declares_timelines,
+        goes_on,
+        font_snapshot_sha,
+        fonts,
+        references,
+        unopened,
+        remarks,
+    })
 }
 
 /// A file other than the entry, as far as it was read.
@@ -117,6 +137,7 @@ enum Read {
     },
     Script {
         registers: bool,
+        goes_on: bool,
     },
     /// To be copied; why it is no text, where it should be.
     Other(Option<Error>),
@@ -135,10 +156,21 @@ impl Read {
                 Err(error) => Self::Other(Some(error)),
             },
             "js" | "mjs" => {
-                Self::Script { registers: mentions_timelines(&String::from_utf8_lossy(&files::read(&file.source)?)) }
+                let script = files::read(&file.source)?;
+                let script = String::from_utf8_lossy(&script);
+                Self::Script { registers: mentions_timelines(&script), goes_on: goes_on(&script) }
             }
             _ => Self::Other(None),
         })
+    }
+
+    /// Whether a script in it may go on from frame to frame.
+    fn goes_on(&self) -> bool {
+        match self {
+            Self::Document(document) => goes_on(&document.text),
+            Self::Script { goes_on, .. } => *goes_on,
+            Self::Sheet { .. } | Self::Other(_) => false,
+        }
     }
 
     /// The addresses it names.
@@ -223,7 +255,7 @@ impl Step<'_> {
                     let failure = judge(&file.path, document).err().map(|error| error.failure());
                     unopened.extend(failure.map(|failure| (file.path.clone(), failure)));
                 }
-                Read::Script { registers: this } => registers |= *this && !aside,
+                Read::Script { registers: this, .. } => registers |= *this && !aside,
                 Read::Other(Some(error)) if !aside => {
                     let Failure { code, message, .. } = error.failure();
                     return Err(composition_at(code, message, &file.path, 0));

@@ -21,10 +21,12 @@ use crate::{
         compile::Compiled,
         defects::{Defects, refuse},
         drawn::Drawn,
+        remembered::{self, Remembered},
     },
 };
 
 /// What is looked at.
+#[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) dir: &'a PlanDir,
     pub(crate) rate: FrameRate,
@@ -45,6 +47,8 @@ pub(crate) struct Probe {
     pub(crate) missing_timelines: Vec<String>,
     /// Addresses of files that are not there.
     pub(crate) missing_assets: BTreeSet<String>,
+    /// A chunk has to go through all frames before its own.
+    pub(crate) goes_through_all_frames: bool,
 }
 
 /// Moments at which the page is looked at, as parts of its duration.
@@ -88,11 +92,39 @@ pub(crate) fn probe(
     refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
-    defects.minor.extend(minor);
-    context.warn(&defects.judge(strictness)?);
+    defects.minor.extend(minor.into_iter().chain(animated_drawings(page, dir)?));
     let image_count = page.evaluate("document.images.length")?;
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
-    Ok(Probe { duration, browser_version, image_count, missing_timelines, missing_assets })
+    let remembered = if compiled.goes_on {
+        let expected = Expected { missing_timelines: &missing_timelines, ..expected };
+        remembered::look(page, &Subject { expected, ..*subject }, last, context)?
+    } else {
+        Remembered::default()
+    };
+    defects.minor.extend(remembered.remark);
+    context.warn(&defects.judge(strictness)?);
+    let goes_through_all_frames = remembered.everything;
+    Ok(Probe { duration, browser_version, image_count, missing_timelines, missing_assets, goes_through_all_frames })
+}
+
+/// SVG images that move: the browser lets nobody set their time.
+fn animated_drawings(page: &Page, dir: &PlanDir) -> Result<Vec<Failure>, Error> {
+    const MOVES: [&str; 4] = ["<animate", "<set ", "<set>", "@keyframes"];
+    let mut found = Vec::new();
+    let drawings: BTreeSet<_> = page.events().images.iter().map(|url| path_of(url)).collect();
+    for path in drawings.into_iter().filter(|path| path.to_ascii_lowercase().ends_with(".svg")) {
+        let file = dir.compiled().join(&path);
+        let moves = file.is_file() && {
+            let text = files::read(&file)?;
+            let text = String::from_utf8_lossy(&text);
+            MOVES.iter().any(|mark| text.contains(mark))
+        };
+        if moves {
+            let message = "an SVG image stands still, whatever moves in it: put its <svg> into the document";
+            found.push(Failure { path: Some(path), ..Failure::new(Code::NotSeekable, message) });
+        }
+    }
+    Ok(found)
 }
 
 /// Texts that were drawn on canvases before their font had loaded, and not again since.

@@ -80,6 +80,7 @@ mod tests {
             chunk_size: gop,
             chunk_count: 2,
             pre_roll_frames: 15,
+            goes_through_all_frames: false,
             capture_mode: String::new(),
             device_scale_factor: 1,
             browser_gpu_mode: String::new(),

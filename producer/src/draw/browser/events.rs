@@ -21,6 +21,8 @@ pub(crate) struct Events {
     pub(crate) missing: BTreeSet<String>,
     /// Addresses of files our server gave out.
     pub(crate) served: BTreeSet<String>,
+    /// Those of them that are drawn as images.
+    pub(crate) images: BTreeSet<String>,
     /// Sessions of workers that wait to be let run.
     pub(super) workers: Vec<String>,
     /// The first exceptions nobody caught.
@@ -59,6 +61,8 @@ struct RequestUrl {
 
 #[derive(Deserialize)]
 struct Response {
+    #[serde(rename = "type")]
+    kind: String,
     response: ResponseStatus,
 }
 
@@ -122,9 +126,12 @@ impl Events {
                 }
             }
             "Network.responseReceived" => {
-                if let Ok(Response { response }) = serde_json::from_str(params)
+                if let Ok(Response { kind, response }) = serde_json::from_str(params)
                     && response.url.starts_with(crate::draw::server::ORIGIN)
                 {
+                    if kind == "Image" && response.status < 400 {
+                        note(&mut self.images, response.url.clone());
+                    }
                     let list = if response.status < 400 { &mut self.served } else { &mut self.missing };
                     note(list, response.url);
                 }

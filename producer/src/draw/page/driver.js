@@ -38,16 +38,47 @@ const shownAt = (element) => {
   return starts.get(clip);
 };
 
-// Style sheets' animations that the runtime does not know begin when their element is shown, whatever chunk sees it first.
+// When a transition was seen first: it began with that frame.
+const begun = new WeakMap();
+// Where an animation is at a time in seconds, in milliseconds; nothing where the runtime has put it right. Those of style sheets
+// that it does not know begin when their element is shown, and those of scripts when they were made, whatever chunk sees them first.
+const placeOf = (animation, time, frame, host) => {
+  const element = animation.effect?.target;
+  if (animation instanceof frame.CSSTransition) {
+    if (!begun.has(animation)) begun.set(animation, time);
+    return (time - begun.get(animation)) * 1000;
+  }
+  if (!element) return undefined;
+  if (!(animation instanceof frame.CSSAnimation)) {
+    const seen = element.getRootNode() === document && animation.playbackRate === 1;
+    return seen ? undefined : (time - frame.__HF_VIRTUAL_TIME__.madeAt(animation)) * 1000 * animation.playbackRate;
+  }
+  if (found.has(animation)) return undefined;
+  const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
+  if (!animationPlayState.includes("paused")) return Math.max(0, time - shownAt(host ?? outermost(element))) * 1000;
+  // The runtime puts the time into the style of an element on which it saw no animation.
+  return element.style.animationDelay === animationDelay ? 0 : undefined;
+};
+// The element of the document that a shadow tree belongs to.
+const outermost = (element) => {
+  let root;
+  while ((root = element.getRootNode()).host) element = root.host;
+  return element;
+};
+
 const seekAnimations = (time) =>
   visitDocuments(window, (frame, host) => {
-    for (const animation of frame.document.getAnimations()) {
-      const element = animation.effect?.target;
-      if (found.has(animation) || !element || !(animation instanceof frame.CSSAnimation)) continue;
-      const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
-      if (!animationPlayState.includes("paused")) animation.currentTime = Math.max(0, time - shownAt(host ?? element)) * 1000;
-      // The runtime puts the time into the style of an element on which it saw no animation.
-      else if (element.style.animationDelay === animationDelay) animation.currentTime = 0;
+    for (const tree of frame.__HF_VIRTUAL_TIME__?.trees() ?? [frame.document]) {
+      for (const animation of tree.getAnimations()) {
+        const place = placeOf(animation, time, frame, host);
+        if (place !== undefined) animation.currentTime = place;
+      }
+      if (!tree.querySelector("animate, animateMotion, animateTransform, set")) continue;
+      for (const svg of tree.querySelectorAll("svg")) {
+        if (svg.ownerSVGElement) continue;
+        if (!svg.animationsPaused()) svg.pauseAnimations();
+        svg.setCurrentTime(Math.max(0, time - shownAt(host ?? outermost(svg))));
+      }
     }
   });
 

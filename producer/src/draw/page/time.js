@@ -1,5 +1,5 @@
 // Virtual time for one document: everything a page can read the clock or chance from follows the frame being drawn.
-// Object shape and semantics are the published runtime's `__HF_VIRTUAL_TIME__`; timers stay real, for loading needs them.
+// Object shape and semantics are the published runtime's `__HF_VIRTUAL_TIME__`.
 const original = {
   setTimeout: window.setTimeout.bind(window),
   clearTimeout: window.clearTimeout.bind(window),
@@ -23,6 +23,23 @@ const VirtualDate = new Proxy(RealDate, {
 RealDate.prototype.constructor = VirtualDate;
 window.Date = VirtualDate;
 performance.now = () => now;
+Object.defineProperty(performance, "timeOrigin", { get: () => 0 });
+Object.defineProperty(Event.prototype, "timeStamp", { get: () => now });
+Object.defineProperty(Document.prototype, "lastModified", { get: () => "01/01/1970 00:00:00" });
+// What the browser has measured itself is of the real clock.
+for (const entries of ["getEntries", "getEntriesByName", "getEntriesByType"]) performance[entries] = () => [];
+const intl = Intl.DateTimeFormat.prototype;
+const { get: formatter } = Object.getOwnPropertyDescriptor(intl, "format");
+Object.defineProperty(intl, "format", {
+  get() {
+    const format = formatter.call(this);
+    return (date) => format(date ?? now);
+  },
+});
+const { formatToParts } = intl;
+intl.formatToParts = function (date) {
+  return formatToParts.call(this, date ?? now);
+};
 
 let nextCallback = 1;
 let callbacks = new Map();
@@ -31,6 +48,24 @@ window.requestAnimationFrame = (callback) => {
   return nextCallback++;
 };
 window.cancelAnimationFrame = (id) => callbacks.delete(id);
+
+// When scripts began animations, in seconds.
+const made = new WeakMap();
+const { animate } = Element.prototype;
+Element.prototype.animate = function (...options) {
+  const animation = animate.apply(this, options);
+  made.set(animation, now / 1000);
+  return animation;
+};
+
+// Shadow trees have animations of their own, and closed ones are otherwise out of reach.
+const shadowRoots = [];
+const attachShadow = Element.prototype.attachShadow;
+Element.prototype.attachShadow = function (...options) {
+  const root = attachShadow.apply(this, options);
+  shadowRoots.push(new WeakRef(root));
+  return root;
+};
 
 // mulberry32, seeded anew from the frame's time: chance is the same however the video is cut into chunks.
 let seed = 0;
@@ -69,6 +104,71 @@ CSSAnimation.prototype.pause = function () {
   if (this.playState !== "idle") Animation.prototype.pause.call(this);
 };
 
+// Timers follow the frame's time from the first seek on, and run in the order in which they are due. Until then loading may wait
+// for short ones, which run on the real clock; long ones wait for the video's time even so, unless loading takes very long. One of
+// next to no delay is no clock but a step aside, and always real.
+const ASIDE = 5;
+const SHORT = 250;
+const PATIENCE = 3000;
+const MOST_RUNS = 100000;
+let loading = true;
+let nextTimer = 1;
+const timers = new Map();
+
+const run = ({ callback, values }) => {
+  try {
+    if (typeof callback === "function") callback(...values);
+    else (0, eval)(String(callback));
+  } catch (error) {
+    original.setTimeout(() => { throw error; });
+  }
+};
+const runReally = (id, timer, delay) => {
+  timer.handle = original.setTimeout(() => {
+    if (timer.every) runReally(id, timer, timer.every);
+    else timers.delete(id);
+    run(timer);
+  }, delay);
+};
+const addTimer = (callback, delay, values, repeats) => {
+  const id = nextTimer++;
+  const wait = Math.max(0, Number(delay) || 0);
+  const every = repeats ? Math.max(wait, ASIDE) : 0;
+  const timer = { due: now + (every || wait), every, aside: !repeats && wait < ASIDE, callback, values };
+  timers.set(id, timer);
+  if (timer.aside) runReally(id, timer, wait);
+  else if (loading) runReally(id, timer, wait < SHORT ? wait : wait + PATIENCE);
+  return id;
+};
+window.setTimeout = (callback, delay, ...values) => addTimer(callback, delay, values, false);
+window.setInterval = (callback, delay, ...values) => addTimer(callback, delay, values, true);
+window.clearTimeout = window.clearInterval = (id) => {
+  original.clearTimeout(timers.get(id)?.handle);
+  timers.delete(id);
+};
+window.requestIdleCallback = (callback) =>
+  addTimer(() => callback({ didTimeout: false, timeRemaining: () => 50 }), 0, [], false);
+window.cancelIdleCallback = window.clearTimeout;
+
+const virtualTimers = () => Array.from(timers).filter(([, timer]) => !timer.aside);
+const endLoading = () => {
+  if (!loading) return;
+  loading = false;
+  for (const [, timer] of virtualTimers()) original.clearTimeout(timer.handle);
+};
+const runTimers = (until) => {
+  for (let runs = 0; runs < MOST_RUNS; runs++) {
+    const due = virtualTimers().filter(([, timer]) => timer.due <= until);
+    if (!due.length) return;
+    const [id, timer] = due.reduce((first, next) => (next[1].due < first[1].due ? next : first));
+    now = Math.max(now, timer.due);
+    reseed(now);
+    if (timer.every) timer.due += timer.every;
+    else timers.delete(id);
+    run(timer);
+  }
+};
+
 window.__HF_VIRTUAL_TIME__ = {
   originalSetTimeout: original.setTimeout,
   originalClearTimeout: original.clearTimeout,
@@ -77,8 +177,14 @@ window.__HF_VIRTUAL_TIME__ = {
   originalRequestAnimationFrame: original.requestAnimationFrame,
   originalCancelAnimationFrame: original.cancelAnimationFrame,
   getTime: () => now,
-  // Moves this document to a time in milliseconds and runs the animation-frame callbacks queued so far, once.
+  madeAt: (animation) => made.get(animation) ?? 0,
+  // This document and the shadow trees in it that a script has made.
+  trees: () => [document, ...shadowRoots.map((root) => root.deref()).filter((root) => root?.isConnected)],
+  // Moves this document to a time in milliseconds, runs the timers that are due until then, and the animation-frame callbacks
+  // queued so far, once.
   seekToTime(ms) {
+    endLoading();
+    runTimers(ms);
     now = ms;
     reseed(ms);
     const due = callbacks;
