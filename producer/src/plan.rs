@@ -8,7 +8,7 @@ use std::{
 };
 
 use crds::{
-    Code, FrameRate, RenderConfig, Stage,
+    Code, Format, FrameRate, RenderConfig, Stage,
     line::{ChunkRange, PlanReport},
 };
 use serde_json::json;
@@ -17,9 +17,10 @@ use crate::{
     Error,
     context::Context,
     draw::{
-        browser::page::{Page, PageConfig},
+        browser::page::Page,
+        drawer::Canvas,
         ready::Expected,
-        script::{self, Purpose, page_script},
+        script::{self, Purpose},
     },
     encode::{
         format::FormatSpec,
@@ -46,6 +47,7 @@ mod probe;
 pub(crate) mod project;
 mod reach;
 pub(crate) mod references;
+mod remembered;
 mod root;
 mod sane;
 mod scenes;
@@ -94,19 +96,39 @@ pub(crate) const MOST_CHUNKS: u32 = 10_000;
 pub fn plan(request: &Request, out: &Path, context: &Context) -> Result<PlanReport, Error> {
     let target = Target::plan(out, request.inputs())?;
     let finished = target.scratch().join("plan");
-    let report = write(request, &finished, |_, _| NonZeroUsize::MIN, context)?;
+    let (report, _) = write(request, &finished, &mut Alone, context)?;
     target.publish(&finished)?;
     Ok(report)
 }
 
-/// Writes a plan into a new folder of ours. `parallel`: how many chunks of frames of this width and height can be rendered
-/// at the same time; where the configuration does not say how the work is cut there are at least so many.
+/// Who renders what is planned.
+pub(crate) trait Crew {
+    /// How many chunks of frames of this width and height can be rendered at the same time: where the configuration does not
+    /// say how the work is cut there are at least so many.
+    fn parallel(&self, width: u32, height: u32) -> NonZeroUsize;
+
+    /// There will be so many chunks of this canvas. The rest of planning takes about as long as a browser takes to start.
+    fn prepare(&mut self, canvas: &Canvas, chunks: usize);
+}
+
+/// Nobody, here and now.
+struct Alone;
+
+impl Crew for Alone {
+    fn parallel(&self, _: u32, _: u32) -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
+
+    fn prepare(&mut self, _: &Canvas, _: usize) {}
+}
+
+/// Writes a plan into a new folder of ours. The page that was looked at on the way is of further use.
 pub(crate) fn write(
     request: &Request,
     folder: &Path,
-    parallel: impl FnOnce(u32, u32) -> NonZeroUsize,
+    crew: &mut dyn Crew,
     context: &Context,
-) -> Result<PlanReport, Error> {
+) -> Result<(PlanReport, Page), Error> {
     let Request { project, config, read_from: _ } = request;
     let format = FormatSpec::of(config.format)?;
     let cut = chunking(config)?;
@@ -127,35 +149,32 @@ pub(crate) fn write(
 
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
-    let script = page_script(rate, &config.variables, Purpose::Inspect);
-    let page = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
-    let mut page = Page::open(context, page)?;
+    let Shape { width, height, .. } = shape;
+    let canvas = Canvas { folder: dir.compiled(), width, height, rate, variables: config.variables.clone() };
+    let gop = grid::gop_size(rate);
+    let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
+    let cut = |seconds: f64, crew: &mut dyn Crew| {
+        let duration = root::in_range(seconds, compiled.root.line)?;
+        let total = rate.frames_in(duration);
+        let chunks = grid::chunks(total, gop, Chunking { parallel, ..cut });
+        crew.prepare(&canvas, chunks.len());
+        Ok::<_, Error>((duration, total, chunks))
+    };
+    let known = shape.duration.map(|seconds| cut(seconds, crew)).transpose()?;
+    let mut page = Page::open(context, canvas.page(Purpose::Inspect))?;
     let subject = Subject { dir: &dir, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
-    drop(page);
-    let duration = root::in_range(probe.duration, compiled.root.line)?;
+    let (duration, total, chunks) = known.map_or_else(|| cut(probe.duration, crew), Ok)?;
     meter.add(1);
 
-    let total = rate.frames_in(duration);
-    let parallel = parallel(shape.width, shape.height).get();
-    let cut = Chunking { parallel: u32::try_from(parallel).unwrap_or(u32::MAX), ..cut };
-    let gop = grid::gop_size(rate);
-    let chunks = grid::chunks(total, gop, cut);
     write_meta(&dir, config, &Facts { format, shape, rate, duration, probe: &probe, expected, gop, chunks: &chunks })?;
-    let size = Dimensions {
-        fps_num: rate.num(),
-        fps_den: rate.den(),
-        width: shape.width,
-        height: shape.height,
-        format: config.format,
-    };
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
         plan_hash: String::new(),
         producer_version: crate::VERSION.to_owned(),
         ffmpeg_version: libav::version()?,
         font_snapshot_sha: compiled.font_snapshot_sha,
-        dimensions: size,
+        dimensions: dimensions(shape, rate, config.format),
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         total_frames: total,
         duration,
@@ -165,7 +184,12 @@ pub(crate) fn write(
     files::write(&dir.descriptor(), pretty(&descriptor))?;
     meter.add(1);
     let Descriptor { plan_hash, total_frames, .. } = descriptor;
-    Ok(PlanReport { plan_hash, total_frames, chunks })
+    Ok((PlanReport { plan_hash, total_frames, chunks }, page))
+}
+
+fn dimensions(shape: Shape, rate: FrameRate, format: Format) -> Dimensions {
+    let Shape { width, height, .. } = shape;
+    Dimensions { fps_num: rate.num(), fps_den: rate.den(), width, height, format }
 }
 
 /// How a configuration wants the work cut.
@@ -220,6 +244,7 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         chunk_size: longest,
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         pre_roll_frames: PRE_ROLL_FRAMES,
+        goes_through_all_frames: probe.goes_through_all_frames,
         capture_mode: "beginframe".to_owned(),
         device_scale_factor: 1,
         browser_gpu_mode: "software".to_owned(),
@@ -277,6 +302,13 @@ impl Plan {
         })?;
         let layout = Layout::of(pixels, composition.width, composition.height);
         Ok(Self { dir, descriptor, composition, encoder, chunks, rate, format, layout })
+    }
+
+    /// What its frames are drawn on.
+    pub(crate) fn canvas(&self) -> Canvas {
+        let layout::Composition { width, height, .. } = self.composition;
+        let variables = self.encoder.variables.clone();
+        Canvas { folder: self.dir.compiled(), width, height, rate: self.rate, variables }
     }
 
     /// The chunk of an index.

@@ -4,7 +4,7 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -19,10 +19,10 @@ use crate::{
     Error, assemble,
     chunk::Work,
     context::Context,
-    draw::drawer::Drawer,
+    draw::drawer::{Canvas, Drawer, Opened},
     encode::format::FormatSpec,
     jobs::Capacity,
-    plan::{self, Plan, Request},
+    plan::{self, Crew, Plan, Request},
     target::Target,
 };
 
@@ -48,63 +48,101 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
     let format = FormatSpec::of(request.config.format)?;
     format.check_output(out)?;
     let target = Target::file(out, request.inputs())?;
-    let capacity = Capacity::of_this_machine();
-    let parallel = |width, height| jobs.unwrap_or_else(|| capacity.jobs(width, height));
     let folder = target.scratch().join("plan");
-    plan::write(request, &folder, parallel, context)?;
-    let plan = Plan::open(&folder)?;
-    let chunk_file = |index: u32| target.scratch().join(format.file_name(&index.to_string()));
-    let files: Vec<_> = plan.chunks.iter().map(|chunk| chunk_file(chunk.index)).collect();
-    let jobs = parallel(plan.composition.width, plan.composition.height);
-    let chunks = render_chunks(&plan, &files, jobs, capacity, context)?;
+    let capacity = Capacity::of_this_machine();
+    let within = context.within();
+    let (plan, queue) = (OnceLock::new(), OnceLock::new());
+    thread::scope(|scope| {
+        let released = Released(&queue);
+        // A browser ends with the thread that started it, so each is started by the worker that uses it.
+        let start = |canvas: Canvas| {
+            let (queue, context) = (&queue, &within);
+            scope.spawn(move || work(Opened::start(context, &canvas), queue))
+        };
+        let mut crew = Workers { capacity, jobs, start, threads: Vec::new() };
+        let (_, page) = plan::write(request, &folder, &mut crew, context)?;
+        let plan = Plan::open(&folder).map(|read| plan.get_or_init(|| read))?;
+        queue.get_or_init(|| Some(Queue::new(plan, target.scratch(), capacity, &within)));
+        let own = work(Opened::go_on(page, &within, &plan.canvas()), &queue);
+        drop(released);
+        let others = crew
+            .threads
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        // Once one has failed the others are interrupted: its error is the one that counts.
+        let errors = [own].into_iter().chain(others).filter_map(Result::err);
+        errors.reduce(|first, other| if first.code() == Code::Interrupted { other } else { first }).map_or(Ok(()), Err)
+    })?;
+    let (Some(plan), Some(Some(queue))) = (plan.get(), queue.get()) else { unreachable!("all chunks are rendered") };
     let finished = target.scratch().join(format.file_name("video"));
-    assemble::join(&plan, &files, &finished, context)?;
-    let output = assemble::report(&plan, &finished, out)?;
+    assemble::join(plan, &queue.files, &finished, context)?;
+    let output = assemble::report(plan, &finished, out)?;
     target.publish(&finished)?;
+    let chunks = std::mem::take(&mut *queue.reports.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Rendered { output, rate: plan.rate, chunks })
 }
 
-fn render_chunks(
-    plan: &Plan,
-    files: &[PathBuf],
-    jobs: NonZeroUsize,
+/// What workers wait for; none if there is nothing to be done after all.
+type Awaited<'a> = OnceLock<Option<Queue<'a>>>;
+
+/// Nobody waits for ever, whatever happens.
+struct Released<'a, 'b>(&'a Awaited<'b>);
+
+impl Drop for Released<'_, '_> {
+    fn drop(&mut self) {
+        self.0.get_or_init(|| None);
+    }
+}
+
+/// Starts workers while planning goes on: one fewer than there is to do at the same time, for whoever plans works too.
+struct Workers<F, T> {
     capacity: Capacity,
-    context: &Context,
-) -> Result<Vec<ChunkReport>, Error> {
-    let context = &context.within();
-    let work = Work::new(plan, capacity, plan.descriptor.total_frames, context);
-    let queue = Queue { work, plan, files, context, next: AtomicUsize::new(0), reports: Mutex::default() };
-    thread::scope(|scope| {
-        // A browser ends with the thread that started it, so each is started by the worker that uses it.
-        let start = |_| scope.spawn(|| queue.work_off().inspect_err(|_| context.stop.cancel()));
-        let workers: Vec<_> = (0..jobs.get().min(files.len())).map(start).collect();
-        let ends =
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        // Once one has failed the others are interrupted: its error is the one that counts.
-        let errors: Vec<_> = ends.filter_map(Result::err).collect();
-        errors.into_iter().reduce(|first, other| if first.code() == Code::Interrupted { other } else { first })
-    })
-    .map_or_else(|| Ok(queue.reports.into_inner().unwrap_or_else(PoisonError::into_inner)), Err)
+    /// As many as were asked for.
+    jobs: Option<NonZeroUsize>,
+    start: F,
+    threads: Vec<T>,
+}
+
+impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
+    fn parallel(&self, width: u32, height: u32) -> NonZeroUsize {
+        self.jobs.unwrap_or_else(|| self.capacity.jobs(width, height))
+    }
+
+    fn prepare(&mut self, canvas: &Canvas, chunks: usize) {
+        let jobs = self.parallel(canvas.width, canvas.height).get().min(chunks);
+        self.threads = (1..jobs).map(|_| (self.start)(canvas.clone())).collect();
+    }
+}
+
+/// Waits for chunks, and renders one after the other.
+fn work(browser: Result<Opened, Error>, queue: &Awaited<'_>) -> Result<(), Error> {
+    let Some(queue) = queue.wait() else { return Ok(()) };
+    browser.and_then(|browser| queue.work_off(browser)).inspect_err(|_| queue.context.stop.cancel())
 }
 
 /// Chunks that are still to be rendered.
 struct Queue<'a> {
     work: Work<'a>,
     plan: &'a Plan,
-    files: &'a [PathBuf],
+    files: Vec<PathBuf>,
     context: &'a Context,
     next: AtomicUsize,
     reports: Mutex<Vec<ChunkReport>>,
 }
 
-impl Queue<'_> {
+impl<'a> Queue<'a> {
+    /// All chunks of a plan, which go into files of a folder.
+    fn new(plan: &'a Plan, folder: &Path, capacity: Capacity, context: &'a Context) -> Self {
+        let file = |chunk: &ChunkRange| folder.join(plan.format.file_name(&chunk.index.to_string()));
+        let files = plan.chunks.iter().map(file).collect();
+        let work = Work::new(plan, capacity, plan.descriptor.total_frames, context);
+        Self { work, plan, files, context, next: AtomicUsize::new(0), reports: Mutex::default() }
+    }
+
     /// Renders one chunk after the other, with one browser.
-    fn work_off(&self) -> Result<(), Error> {
+    fn work_off(&self, browser: Opened) -> Result<(), Error> {
         let mut next = self.next();
-        let mut drawer = match next {
-            Some(_) => Some(Drawer::open(self.plan, self.context)?),
-            None => None,
-        };
+        let mut drawer = Some(Drawer::with(browser, self.plan, self.context)?);
         while let (Some((chunk, file)), Some(open)) = (next, &mut drawer) {
             let drawn = self.work.draw(open, chunk, file.clone())?;
             next = self.next();

@@ -28,7 +28,7 @@ fn a_video_is_tagged_timed_and_ordered_as_players_expect() {
     let video = rendered(&folder, &fixture("bars"), &[]);
     let stream = probe(&video);
     let expected = json!({
-        "codec_name": "h264", "profile": "High", "width": 320, "height": 180, "pix_fmt": "yuv420p", "has_b_frames": 0,
+        "codec_name": "h264", "profile": "High", "width": 320, "height": 180, "pix_fmt": "yuv420p", "has_b_frames": 2,
         "color_range": "tv", "color_space": "bt709", "color_primaries": "bt709", "color_transfer": "bt709",
         "r_frame_rate": "30/1", "avg_frame_rate": "30/1", "nb_frames": "30", "nb_read_packets": "30",
         "duration": "1.000000", "start_pts": 0,
@@ -48,16 +48,16 @@ fn a_video_is_tagged_timed_and_ordered_as_players_expect() {
 fn the_encoders_settings_are_the_ones_asked_for() {
     let folder = Folder::new();
     for (quality, preset, expected) in [
-        ("draft", "ultrafast", ["crf=28.0", "subme=0", "ref=1", "aq=3:1.00"]),
-        ("standard", "medium", ["crf=18.0", "subme=7", "ref=3", "aq=3:0.80"]),
-        ("high", "slow", ["crf=15.0", "subme=8", "ref=5", "aq=3:0.80"]),
+        ("draft", "ultrafast", ["crf=28.0", "subme=0", "ref=1", "bframes=0", "aq=3:1.00"]),
+        ("standard", "veryfast", ["crf=17.0", "subme=2", "ref=1", "bframes=2", "aq=3:0.80"]),
+        ("high", "faster", ["crf=14.0", "subme=4", "ref=2", "bframes=2", "aq=3:0.80"]),
     ] {
         let video = rendered(&folder, &fixture("bars"), &["--quality", quality]);
         let bytes = fs::read(&video).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         let settings = text.split("options: ").nth(1).unwrap_or_else(|| panic!("no settings in {quality}"));
         let settings: Vec<_> = settings.split('\0').next().unwrap().split_whitespace().collect();
-        let always = ["bframes=0", "keyint=60", "keyint_min=31", "scenecut=0", "threads=1"];
+        let always = ["keyint=60", "keyint_min=31", "scenecut=0", "threads=1"];
         for setting in expected.into_iter().chain(always) {
             assert!(settings.contains(&setting), "{quality} ({preset}): {setting} is not in {settings:?}");
         }
@@ -105,7 +105,7 @@ fn odd_and_tiny_sizes_are_padded_to_even() {
         assert_eq!(run.chunks()[0].frame_source, FrameSourceKind::CompositorBitmap);
         let pixels = tests::video::rgb_frame(&out, 0);
         let pixel = |x: usize, y: usize| pixels[(y * padded.0 as usize + x) * 3];
-        assert!(pixel(width as usize - 1, height as usize - 1) > 250, "the last pixel is white");
+        assert!(pixel(width as usize - 1, height as usize - 1) > 240, "the last pixel is white");
         assert!(pixel(width as usize, 0) < 30 && pixel(0, height as usize) < 30, "the padding is black");
     }
 }

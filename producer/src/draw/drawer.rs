@@ -1,12 +1,13 @@
 //! A browser that draws one chunk after the other.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use crds::{
-    Code,
+    Code, FrameRate,
     line::{ChunkRange, FrameSourceKind},
 };
 use nix::unistd::Pid;
+use serde_json::{Map, Value};
 
 use super::{
     browser::page::{Page, PageConfig},
@@ -46,19 +47,68 @@ pub(crate) struct Drawer<'a> {
 const CHECKED_CHUNKS: u32 = 4;
 const CHECKED_EVERY: u32 = 600;
 
+/// What of a plan a browser has to know from its beginning, and what is known before the plan is complete.
+#[derive(Clone, Debug)]
+pub(crate) struct Canvas {
+    /// Holds `index.html`.
+    pub(crate) folder: PathBuf,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) rate: FrameRate,
+    pub(crate) variables: Map<String, Value>,
+}
+
+impl Canvas {
+    /// Of a page that is opened for something.
+    pub(crate) fn page(&self, purpose: Purpose) -> PageConfig<'_> {
+        let Self { folder, width, height, rate, variables } = self;
+        PageConfig { folder, width: *width, height: *height, script: page_script(*rate, variables, purpose) }
+    }
+}
+
+/// A browser, and how frames leave it.
+pub(crate) struct Opened {
+    page: Page,
+    source: Box<dyn FrameSource>,
+    /// Nothing was opened in the page yet.
+    empty: bool,
+}
+
+impl Opened {
+    /// Starts a browser.
+    pub(crate) fn start(context: &Context, canvas: &Canvas) -> Result<Self, Error> {
+        let (page, source) = frames::start(context, &canvas.page(Purpose::Draw))?;
+        Ok(Self { page, source, empty: true })
+    }
+
+    /// Goes on with the browser that planning looked at the composition with, if frames leave it as they would leave another.
+    pub(crate) fn go_on(mut page: Page, context: &Context, canvas: &Canvas) -> Result<Self, Error> {
+        if !frames::can_go_on(context) {
+            drop(page);
+            return Self::start(context, canvas);
+        }
+        let PageConfig { width, height, script, .. } = canvas.page(Purpose::Draw);
+        page.renew_with(script)?;
+        let source = frames::open(&mut page, width, height, context.settings.frame_source)?;
+        Ok(Self { page, source, empty: true })
+    }
+}
+
 impl<'a> Drawer<'a> {
     /// Starts a browser.
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
-        let (width, height) = (plan.composition.width, plan.composition.height);
-        let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
-        let folder = plan.dir.compiled();
-        let (page, source) = frames::start(context, &PageConfig { folder: &folder, width, height, script })?;
+        Self::with(Opened::start(context, &plan.canvas())?, plan, context)
+    }
+
+    /// Draws with a browser of this plan's canvas.
+    pub(crate) fn with(opened: Opened, plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
+        let Opened { page, source, empty } = opened;
         if page.product() != plan.encoder.browser_version {
             let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
         }
         let pool = Pool::new(plan.layout);
-        Ok(Self { plan, context, page, source, pool, last: None, empty: true })
+        Ok(Self { plan, context, page, source, pool, last: None, empty })
     }
 
     /// How pixels leave the browser.
@@ -92,13 +142,17 @@ impl<'a> Drawer<'a> {
         self.pre_roll(chunk.start_frame)
     }
 
-    /// Draws the frames before a chunk's first without keeping them.
+    /// Draws the frames before a chunk's first without keeping them, and goes through all before them where that matters.
     fn pre_roll(&mut self, first: u32) -> Result<(), Error> {
-        for frame in first.saturating_sub(self.plan.encoder.pre_roll_frames)..first {
+        let drawn = first.saturating_sub(self.plan.encoder.pre_roll_frames);
+        let begin = if self.plan.encoder.goes_through_all_frames { 0 } else { drawn };
+        for frame in begin..first {
             let requests = self.page.events().started;
             let seek = self.page.seek_later(self.plan.rate.time_of(frame))?;
             self.page.evaluated(seek)?;
-            self.draw(requests, false)?;
+            if frame >= drawn {
+                self.draw(requests, false)?;
+            }
         }
         Ok(())
     }

@@ -56,6 +56,11 @@ pub(crate) fn start(context: &Context, config: &PageConfig<'_>) -> browser::Resu
     Ok(started)
 }
 
+/// Whether a browser that shares no memory gives frames as one from [`start`] does.
+pub(crate) fn can_go_on(context: &Context) -> bool {
+    context.settings.frame_source.map_or_else(bitmap::may_read_memory, |kind| kind != FrameSourceKind::SharedBitmap)
+}
+
 /// A source of a kind; without one, the cheapest that works here: the compositor's bitmap, else screenshots.
 ///
 /// Must be called while the page is still empty.

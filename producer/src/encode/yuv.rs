@@ -136,9 +136,10 @@ pub(crate) struct Pool {
     most: usize,
 }
 
-/// Pictures in flight of one browser take at most this many bytes, and that only where there is memory to spare. It is
-/// more than a GOP of 1920×1080, so that two encoders can work on what one browser draws.
-const BUDGET: usize = 256 << 20;
+/// Pictures in flight of one browser take at most this many bytes, and that only where there is memory to spare. It is half a
+/// GOP of 1920×1080: an encoder has so many left when a GOP is drawn, and another begins with the next (measured: 256 MiB are
+/// no faster).
+const BUDGET: usize = 96 << 20;
 /// So many pictures are always allowed: with fewer, drawing and encoding would wait for each other.
 const FEWEST: usize = 12;
 

@@ -86,7 +86,6 @@ fn open(settings: &Encoding) -> Result<encoder::video::Encoder> {
     video.set_time_base(Rational(den, num));
     video.set_frame_rate(Some(Rational(num, den)));
     video.set_gop(settings.gop);
-    video.set_max_b_frames(0);
     video.set_colorspace(color::Space::BT709);
     video.set_color_range(color::Range::MPEG);
     video.set_color_primaries(color::Primaries::BT709);

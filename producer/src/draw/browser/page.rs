@@ -132,6 +132,12 @@ impl Page {
         Ok(())
     }
 
+    /// Puts an empty page in the place of this one, whose documents begin with another script.
+    pub(crate) fn renew_with(&mut self, script: String) -> Result<()> {
+        self.script = script;
+        self.renew()
+    }
+
     /// Puts an empty page in the place of this one.
     pub(crate) fn renew(&mut self) -> Result<()> {
         self.explained(|page| {
