@@ -32,6 +32,8 @@ mod examples;
 mod folders;
 /// Files that are generated and committed are fresh.
 mod golden;
+/// What other renderers got wrong once, and authors do.
+mod hazards;
 /// Chunked output equals whole output, in every frame and byte.
 mod invariance;
 /// Programs are killed at named moments and go on where they were.

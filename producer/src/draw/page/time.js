@@ -109,7 +109,7 @@ CSSAnimation.prototype.pause = function () {
 // next to no delay is no clock but a step aside, and always real.
 const ASIDE = 5;
 const SHORT = 250;
-const PATIENCE = 3000;
+const PATIENCE = 1500;
 const MOST_RUNS = 100000;
 let loading = true;
 let nextTimer = 1;

@@ -1,0 +1,166 @@
+use std::path::PathBuf;
+
+use tests::{
+    bins::{producer, render},
+    fixture::Folder,
+    video::{frame_count, frame_hashes, rgb_frame},
+};
+
+const GSAP: &str = "<script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script>";
+
+/// A composition with a GSAP timeline, `timeline`, that a script fills.
+fn animated(folder: &Folder, seconds: u32, body: &str, script: &str) -> PathBuf {
+    let body = format!(
+        "{GSAP}<style>body {{ background: #000 }} .box {{ position: absolute; left: 0; top: 40px; width: 20px; height: 20px; background: #fff }}</style>{body}\n\
+         <script>const timeline = gsap.timeline({{ paused: true }});\n{script}\nwindow.__timelines = {{ main: timeline }};</script>"
+    );
+    folder.project("site", &format!("data-duration=\"{seconds}\""), &body)
+}
+
+/// Renders a composition of 30 frames a second whole and in chunks of 2 s, which must have the same frames.
+fn whole(folder: &Folder, project: &std::path::Path) -> PathBuf {
+    let (whole, cut) = (folder.join("whole.mp4"), folder.join("cut.mp4"));
+    render(project, &whole, &["--chunks", "1", "--quality", "high"]);
+    render(project, &cut, &["--chunk-size", "60", "--quality", "high"]);
+    assert!(frame_hashes(&whole) == frame_hashes(&cut), "frames differ with chunks");
+    whole
+}
+
+/// Where the box begins in a frame.
+fn place(video: &std::path::Path, frame: u32) -> usize {
+    let pixels = rgb_frame(video, frame);
+    (0..320).find(|x| pixels[(50 * 320 + x) * 3] > 128).unwrap_or_else(|| panic!("no box in frame {frame}"))
+}
+
+/// What GSAP works out when a tween begins must not depend on where the page was sought to first.
+#[test]
+#[ignore = "needs Chromium"]
+fn tweens_that_begin_where_others_end_are_the_same_in_every_chunk() {
+    let folder = Folder::new();
+    let script = "timeline.to('.box', { x: '+=60', duration: 2, ease: 'none' }).to('.box', { x: '+=60', duration: 2, ease: 'none' })\n\
+                  .to('.box', { x: 60, duration: 1, ease: 'none' }).fromTo('.box', { x: 0 }, { x: 120, duration: 1, ease: 'none' });";
+    let video = whole(&folder, &animated(&folder, 6, "<div class=\"box\"></div>", script));
+    for (frame, expected) in [(0, 0), (30, 30), (60, 60), (90, 90), (120, 120), (135, 90), (165, 60)] {
+        let found = place(&video, frame);
+        assert!(found.abs_diff(expected) <= 1, "frame {frame}: {found}, not {expected}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn calls_sets_and_classes_of_a_timeline_hold_in_every_chunk() {
+    let folder = Folder::new();
+    let script = "timeline.set('.box', { x: 40 }, 0).set('.box', { x: 100 }, 1).call(() => document.body.classList.add('late'), null, 1.5)\n\
+                  .to('.box', { x: 200, duration: 1, repeat: 2, yoyo: true, ease: 'none' }, 3)\n\
+                  .to('.box', { className: 'box wide', duration: 0.1 }, 5);";
+    let video = whole(
+        &folder,
+        &animated(&folder, 6, "<style>.late .box { margin-left: 10px }</style><div class=\"box\"></div>", script),
+    );
+    for (frame, expected) in [(0, 40), (29, 40), (30, 100), (44, 100), (46, 110), (75, 110), (105, 160), (120, 210)] {
+        let found = place(&video, frame);
+        assert!(found.abs_diff(expected) <= 1, "frame {frame}: {found}, not {expected}");
+    }
+}
+
+/// Times are those of the frame rate that was asked for, not of a grid of 30.
+#[test]
+#[ignore = "needs Chromium"]
+fn sixty_frames_a_second_show_sixty_places() {
+    let folder = Folder::new();
+    let project = animated(
+        &folder,
+        1,
+        "<div class=\"box\"></div>",
+        "timeline.to('.box', { x: 240, duration: 1, ease: 'none' });",
+    );
+    let video = folder.join("out.mp4");
+    render(&project, &video, &["--fps", "60", "--quality", "high"]);
+    let places: Vec<_> = (0..60).map(|frame| place(&video, frame)).collect();
+    for (frame, found) in places.iter().enumerate() {
+        assert!(found.abs_diff(frame * 4) <= 1, "frame {frame}: {places:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_tween_half_an_hour_in_is_shown() {
+    let folder = Folder::new();
+    let project = animated(
+        &folder,
+        1900,
+        "<div class=\"box\"></div>",
+        "timeline.to('.box', { x: 200, duration: 100, ease: 'none' }, 1780);",
+    );
+    let video = folder.join("out.mp4");
+    render(&project, &video, &["--fps", "1", "--quality", "draft"]);
+    assert_eq!(frame_count(&video), 1900);
+    assert_eq!((place(&video, 1700), place(&video, 1830), place(&video, 1890)), (0, 100, 200));
+}
+
+/// A change of one pixel after a long time without any is no frame to be left out, nor are edges of the picture.
+#[test]
+#[ignore = "needs Chromium"]
+fn every_pixel_counts_up_to_the_edges() {
+    let folder = Folder::new();
+    let body = "<style>body { background: #fff } .edge { position: absolute; inset: 0; box-sizing: border-box; border: 2px solid #000 }\n\
+                .dot { position: absolute; left: 100px; top: 60px; width: 1px; height: 1px; background: #000 }</style>\n\
+                <div class=\"edge\"></div><div class=\"dot\" data-start=\"3.5\" data-duration=\"0.5\"></div>";
+    for (width, height) in [(320, 180), (180, 320), (854, 480), (321, 181)] {
+        let name = format!("{width}x{height}");
+        let project = folder.project_of_size(&name, (width, height), "data-no-timeline data-duration=\"4\"", body);
+        let video = folder.join(&format!("{name}.mp4"));
+        render(&project, &video, &["--quality", "high"]);
+        let stride = width.next_multiple_of(2) as usize;
+        let (before, after) = (rgb_frame(&video, 104), rgb_frame(&video, 105));
+        let at = |pixels: &[u8], x: usize, y: usize| pixels[(y * stride + x) * 3];
+        let (right, bottom) = (width as usize - 1, height as usize - 1);
+        for (x, y) in
+            [(0, bottom / 2), (right, bottom / 2), (right / 2, 0), (right / 2, bottom), (0, 0), (right, bottom)]
+        {
+            assert!(at(&after, x, y) < 60, "{name}: the edge at {x},{y} is {}", at(&after, x, y));
+        }
+        assert!(at(&before, 100, 60) > 200 && at(&after, 100, 60) < 150, "{name}: the dot of frame 105");
+    }
+}
+
+/// A timeline that comes seconds after the page has loaded is waited for.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_timeline_that_comes_late_is_waited_for() {
+    let folder = Folder::new();
+    let body = format!(
+        "{GSAP}<style>body {{ background: #000 }} .box {{ position: absolute; left: 0; top: 40px; width: 20px; height: 20px; background: #fff }}</style>\n\
+         <div class=\"box\"></div><script>setTimeout(() => {{ const timeline = gsap.timeline({{ paused: true }});\n\
+         timeline.to('.box', {{ x: 120, duration: 1, ease: 'none' }}); window.__timelines = {{ main: timeline }} }}, 3000);</script>"
+    );
+    let project = folder.project("site", "data-duration=\"1\"", &body);
+    let video = folder.join("out.mp4");
+    render(&project, &video, &["--quality", "high"]);
+    assert!(place(&video, 15).abs_diff(60) <= 1, "{}", place(&video, 15));
+}
+
+/// What one frame shows does not depend on which chunk it is in, nor on how busy the machine is.
+#[test]
+#[ignore = "needs Chromium"]
+fn many_renders_at_once_come_to_the_same() {
+    const AT_ONCE: usize = 4;
+    let folder = Folder::new();
+    let project = animated(
+        &folder,
+        3,
+        "<div class=\"box\"></div><p>Text</p>",
+        "timeline.to('.box', { x: 200, rotation: 90, duration: 3 });",
+    );
+    let project = project.to_str().unwrap();
+    let hashes: Vec<_> = std::thread::scope(|scope| {
+        let render = |number: usize| {
+            let out = folder.join(&format!("{number}.mp4"));
+            producer(["render", project, "-o", out.to_str().unwrap(), "--quality", "draft"]).ok();
+            frame_hashes(&out)
+        };
+        let runs: Vec<_> = (0..AT_ONCE).map(|number| scope.spawn(move || render(number))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "renders at the same time differ");
+}
