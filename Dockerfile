@@ -36,7 +36,8 @@ LABEL org.opencontainers.image.title="hyperframes-operator" \
 # The Lambda function's zip, where `make package` has made it: stacks in AWS need it, others do not.
 COPY LICENSE target/package/handler.zi[p] /opt/hyperframes/
 COPY --from=programs /opt/hyperframes /opt/hyperframes
-ENV PATH=/opt/hyperframes:/usr/local/bin:/usr/bin:/bin HF_ASSETS_DIR=/opt/hyperframes/assets
+# Threads that wait for disks would each keep some MiB of freed memory for themselves.
+ENV PATH=/opt/hyperframes:/usr/local/bin:/usr/bin:/bin HF_ASSETS_DIR=/opt/hyperframes/assets MALLOC_ARENA_MAX=2
 # A number, for Kubernetes has to see that it is not root.
 USER 65532:65532
 EXPOSE 8080

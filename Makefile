@@ -2,7 +2,7 @@
 # sudo), and npm packages into the cache folder.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chart e2e image package zip invoke aws-local lint-template picture bench lint audit assets build tools
+.PHONY: help run test chart e2e image package zip invoke aws-local lint-template picture bench conformance lint audit assets build tools
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hyperframes-operator
 export HF_ASSETS_DIR ?= $(CACHE)/assets
@@ -109,6 +109,11 @@ bench: assets ## measure speed, beside upstream's published CLI if npm is there,
 	@cargo build --release --workspace --bins
 	@tests/cluster/build >/dev/null
 	cargo bench --workspace --bench render --bench scale --bench cluster
+
+conformance: assets ## compare videos, ours and upstream's, with the pages themselves
+	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	@cargo build --quiet --release --workspace --bins
+	cargo bench --quiet --workspace --bench conformance
 
 lint: assets tools lint-template ## check format, lints, and the licences and sources of dependencies
 	$(call install,$(BUILD_PACKAGES))

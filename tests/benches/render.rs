@@ -1,13 +1,15 @@
 //! How fast `hf-producer` is, beside upstream's published CLI where npm is there. Run it with `make bench`.
 //!
-//! Two compositions of 1920×1080, 5 s and 30 frames a second are rendered: `examples/cards`, where much moves, and
-//! `tests/fixtures/static`, where little does. After a round that does not count, ours and upstream's take turns, so
-//! that whatever else the machine does falls on both; times are medians of the rounds. A stage's CPU time is that of
+//! Compositions of 1920×1080 and 30 frames a second are rendered: `examples/cards`, where much moves, and
+//! `tests/fixtures/static`, where little does, of 5 s each, and `tests/fixtures/many-scenes`, of 90 s. After a round that does
+//! not count, ours and upstream's take turns, so that whatever else the machine does falls on both; times are medians of the
+//! rounds. The long one is rendered once. A stage's CPU time is that of
 //! all chunks together, divided by all frames of the video. The time to the first frame is the one that
 //! `hf-producer chunk` reports, from the start of its process. Memory is that of a chunk's browser and of the whole
 //! producer, whose chunks share it. Likeness is SSIM of the luma against a plain browser.
 //!
-//! Targets are reported, not asserted: the benchmark fails only where something does not run. `HF_BENCH_JSON` names a
+//! Targets are reported, not asserted: the benchmark fails only where something does not run. `HF_BENCH_ONLY` names the
+//! compositions that are wanted, as in `cards,static`; `HF_BENCH_JSON` names a
 //! file for a copy of all numbers.
 
 mod targets;
@@ -31,7 +33,7 @@ use tests::{
 use targets::{Target, targets};
 use upstream::{Upstream, with_local_gsap};
 
-/// Rounds that count.
+/// Rounds that count, of a composition of some seconds.
 const ROUNDS: usize = 3;
 /// Chunk processes whose time to the first frame is measured.
 const STARTS: usize = 5;
@@ -51,8 +53,15 @@ const STAGES: [Stage; 5] = [
 
 fn main() {
     let upstream = Upstream::installed().inspect_err(|reason| eprintln!("no comparison with upstream: {reason}")).ok();
-    let measured = [("cards", example("cards")), ("static", fixture("static"))]
-        .map(|(name, project)| Measured::of(name, &project, upstream.as_ref()));
+    let compositions = [
+        ("cards", example("cards"), ROUNDS),
+        ("static", fixture("static"), ROUNDS),
+        ("scenes", fixture("many-scenes"), 1),
+    ];
+    let only = env::var("HF_BENCH_ONLY").ok();
+    let wanted = compositions.into_iter().filter(|(name, ..)| only.as_ref().is_none_or(|only| only.contains(name)));
+    let measured: Vec<_> =
+        wanted.map(|(name, project, rounds)| Measured::of(name, &project, rounds, upstream.as_ref())).collect();
     let targets = targets(&measured);
     print_table(&measured);
     println!();
@@ -81,19 +90,21 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(name: &'static str, project: &Path, upstream: Option<&Upstream>) -> Self {
+    fn of(name: &'static str, project: &Path, rounds: usize, upstream: Option<&Upstream>) -> Self {
         let folder = Folder::new();
         let (ours, theirs) = (folder.join("ours.mp4"), folder.join("upstream.mp4"));
         let upstream = upstream.map(|upstream| (upstream, with_local_gsap(project, &folder)));
         let turns = |round: &str| {
             let (chunks, seconds) = timed(&format!("{name}, {round}, ours"), || rendered(project, &ours));
             let upstream_seconds = upstream.as_ref().map(|(upstream, project)| {
-                timed(&format!("{name}, {round}, upstream's"), || upstream.render(project, &theirs)).1
+                timed(&format!("{name}, {round}, upstream's"), || upstream.try_render(project, &theirs).unwrap()).1
             });
             Round { chunks, seconds, upstream_seconds }
         };
-        turns("warm-up");
-        let rounds: Vec<_> = (1..=ROUNDS).map(|round| turns(&format!("round {round}"))).collect();
+        if rounds > 1 {
+            turns("warm-up");
+        }
+        let rounds: Vec<_> = (1..=rounds).map(|round| turns(&format!("round {round}"))).collect();
         let first_frame_ms = first_frame_ms(name, project, &folder);
         let frames = frame_count(&ours);
         let truth = truth(project, frames, &folder);

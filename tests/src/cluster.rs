@@ -238,7 +238,8 @@ impl Stage {
         command.env("POD_NAMESPACE", self.namespace).env("POD_NAME", format!("pod-{port}"));
         command.env("HF_SOURCES", self.folder.join("sources")).env("HF_WORK_DIR", self.folder.join("work"));
         command.env("HF_PRODUCER", bin(producer)).env("HF_LISTEN", format!("127.0.0.1:{port}"));
-        command.env("HF_LOG", "info,operator=debug");
+        // The second as in the image.
+        command.env("HF_LOG", "info,operator=debug").env("MALLOC_ARENA_MAX", "2");
         Settings { command, port }
     }
 
