@@ -5,6 +5,7 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crds::{
@@ -30,6 +31,7 @@ use crate::{
     files,
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
     libav,
+    remote::Remote,
     target::{Inputs, Target},
 };
 
@@ -116,11 +118,11 @@ pub(crate) fn write(
     for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
         files::create_dir(&folder)?;
     }
-    let compiled = compile::compile(&project, &dir.compiled(), &context.settings.assets, &config.variables)?;
+    let remote = Arc::new(Remote::fetching(&dir.compiled(), &context.settings));
+    let compiled = compile::compile(&project, &dir.compiled(), &remote, &config.variables, &context.stop)?;
     let mut defects = Defects::default();
     let shape = root::shape(&compiled.root, &mut defects)?;
     variables::check(&config.variables, &compiled.variables, &mut defects)?;
-    defects.minor.extend(compiled.remarks.iter().cloned());
     context.warn(&defects.judge(config.strictness)?);
     let rate = config.fps.or(shape.rate).unwrap_or_default();
     meter.add(1);
@@ -128,11 +130,14 @@ pub(crate) fn write(
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
     let script = page_script(rate, &config.variables, Purpose::Inspect);
-    let page = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
+    let (folder, remote_of_page) = (dir.compiled(), Arc::clone(&remote));
+    let page = PageConfig { folder: &folder, remote: remote_of_page, width: shape.width, height: shape.height, script };
     let mut page = Page::open(context, page)?;
     let subject = Subject { dir: &dir, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     drop(page);
+    remote.record()?;
+    context.warn(&Defects { visible: Vec::new(), minor: remote.remarks() }.judge(config.strictness)?);
     let duration = root::in_range(probe.duration, compiled.root.line)?;
     meter.add(1);
 

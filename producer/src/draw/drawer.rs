@@ -24,6 +24,7 @@ use crate::{
         defects::{Defects, refuse},
         references::References,
     },
+    remote::Remote,
     stopwatch::{Lap, Stopwatch},
 };
 
@@ -52,7 +53,8 @@ impl<'a> Drawer<'a> {
         let (width, height) = (plan.composition.width, plan.composition.height);
         let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
         let folder = plan.dir.compiled();
-        let (page, source) = frames::start(context, &PageConfig { folder: &folder, width, height, script })?;
+        let remote = Arc::new(Remote::recorded(&folder)?);
+        let (page, source) = frames::start(context, &PageConfig { folder: &folder, remote, width, height, script })?;
         if page.product() != plan.encoder.browser_version {
             let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
@@ -135,7 +137,7 @@ impl<'a> Drawer<'a> {
     /// What the page asked for in vain: planning saw only a few of its moments.
     fn tell_defects(&self) -> Result<(), Error> {
         let (events, references) = (self.page.events(), References::default());
-        refuse(references.external(&events.external))?;
+        refuse(references.external(self.page.refused()))?;
         let told = &self.plan.composition.missing_assets;
         let missing = events.missing.iter().filter(|address| !told.contains(*address));
         let defects = Defects { visible: references.missing(missing), minor: Vec::new() };

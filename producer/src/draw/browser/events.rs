@@ -121,6 +121,11 @@ impl Events {
                     }
                 }
             }
+            "Network.webSocketCreated" => {
+                if let Ok(RequestUrl { url }) = serde_json::from_str(params) {
+                    note(&mut self.external, url);
+                }
+            }
             "Network.responseReceived" => {
                 if let Ok(Response { response }) = serde_json::from_str(params)
                     && response.url.starts_with(crate::draw::server::ORIGIN)
