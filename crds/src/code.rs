@@ -65,8 +65,12 @@ codes! {
     FontFetchFailed = "FONT_FETCH_FAILED", Composition;
     /// The composition asks for a file that is not in the project.
     AssetMissing = "ASSET_MISSING", Composition;
-    /// The composition asks for a resource on the network.
+    /// The composition asks for something on the network that is not fetched.
     RemoteAssetUnsupported = "REMOTE_ASSET_UNSUPPORTED", Composition;
+    /// Something on the network that the composition asks for cannot be had at the moment.
+    RemoteAssetUnavailable = "REMOTE_ASSET_UNAVAILABLE", Transient;
+    /// A warning only: an address names no exact version of a package, and another day's may be another one.
+    VersionNotPinned = "VERSION_NOT_PINNED", Permanent;
     /// The composition uses something this renderer cannot draw rightly yet.
     FeatureUnsupported = "FEATURE_UNSUPPORTED", Composition;
     /// Something in the composition does not follow the time of the frame being drawn.

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`render`] and [`stack`] (what a user writes), [`config`] (what of it a renderer needs), [`condition`]
 //! (what the controller answers), [`manifest`] (a YAML file becomes checked objects), [`line`] and [`diagnosis`] (what the
-//! producer tells), [`event`] (Lambda: events and answers).
+//! producer tells), [`event`] (Lambda: events and answers), [`networks`] (which addresses anything may be fetched from).
 //!
 //! This crate never reads a file, a clock, the environment or the network, and never decides anything:
 //! everybody depends on it, so it stays inert.
@@ -16,6 +16,7 @@ pub mod event;
 pub mod format;
 pub mod line;
 pub mod manifest;
+pub mod networks;
 pub mod period;
 pub mod printable;
 pub mod project;
@@ -31,6 +32,7 @@ pub use config::{RenderConfig, Strictness};
 pub use diagnosis::Diagnosis;
 pub use format::Format;
 pub use line::{Failure, Line, Stage};
+pub use networks::Networks;
 pub use period::Period;
 pub use printable::printable;
 pub use quality::Quality;

@@ -43,6 +43,10 @@ impl Renderer {
         let settings = producer::Settings {
             browsers: Vec::new(),
             assets: settings.assets.clone(),
+            packages: folder.join("npm"),
+            registry: producer::default_registry(),
+            networks: crds::Networks::default(),
+            offline: false,
             scratch: folder.join("browser"),
             ready_timeout: READY,
             progress_timeout: PROGRESS,

@@ -32,7 +32,7 @@ pub mod scripted;
 use dependents::{Dependencies, Dependents};
 use digests::Digests;
 pub(crate) use digests::{Stamp, file_digest};
-pub use fetched::{Fetched, Networks};
+pub use fetched::Fetched;
 pub use places::target_path;
 use places::{Places, below};
 

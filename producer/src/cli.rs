@@ -40,7 +40,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         log();
     }
     let reporter = Arc::new(Reporter::new(form(&cli), settings::no_color()));
-    let settings = Settings::resolve(&cli);
+    let settings = match Settings::resolve(&cli) {
+        Ok(settings) => settings,
+        Err(error) => {
+            reporter.error(&error.failure());
+            return exit_code(error.code());
+        }
+    };
     // Writing a file past the limit of `ulimit -f` is then an error like any other.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let mut context = Context::new(settings, reporter.clone());

@@ -1,6 +1,6 @@
 //! `doctor`: what is there, what is missing, how to get it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use crds::{Diagnosis, FrameRate, diagnosis::Check, line::FrameSourceKind};
 use serde_json::{Map, json};
@@ -15,7 +15,9 @@ use crate::{
     jobs::Capacity,
     layout::canonical,
     libav,
-    plan::assets::{self, Replacement},
+    plan::assets,
+    remote::Remote,
+    settings::Settings,
 };
 
 /// Looks at this machine, and starts a browser once to see that it works.
@@ -42,8 +44,7 @@ pub fn doctor(context: &Context) -> Diagnosis {
         }
         None => "not known without a browser",
     };
-    let gsap = Replacement::of("https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js");
-    let gsap = gsap.map_or(Ok(0), |gsap| gsap.content(&settings.assets).map(|content| content.len()));
+    let gsap = assets::versions_of("gsap").all(|version| assets::archive(&settings.assets, "gsap", version).is_some());
     let checks = vec![
         check("browser", true, browser.as_ref().map(|(product, _)| product.clone()).map_err(ToString::to_string)),
         check("libav", true, libav.map_err(|error| error.to_string())),
@@ -59,7 +60,11 @@ pub fn doctor(context: &Context) -> Diagnosis {
         check(
             "gsap",
             false,
-            gsap.map(|_| format!("packages in {}", settings.assets.display())).map_err(|error| error.to_string()),
+            if gsap {
+                Ok(format!("packages in {}", settings.assets.display()))
+            } else {
+                Err(format!("not in {}: run `make assets`, or planning fetches it", settings.assets.display()))
+            },
         ),
         check(
             "capacity",
@@ -80,7 +85,8 @@ fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> 
     const SIDE: u32 = 512;
     let script = script::page_script(FrameRate::default(), &Map::new(), script::Purpose::Draw);
     let nothing = Path::new("/nonexistent");
-    let config = PageConfig { folder: nothing, width: SIDE, height: SIDE, script };
+    let remote = Arc::new(Remote::fetching(nothing, &Settings { offline: true, ..context.settings.clone() }));
+    let config = PageConfig { folder: nothing, remote, width: SIDE, height: SIDE, script };
     let (page, source) = frames::start(context, &config)?;
     Ok((page.product().to_owned(), source.kind()))
 }

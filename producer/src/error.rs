@@ -7,7 +7,7 @@ use crds::{Code, Failure};
 use crate::{
     draw::{browser, ready},
     files, libav,
-    plan::{assets, project},
+    plan::project,
     target,
 };
 
@@ -23,9 +23,6 @@ pub enum Error {
     /// The project folder.
     #[error(transparent)]
     Project(#[from] project::Error),
-    /// The npm packages.
-    #[error(transparent)]
-    Assets(#[from] assets::Error),
     /// The browser.
     #[error(transparent)]
     Browser(#[from] browser::Error),
@@ -102,7 +99,6 @@ impl Error {
             Self::Files(error) => error.code(),
             Self::Output(error) => error.code(),
             Self::Project(error) => error.code(),
-            Self::Assets(_) => Code::AssetCacheInvalid,
             Self::Browser(error) => error.code(),
             Self::Page(error) => error.code(),
             Self::Libav(error) => error.code(),

@@ -11,6 +11,7 @@ use crds::Code;
 use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use nix::libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK};
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
 mod scratch;
 
@@ -59,10 +60,13 @@ pub(crate) fn advice(code: Code) -> &'static str {
     }
 }
 
-type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// The largest file that is read as a whole, to be parsed: style sheets, scripts, JSON.
 pub(crate) const LARGEST_PARSED: u64 = 64 << 20;
+
+/// The largest archive that is read as a whole. What is cut short is not what its digest says.
+const LARGEST_ARCHIVE: u64 = 1 << 30;
 
 /// Opens a regular file. A folder, a pipe or a device is an error at once and is never waited for.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
@@ -84,6 +88,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         let message = format!("{} is larger than {} MiB", path.display(), LARGEST_PARSED >> 20);
         return Err(Error::Read(io::Error::new(io::ErrorKind::FileTooLarge, message)));
     }
+    Ok(bytes)
+}
+
+/// The content of a regular file that is no larger than its folder allows: archives.
+pub(crate) fn read_large(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(LARGEST_ARCHIVE).read_to_end(&mut bytes).map_err(Error::Read)?;
     Ok(bytes)
 }
 
@@ -121,6 +132,17 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
 /// Writes a file of a folder that nobody reads yet.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     fs::write(path, content).map_err(Error::Write)
+}
+
+/// A new file in a folder, gone when dropped, unless it is [kept](persist).
+pub(crate) fn temporary_in(folder: &Path) -> Result<NamedTempFile> {
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    tempfile::Builder::new().permissions(readable).tempfile_in(folder).map_err(Error::Write)
+}
+
+/// Gives a finished file its name.
+pub(crate) fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
+    file.persist(path).map(drop).map_err(|error| Error::Write(error.error))
 }
 
 /// Copies the content of a regular file, creating the copy's folder.

@@ -4,7 +4,7 @@
 //! [`plan()`] turns a project and a configuration into a plan folder that is complete in itself, [`chunk()`] one index of it
 //! into a closed-GOP file, [`assemble()`] all chunks into the video. [`render()`] is the three in one process.
 //!
-//! Reading order: `plan` (what a composition is, and what rendering it needs), `layout` (what is in a plan folder), `draw`
+//! Reading order: `plan` (what a composition is, and what rendering it needs), `remote` (what of that lies elsewhere), `layout` (what is in a plan folder), `draw`
 //! (a page is opened, made ready, moved and read), `encode` and `libav` (from pixels to bytes), `chunk`, `assemble`,
 //! `render`; then `cli`.
 //!
@@ -24,6 +24,7 @@ mod jobs;
 mod layout;
 mod libav;
 mod plan;
+mod remote;
 mod render;
 mod settings;
 mod stopwatch;
@@ -37,7 +38,7 @@ pub use doctor::doctor;
 pub use error::Error;
 pub use plan::{Request, plan};
 pub use render::{Rendered, render};
-pub use settings::{Settings, USUAL_BROWSERS};
+pub use settings::{Settings, USUAL_BROWSERS, default_registry};
 
 /// Version of this build; part of the plan hash.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

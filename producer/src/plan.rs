@@ -5,6 +5,7 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crds::{
@@ -31,6 +32,7 @@ use crate::{
     files,
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
     libav,
+    remote::Remote,
     target::{Inputs, Target},
 };
 
@@ -138,11 +140,11 @@ pub(crate) fn write(
     for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
         files::create_dir(&folder)?;
     }
-    let compiled = compile::compile(&project, &dir.compiled(), &context.settings.assets, &config.variables)?;
+    let remote = Arc::new(Remote::fetching(&dir.compiled(), &context.settings));
+    let compiled = compile::compile(&project, &dir.compiled(), &remote, &config.variables, &context.stop)?;
     let mut defects = Defects::default();
     let shape = root::shape(&compiled.root, &mut defects)?;
     variables::check(&config.variables, &compiled.variables, &mut defects)?;
-    defects.minor.extend(compiled.remarks.iter().cloned());
     context.warn(&defects.judge(config.strictness)?);
     let rate = config.fps.or(shape.rate).unwrap_or_default();
     meter.add(1);
@@ -150,7 +152,14 @@ pub(crate) fn write(
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
     let Shape { width, height, .. } = shape;
-    let canvas = Canvas { folder: dir.compiled(), width, height, rate, variables: config.variables.clone() };
+    let canvas = Canvas {
+        folder: dir.compiled(),
+        width,
+        height,
+        rate,
+        variables: config.variables.clone(),
+        remote: Arc::clone(&remote),
+    };
     let gop = grid::gop_size(rate);
     let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
     let cut = |seconds: f64, crew: &mut dyn Crew| {
@@ -164,6 +173,8 @@ pub(crate) fn write(
     let mut page = Page::open(context, canvas.page(Purpose::Inspect))?;
     let subject = Subject { dir: &dir, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
+    remote.record()?;
+    context.warn(&Defects { visible: Vec::new(), minor: remote.remarks() }.judge(config.strictness)?);
     let (duration, total, chunks) = known.map_or_else(|| cut(probe.duration, crew), Ok)?;
     meter.add(1);
 
@@ -305,10 +316,12 @@ impl Plan {
     }
 
     /// What its frames are drawn on.
-    pub(crate) fn canvas(&self) -> Canvas {
+    pub(crate) fn canvas(&self) -> Result<Canvas, Error> {
         let layout::Composition { width, height, .. } = self.composition;
         let variables = self.encoder.variables.clone();
-        Canvas { folder: self.dir.compiled(), width, height, rate: self.rate, variables }
+        let folder = self.dir.compiled();
+        let remote = Arc::new(Remote::recorded(&folder)?);
+        Ok(Canvas { folder, width, height, rate: self.rate, variables, remote })
     }
 
     /// The chunk of an index.

@@ -63,7 +63,7 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
         let (_, page) = plan::write(request, &folder, &mut crew, context)?;
         let plan = Plan::open(&folder).map(|read| plan.get_or_init(|| read))?;
         queue.get_or_init(|| Some(Queue::new(plan, target.scratch(), capacity, &within)));
-        let own = work(Opened::go_on(page, &within, &plan.canvas()), &queue);
+        let own = work(plan.canvas().and_then(|canvas| Opened::go_on(page, &within, &canvas)), &queue);
         drop(released);
         let others = crew
             .threads

@@ -160,7 +160,13 @@ fn what_would_need_the_network() {
     let folder = Folder::new();
     for address in ["https://example.com/x.png", "http://127.0.0.1:1/x.png", "//example.com/x.png"] {
         folder.project("site", SECOND, &format!("<img src=\"{address}\" alt=\"\">"));
-        failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &["x.png"]);
+        failed(
+            &folder,
+            &render(&folder, &["--offline"]),
+            Code::RemoteAssetUnsupported,
+            2,
+            &["index.html:4: ", "x.png"],
+        );
     }
 }
 
@@ -169,7 +175,7 @@ fn what_would_need_the_network() {
 #[ignore = "needs Chromium"]
 fn defects_by_strictness() {
     let folder = Folder::new();
-    let gsap = "<script src=\"https://unpkg.com/gsap@3.9.1/dist/gsap.min.js\"></script>";
+    let gsap = "<script src=\"https://unpkg.com/gsap@3.12.2/dist/gsap.min.js\"></script>";
     let timeline = "<script>const tl = gsap.timeline({ paused: true }); tl.to('div', { x: 9, duration: 1 }); window.__timelines = { mian: tl }</script>";
     let late_font = "<style>@font-face { font-family: Mine; src: local(Lato) }</style><canvas></canvas><script>const c = document.querySelector('canvas').getContext('2d'); c.font = '20px Mine'; c.fillText('a', 9, 9)</script>";
     for (attributes, body, code, words) in [
@@ -218,7 +224,7 @@ fn all_problems_of_a_kind_at_once() {
         "<img alt=\"\" src=\"https://a.example/a.png\">\n<img alt=\"\" src=\"//b.example/b.png\">",
     );
     let words = ["index.html:4: ", "https://a.example/a.png", "index.html:5: ", "b.example/b.png"];
-    failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &words);
+    failed(&folder, &render(&folder, &["--offline"]), Code::RemoteAssetUnsupported, 2, &words);
 }
 
 /// A script that may not be loaded is named, not what fails without it.
@@ -230,7 +236,8 @@ fn the_cause_is_told_before_its_consequence() {
         format!("<script src=\"{address}\"></script>\n<script>window.__timelines = {{ main: lib.timeline() }}</script>")
     };
     folder.project("site", "data-duration=\"1\"", &body("https://cdn.example/lib.js"));
-    failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &["index.html:4: ", "cdn.example/lib.js"]);
+    let words = ["index.html:4: ", "cdn.example/lib.js"];
+    failed(&folder, &render(&folder, &["--offline"]), Code::RemoteAssetUnsupported, 2, &words);
     folder.project("site", "data-duration=\"1\"", &body("lib.js"));
     failed(&folder, &render(&folder, &[]), Code::AssetMissing, 2, &["index.html:4: ", "lib.js"]);
 }
@@ -248,7 +255,8 @@ fn workers() {
     assert!(run.warnings().is_empty(), "{run:#?}");
     std::fs::remove_file(folder.join("out.mp4")).unwrap();
     folder.write("site/worker.js", "fetch('https://a.example/data.json'); new WebSocket('wss://b.example/');");
-    failed(&folder, &render(&folder, &[]), Code::RemoteAssetUnsupported, 2, &["a.example/data.json"]);
+    let words = ["a.example/data.json", "wss://b.example/"];
+    failed(&folder, &render(&folder, &["--offline"]), Code::RemoteAssetUnsupported, 2, &words);
 }
 
 /// What is no file in a project, and what editors and tools leave there, is no part of it.

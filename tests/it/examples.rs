@@ -34,7 +34,8 @@ fn renders_like(name: &str, videos: &[(&str, Value)], shown: &Path) {
     }
 }
 
-fn looks_like(project: &Path, variables: &Value, video: &Path) {
+/// Compares some frames of a video with the project in a plain browser.
+pub(crate) fn looks_like(project: &Path, variables: &Value, video: &Path) {
     let truth = Truth::open(project, 30.0, variables);
     let folder = Folder::new();
     for frame in sampled(frame_count(video)) {

@@ -24,6 +24,8 @@ mod cluster_recipes;
 mod cluster_rules;
 /// What it sends to a collector of traces.
 mod cluster_traces;
+/// What a composition names on the network: packages, files of other hosts, fonts.
+mod elsewhere;
 /// Videos: stream properties, frame counts, frame rates, sizes.
 mod encode;
 /// Every example renders and looks as a plain browser shows it.
@@ -40,6 +42,8 @@ mod invariance;
 mod kill;
 /// The Lambda function, in an environment of this machine and beside a store that stands in for S3.
 mod lambda;
+/// Animation libraries as npm has them: seekable, the same in chunks, and as a plain browser shows them.
+mod libraries;
 /// The life of a Render: deadlines, run tokens, sources that are fetched.
 mod life;
 /// `hf-reconcile --once` and the commands that look and ask.

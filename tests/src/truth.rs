@@ -9,7 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, http::header::CONTENT_TYPE, response::Html, routing::get};
+use axum::{
+    Router,
+    extract::Path as Matched,
+    http::{HeaderName, header::CONTENT_TYPE},
+    response::Html,
+    routing::get,
+};
 use chromiumoxide::{
     Browser, Page,
     cdp::browser_protocol::{
@@ -109,6 +115,7 @@ fn prepare(html: &str, variables: &Value) -> String {
             html = html.replace(&format!("{host}{address}/gsap.min.js"), &format!("/truth/{path}.js"));
         }
     }
+    html = html.replace("https://cdn.jsdelivr.net/npm/", "/truth/npm/");
     let faces: String = [400, 700]
         .map(|weight| format!("@font-face{{font-family:Inter;font-weight:{weight};src:url(/truth/{weight}.woff2)}}"))
         .concat();
@@ -131,6 +138,7 @@ async fn serve(project: &Path, html: String) -> String {
         .route("/truth/runtime.js", file(script, "hyperframes-core-0.8.64", "dist/hyperframe.runtime.iife.js"))
         .route("/truth/gsap-3.14.2.js", file(script, "gsap-3.14.2", "dist/gsap.min.js"))
         .route("/truth/gsap-3.12.2.js", file(script, "gsap-3.12.2", "dist/gsap.min.js"))
+        .route("/truth/npm/{*file}", get(|Matched(file): Matched<String>| async move { published(&file) }))
         .route("/truth/400.woff2", inter(400))
         .route("/truth/700.woff2", inter(700))
         .fallback_service(ServeDir::new(project));
@@ -138,6 +146,25 @@ async fn serve(project: &Path, html: String) -> String {
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
     address
+}
+
+/// `name@version/path` of any npm package, which the npm client fetches.
+fn published(file: &str) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
+    let at = file[1..].find('@').unwrap() + 1;
+    let (package, path) = file.split_at(at + file[at..].find('/').unwrap());
+    let folder = PathBuf::from(env::var("HF_ASSETS_DIR").unwrap()).with_file_name("test-packages");
+    let archive = folder.join(package.trim_start_matches('@').replace(['/', '@'], "-") + ".tgz");
+    if !archive.exists() {
+        fs::create_dir_all(&folder).unwrap();
+        let fetched = tempfile::tempdir_in(&folder).unwrap();
+        let to = fetched.path().to_str().unwrap();
+        crate::bins::tool("npm", &["pack", "--silent", "--pack-destination", to, package]);
+        let packed = fs::read_dir(to).unwrap().next().unwrap().unwrap().path();
+        fs::rename(packed, &archive).unwrap();
+    }
+    let output = crate::bins::tool_output("tar", &["xzOf", archive.to_str().unwrap(), &format!("package{path}")]);
+    let kind = if path.ends_with(".css") { "text/css" } else { "text/javascript" };
+    ([(CONTENT_TYPE, kind)], output.stdout)
 }
 
 /// A file of one of the packed npm packages.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, future::pending, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
+use crds::Networks;
 use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -27,7 +28,7 @@ use crate::{
         driver::{Progress, Unobserved, drive},
     },
     settings::{handler, here, log_filter, now, producer},
-    source::{DiskSources, Fetched, Networks, Sources},
+    source::{DiskSources, Fetched, Sources},
     store::dir::{
         DirStore, Notice, Options,
         layout::Layout,

@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use crds::Networks;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::{error::Error, ports::Folders, source::Networks};
+use crate::{error::Error, ports::Folders};
 
 const WATCH_NAMESPACES: &str = "HF_WATCH_NAMESPACES";
 const LEADER_ELECTION: &str = "HF_LEADER_ELECTION";

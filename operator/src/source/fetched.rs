@@ -12,7 +12,7 @@ use std::{
 };
 
 use crds::{
-    Code, Failure, Render,
+    Code, Failure, Networks, Render,
     render::{ArchiveSource, DataSource, KeyToPath},
 };
 use fs_err as fs;
@@ -32,12 +32,10 @@ use crate::{
     ports::{Data, DataKey, DataKind, DataObjects, ObjectKey},
 };
 
-mod address;
 mod cache;
 mod download;
 mod unpack;
 
-pub use address::Networks;
 use cache::Cache;
 use download::{Downloader, Problem};
 

@@ -17,6 +17,7 @@ use crate::plan::{LARGEST_CHUNK, MOST_CHUNKS};
 /// Exit codes: 0 done, 1 our fault or the machine's, 2 the composition's fault, 64 wrong usage, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "hf-producer", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,6 +33,9 @@ pub(crate) struct Cli {
     /// How frames leave the browser; all ways give the same pixels, auto takes the fastest one that works here
     #[arg(long, global = true, value_enum, default_value_t = FrameSource::Auto)]
     pub(crate) frame_source: FrameSource,
+    /// Fetch nothing while planning: only packages and files that are on this machine are there [env: HF_OFFLINE]
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
     /// How long a page may take to become ready
     #[arg(long, global = true, value_name = "TIME", default_value = "45s", value_parser = deadline)]
     pub(crate) ready_timeout: Duration,

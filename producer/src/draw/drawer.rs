@@ -25,6 +25,7 @@ use crate::{
         defects::{Defects, refuse},
         references::References,
     },
+    remote::Remote,
     stopwatch::{Lap, Stopwatch},
 };
 
@@ -48,7 +49,7 @@ const CHECKED_CHUNKS: u32 = 4;
 const CHECKED_EVERY: u32 = 600;
 
 /// What of a plan a browser has to know from its beginning, and what is known before the plan is complete.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Canvas {
     /// Holds `index.html`.
     pub(crate) folder: PathBuf,
@@ -56,13 +57,21 @@ pub(crate) struct Canvas {
     pub(crate) height: u32,
     pub(crate) rate: FrameRate,
     pub(crate) variables: Map<String, Value>,
+    /// What is under other addresses.
+    pub(crate) remote: Arc<Remote>,
 }
 
 impl Canvas {
     /// Of a page that is opened for something.
     pub(crate) fn page(&self, purpose: Purpose) -> PageConfig<'_> {
-        let Self { folder, width, height, rate, variables } = self;
-        PageConfig { folder, width: *width, height: *height, script: page_script(*rate, variables, purpose) }
+        let Self { folder, width, height, rate, variables, remote } = self;
+        PageConfig {
+            folder,
+            remote: Arc::clone(remote),
+            width: *width,
+            height: *height,
+            script: page_script(*rate, variables, purpose),
+        }
     }
 }
 
@@ -97,7 +106,7 @@ impl Opened {
 impl<'a> Drawer<'a> {
     /// Starts a browser.
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
-        Self::with(Opened::start(context, &plan.canvas())?, plan, context)
+        Self::with(Opened::start(context, &plan.canvas()?)?, plan, context)
     }
 
     /// Draws with a browser of this plan's canvas.
@@ -189,7 +198,7 @@ impl<'a> Drawer<'a> {
     /// What the page asked for in vain: planning saw only a few of its moments.
     fn tell_defects(&self) -> Result<(), Error> {
         let (events, references) = (self.page.events(), References::default());
-        refuse(references.external(&events.external))?;
+        refuse(references.external(self.page.refused()))?;
         let told = &self.plan.composition.missing_assets;
         let missing = events.missing.iter().filter(|address| !told.contains(*address));
         let defects = Defects { visible: references.missing(missing), minor: Vec::new() };

@@ -7,14 +7,17 @@ use std::{
 
 use crds::{Code, Failure};
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::{
     Error,
+    draw::server::ORIGIN,
     error::{composition, composition_at},
     files,
     layout::canonical,
     plan::{
-        assets::{self, Replacement},
+        assets,
         css::{self, Sheet},
         defects::refuse,
         fonts::Named,
@@ -25,6 +28,7 @@ use crate::{
         scenes::{self, Site},
         variables::Declarations,
     },
+    remote::{Asked, Remote},
 };
 
 /// What was learned while compiling.
@@ -45,8 +49,6 @@ pub(crate) struct Compiled {
     pub(crate) references: References,
     /// What is wrong with documents that nothing is known to open.
     pub(crate) unopened: Vec<(String, Failure)>,
-    /// What deserves a word.
-    pub(crate) remarks: Vec<Failure>,
 }
 
 /// What scripts go on from frame to frame with.
@@ -63,18 +65,19 @@ const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
 pub(crate) fn compile(
     project: &Project,
     target: &Path,
-    cache: &Path,
+    remote: &Remote,
     variables: &Map<String, Value>,
+    stop: &CancellationToken,
 ) -> Result<Compiled, Error> {
     let mut step = Step {
         target,
-        cache,
+        remote,
+        stop,
         paths: project.files.iter().map(|file| file.path.as_str()).collect(),
-        replacements: BTreeSet::new(),
+        elsewhere: BTreeSet::new(),
         fonts: Named::default(),
         references: References::default(),
         reach: Reach::default(),
-        remarks: Vec::new(),
     };
     let find = |path: &str| project.files.iter().find(|file| file.path == path);
     let entry = find(ENTRY).unwrap_or_else(|| unreachable!("a project has an entry"));
@@ -82,7 +85,7 @@ pub(crate) fn compile(
     // Compiled twice: only after the first time it is known what it mounts, and which families it names and does not bring.
     let seen = document(entry, None, &Mounted::default())?;
     judge(&entry.path, &seen)?;
-    step.note(&entry.path, &seen)?;
+    step.note(&entry.path, &seen);
     let registering =
         project.files.iter().zip(&read).filter(|(_, read)| matches!(read, Read::Script { registers: true, .. }));
     let site = Site {
@@ -99,7 +102,7 @@ pub(crate) fn compile(
     })?;
     let (unopened, mut declares_timelines) = step.others(project, &read, &mounted_files)?;
     declares_timelines |= mentions_timelines(&seen.text) || mounted.registers;
-    let (faces, font_snapshot_sha) = step.faces()?;
+    let (faces, font_snapshot_sha) = step.fetch()?;
     for (path, content) in &mounted.files {
         step.put(path, content.as_bytes())?;
     }
@@ -114,18 +117,8 @@ pub(crate) fn compile(
     let root = document.root.ok_or_else(no_root)?;
     let own = document.variables.map(|(text, line)| Declarations { text, path: ENTRY.to_owned(), line });
     let variables = own.into_iter().chain(mounted.declarations).collect();
-    let Step { fonts, references, remarks, .. } = step;
-    Ok(Compiled {
-        root,
-        variables,
-        declares_timelines,
-        goes_on,
-        font_snapshot_sha,
-        fonts,
-        references,
-        unopened,
-        remarks,
-    })
+    let Step { fonts, references, .. } = step;
+    Ok(Compiled { root, variables, declares_timelines, goes_on, font_snapshot_sha, fonts, references, unopened })
 }
 
 /// A file other than the entry, as far as it was read.
@@ -184,8 +177,7 @@ impl Read {
 }
 
 fn document(file: &ProjectFile, inserts: Option<Inserts<'_>>, mounted: &Mounted) -> Result<Document, Error> {
-    let replace = |address: &str| Replacement::of(address).map(|replacement| format!("/{}", replacement.path()));
-    html::compile(&project::read_text(file)?, Way { inserts, replace: &replace, mounted })
+    html::compile(&project::read_text(file)?, Way { inserts, mounted })
         .map_err(|reason| composition_at(Code::CompositionInvalid, format!("not HTML: {reason}"), &file.path, 0))
 }
 
@@ -199,15 +191,15 @@ fn extension(path: &str) -> &str {
 
 struct Step<'a> {
     target: &'a Path,
-    cache: &'a Path,
+    remote: &'a Remote,
+    stop: &'a CancellationToken,
     /// Of every file of the project.
     paths: HashSet<&'a str>,
-    /// Paths already written.
-    replacements: BTreeSet<String>,
+    /// Addresses of other hosts that it names.
+    elsewhere: BTreeSet<Url>,
     fonts: Named,
     references: References,
     reach: Reach,
-    remarks: Vec<Failure>,
 }
 
 impl Step<'_> {
@@ -243,7 +235,7 @@ impl Step<'_> {
             match read {
                 Read::Document(document) if !aside => {
                     judge(&file.path, document)?;
-                    self.note(&file.path, document)?;
+                    self.note(&file.path, document);
                     self.put(&file.path, document.text.as_bytes())?;
                     continue;
                 }
@@ -273,6 +265,7 @@ impl Step<'_> {
         for (url, offset) in &sheet.urls {
             stays_inside(path, url, lines.at(*offset))?;
             self.references.note(path, url, lines.at(*offset));
+            self.elsewhere.extend(elsewhere(url));
         }
         Ok(self.put(path, sheet.text.as_bytes())?)
     }
@@ -288,36 +281,46 @@ impl Step<'_> {
         let addresses: Vec<_> = addresses.collect();
         for (address, line) in &addresses {
             self.references.note_from(ENTRY, address, (&file.path, *line));
+            self.elsewhere.extend(elsewhere(address));
         }
         self.reach.note(ENTRY, addresses.iter().map(|(address, _)| resolved(ENTRY, address)));
         self.fonts.note(&file.path, &document.font_faces, document.stacks.iter().cloned());
-        self.replace(&file.path, &document)?;
         Ok(document)
     }
 
     /// What a document names.
-    fn note(&mut self, path: &str, document: &Document) -> Result<(), Error> {
+    fn note(&mut self, path: &str, document: &Document) {
         for (url, line) in &document.references {
             self.references.note(path, url, *line);
+            self.elsewhere.extend(elsewhere(url));
         }
         self.reach.note(path, document.references.iter().map(|(url, _)| resolved(path, url)));
         self.fonts.note(path, &document.font_faces, document.stacks.iter().cloned());
-        self.replace(path, document)
     }
 
-    /// Puts the packages where a document finds them.
-    fn replace(&mut self, path: &str, document: &Document) -> Result<(), Error> {
-        for (address, line) in &document.replaced {
-            let Some(replacement) = Replacement::of(address) else { continue };
-            if self.replacements.insert(replacement.path()) {
-                self.put(&replacement.path(), &replacement.content(self.cache)?)?;
-                self.remarks.extend(replacement.remark().map(|message| {
-                    let (path, line) = (Some(path.to_owned()), Some(*line));
-                    Failure { code: Code::RemoteAssetUnsupported, message, path, line }
-                }));
+    /// Fetches what the project names elsewhere, and the fonts it names and nobody brings. The answer is [`Self::faces`]'s.
+    fn fetch(&mut self) -> Result<(String, String), Error> {
+        let sheets: Vec<_> = self.elsewhere.iter().filter_map(|url| Some((url, Asked::of(url)?))).collect();
+        self.remote.fetch_all(self.elsewhere.iter().cloned(), self.stop)?;
+        for (url, families) in sheets.into_iter().filter(|(url, _)| self.remote.file(url.as_str()).is_some()) {
+            let packaged = families.iter().filter(|asked| !asked.is_bundled()).map(|asked| asked.family.clone());
+            self.fonts.note(url.as_str(), &packaged.collect::<Vec<_>>(), std::iter::empty());
+        }
+        let unknown: Vec<_> = self.fonts.unknown().map(Asked::whole).collect();
+        let mut packaged = String::new();
+        for (family, found) in self.remote.families(&unknown, self.stop)? {
+            match found {
+                Ok(sheet) => {
+                    let urls = css::compile(&sheet).urls.into_iter().filter_map(|(url, _)| elsewhere(&url));
+                    self.remote.fetch_all(urls, self.stop)?;
+                    self.fonts.note(ENTRY, &[family], std::iter::empty());
+                    packaged += &sheet;
+                }
+                Err(failure) => self.fonts.note_missing(&family, failure.message),
             }
         }
-        Ok(())
+        let (faces, digest) = self.faces()?;
+        Ok((faces + &packaged.replace('\n', ""), digest))
     }
 
     /// The style sheet of the bundled faces the project names, and the digest of these fonts.
@@ -331,6 +334,12 @@ impl Step<'_> {
         }
         Ok((css, hex::encode(Sha256::digest(canonical(&Value::Object(sizes))))))
     }
+}
+
+/// An address of another host, as the browser makes it of what is written.
+fn elsewhere(address: &str) -> Option<Url> {
+    let url = Url::parse(ORIGIN).ok()?.join(address).ok()?;
+    (["http", "https"].contains(&url.scheme()) && !url.as_str().starts_with(ORIGIN)).then_some(url)
 }
 
 /// What cannot be rendered.

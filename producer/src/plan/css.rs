@@ -4,7 +4,7 @@
 
 use cssparser::{ParseError, Parser, Token};
 
-use crate::fonts::{DEFAULT, is_generic};
+use crate::fonts::{DEFAULT, bundled, is_generic};
 
 /// A style sheet as it will be served, and what was seen in it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,8 +52,10 @@ enum State {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Property {
-    /// The list is the value: `font-family` and custom properties.
+    /// The list is the value: `font-family`, and custom properties that are called as if they held one.
     List,
+    /// The same, if it is a list of families at all: custom properties.
+    Custom,
     /// The list follows the size: `font`. True once the size was seen.
     Shorthand { sized: bool },
     /// The name given to a face by `@font-face`.
@@ -63,6 +65,8 @@ enum Property {
 /// Family names as far as they were read.
 struct Names {
     face: bool,
+    /// It may as well be something else.
+    custom: bool,
     offset: usize,
     complete: Vec<String>,
     /// A name may be several words.
@@ -88,9 +92,12 @@ impl Names {
 
 impl Walk {
     fn note_names(&mut self, state: State) {
-        let State::Names(Names { face, offset, mut complete, words }) = state else { return };
+        let State::Names(Names { face, custom, offset, mut complete, words }) = state else { return };
         complete.push(words);
         complete.retain(|name| !name.is_empty());
+        if custom && !complete.iter().any(|name| is_generic(name) || bundled(name).is_some()) {
+            return;
+        }
         if face {
             self.sheet.font_faces.extend(complete);
         } else {
@@ -129,7 +136,10 @@ impl Walk {
                     "font-family" if in_font_face => State::Value(Property::Face),
                     "font-family" => State::Value(Property::List),
                     "font" => State::Value(Property::Shorthand { sized: false }),
-                    custom if custom.starts_with("--") => State::Value(Property::List),
+                    custom if custom.starts_with("--") => {
+                        let called_so = ["font", "family", "face", "type"].iter().any(|word| custom.contains(word));
+                        State::Value(if called_so { Property::List } else { Property::Custom })
+                    }
                     _ => State::Rest,
                 },
                 (State::Value(property), token) => self.value(property, token, offset),
@@ -143,14 +153,14 @@ impl Walk {
     fn value(&mut self, property: Property, token: &Token<'_>, offset: usize) -> State {
         match (property, token) {
             (
-                Property::Face | Property::List | Property::Shorthand { sized: true },
+                Property::Face | Property::List | Property::Custom | Property::Shorthand { sized: true },
                 Token::Ident(_) | Token::QuotedString(_),
             ) => {
-                let face = property == Property::Face;
+                let (face, custom) = (property == Property::Face, property == Property::Custom);
                 if !face && matches!(token, Token::Ident(name) if is_generic(name)) {
                     self.inserts.push(offset);
                 }
-                State::Names(Names { face, offset, complete: Vec::new(), words: String::new() }.and(token))
+                State::Names(Names { face, custom, offset, complete: Vec::new(), words: String::new() }.and(token))
             }
             (
                 Property::Shorthand { sized: true },
@@ -236,11 +246,11 @@ mod tests {
 
     #[test]
     fn family_lists_are_found() {
-        let source = "a{font-family: Open Sans , 'Arial',serif!important;color:red} b{font: 700 9px/2 Foo} :root{--f:Lato}\n@font-face{src:url(x);font-family:My Own Font}";
+        let source = "a{font-family: Open Sans , 'Arial',serif!important;color:red} b{font: 700 9px/2 Foo} :root{--f:Lato;--e:ease-in;--font-x:Own}\n@font-face{src:url(x);font-family:My Own Font}";
         let sheet = compile(source);
         let stacks: Vec<_> =
             sheet.stacks.iter().map(|(names, offset)| (names.join("|"), &source[*offset..][..3])).collect();
-        let expected = [("Open Sans|Arial|serif", "Ope"), ("Foo", "Foo"), ("Lato", "Lat")];
+        let expected = [("Open Sans|Arial|serif", "Ope"), ("Foo", "Foo"), ("Lato", "Lat"), ("Own", "Own")];
         assert_eq!(stacks, expected.map(|(names, text)| (names.to_owned(), text)));
         assert_eq!(sheet.font_faces, ["My Own Font"]);
     }

@@ -106,7 +106,9 @@ impl Drawn {
             );
             match instead {
                 Instead::Unasked => {
-                    visible.push(failure(format!("the font {family} is not bundled. Use Inter, or {bring}"), place));
+                    let why = named.why_missing(family).map(|why| format!(" ({why})")).unwrap_or_default();
+                    visible
+                        .push(failure(format!("the font {family} is not bundled{why}. Use Inter, or {bring}"), place));
                 }
                 Instead::Listed => minor.push(failure(
                     format!("the font {family} is not bundled: a later one of its list is used. To have it, {bring}"),

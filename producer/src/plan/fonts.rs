@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    fonts::{DEFAULT, FACES, bundled},
+    fonts::{DEFAULT, FACES, bundled, is_generic},
     plan::{assets, project::RESERVED},
 };
 
@@ -14,6 +14,8 @@ pub(crate) struct Named {
     declared: Vec<String>,
     /// Families in lower case: the name as written, and where first.
     named: BTreeMap<String, (String, String, u32)>,
+    /// Families in lower case that no package has, with the reason.
+    missing: BTreeMap<String, String>,
 }
 
 /// A style sheet, and the font files it names: path in the compiled project, content.
@@ -33,6 +35,22 @@ impl Named {
     /// Whether the project brings this family itself.
     pub(crate) fn declares(&self, family: &str) -> bool {
         self.declared.contains(&family.to_lowercase())
+    }
+
+    /// Families that are named, and neither declared nor bundled.
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = &str> {
+        let named = self.named.values().map(|(name, ..)| name.as_str());
+        named.filter(|name| !self.declares(name) && bundled(name).is_none() && !is_generic(name) && !is_keyword(name))
+    }
+
+    /// Notes why a family cannot be had.
+    pub(crate) fn note_missing(&mut self, family: &str, why: String) {
+        self.missing.insert(family.to_lowercase(), why);
+    }
+
+    /// Why a family cannot be had, if it was looked for.
+    pub(crate) fn why_missing(&self, family: &str) -> Option<&str> {
+        self.missing.get(&family.to_lowercase()).map(String::as_str)
     }
 
     /// The file and line where a family is first named.
@@ -61,6 +79,11 @@ impl Named {
         }
         (css, files)
     }
+}
+
+/// Whether a name is what CSS says of any property.
+fn is_keyword(name: &str) -> bool {
+    ["inherit", "initial", "unset", "revert", "revert-layer"].contains(&name.to_lowercase().as_str())
 }
 
 #[cfg(test)]

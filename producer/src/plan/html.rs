@@ -10,7 +10,7 @@ use lol_html::{
     rewrite_str, text,
 };
 
-use crate::plan::css;
+use crate::{plan::css, remote};
 
 mod mounted;
 mod shape;
@@ -38,8 +38,6 @@ pub(crate) struct Document {
     pub(crate) font_faces: Vec<String>,
     /// Family lists, with their line.
     pub(crate) stacks: Vec<(Vec<String>, u32)>,
-    /// Packages that replace public addresses, as found by the caller's `replace`.
-    pub(crate) replaced: Vec<(String, u32)>,
 }
 
 /// Attributes of the composition root, as written.
@@ -68,8 +66,6 @@ pub(crate) struct Inserts<'a> {
 pub(crate) struct Way<'a> {
     /// Nothing for a part of a document, which stays one.
     pub(crate) inserts: Option<Inserts<'a>>,
-    /// Names the local path that stands in for the address of a script, if there is one.
-    pub(crate) replace: &'a dyn Fn(&str) -> Option<String>,
     /// What its compositions become.
     pub(crate) mounted: &'a Mounted,
 }
@@ -79,7 +75,7 @@ const FRAGMENT_RESET: &str = "<style>*{margin:0;padding:0;box-sizing:border-box}
 
 /// Compiles a file.
 pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
-    let Way { inserts, replace, mounted } = way;
+    let Way { inserts, mounted } = way;
     let shape = Shape::of(source)?;
     let lines = Lines::of(source);
     let seen = RefCell::new(Document::default());
@@ -89,20 +85,16 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
             look(el, lines.at(el.source_location().bytes().start), &mut seen.borrow_mut());
             Ok(())
         }))
-        .append_element_content_handler(on("script[src]", |el| {
-            let address = attribute(el, "src").unwrap_or_default();
-            if let Some(path) = replace(&address) {
-                el.set_attribute("src", &path)?;
-                // The bytes were compared with a pinned digest, and come from our own origin.
+        .append_element_content_handler(on("[integrity]", |el| {
+            let address = attribute(el, "src").or_else(|| attribute(el, "href")).unwrap_or_default();
+            if remote::is_packaged(&address) {
+                // It has been compared with the registry's, and some servers make files of their own out of a package's.
                 el.remove_attribute("integrity");
-                el.remove_attribute("crossorigin");
-                let line = lines.at(el.source_location().bytes().start);
-                seen.borrow_mut().replaced.push((address, line));
             }
             Ok(())
         }))
         .append_element_content_handler(on("link[href]", |el| {
-            if is_font_service(el) {
+            if is_connection_hint(el) {
                 el.remove();
             }
             Ok(())
@@ -201,7 +193,7 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
         _ => None,
     };
     seen.unsupported.extend(unsupported.map(|feature| (feature, line)));
-    if tag != "a" && tag != "base" {
+    if !["a", "base"].contains(&tag.as_str()) && !is_mere_link(el, &tag) {
         for name in ["src", "href", "xlink:href", "data", "poster"] {
             seen.references.extend(attribute(el, name).map(|url| (url, line)));
         }
@@ -211,13 +203,19 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
     }
 }
 
-/// Font services and connection hints: families are resolved here, by name.
-fn is_font_service(el: &Element<'_, '_>) -> bool {
-    let href = attribute(el, "href").unwrap_or_default();
-    let relation = attribute(el, "rel").unwrap_or_default().to_ascii_lowercase();
-    let remote = href.starts_with("http:") || href.starts_with("https:") || href.starts_with("//");
-    let service = ["//fonts.googleapis.com/", "//fonts.gstatic.com"].iter().any(|host| href.contains(host));
-    remote && (service || relation == "preconnect" || relation == "dns-prefetch")
+/// Connections are not made ahead: there are none.
+fn is_connection_hint(el: &Element<'_, '_>) -> bool {
+    let relation = attribute(el, "rel").unwrap_or_default();
+    relation
+        .split_whitespace()
+        .any(|word| ["preconnect", "dns-prefetch"].iter().any(|hint| word.eq_ignore_ascii_case(hint)))
+}
+
+/// A `<link>` to something that is no part of what is shown.
+fn is_mere_link(el: &Element<'_, '_>, tag: &str) -> bool {
+    const PARTS: [&str; 3] = ["stylesheet", "preload", "modulepreload"];
+    let relation = attribute(el, "rel").unwrap_or_default();
+    tag == "link" && !relation.split_whitespace().any(|word| PARTS.iter().any(|part| word.eq_ignore_ascii_case(part)))
 }
 
 /// A style sheet in the document, which comes in pieces.
@@ -273,8 +271,7 @@ mod tests {
     const INSERTS: Inserts<'_> = Inserts { first: "<F>", last: "<L>", end: "<E>" };
 
     fn compiled(source: &str, inserts: Option<Inserts<'_>>, mounted: &Mounted) -> Document {
-        let replace = |url: &str| (url == "https://cdn/x.js").then(|| "/local.js".into());
-        compile(source, Way { inserts, replace: &replace, mounted }).unwrap()
+        compile(source, Way { inserts, mounted }).unwrap()
     }
 
     fn seen(source: &str) -> Document {
@@ -311,13 +308,16 @@ mod tests {
     }
 
     #[test]
-    fn known_script_addresses_become_local_and_font_services_go() {
-        let source = "<head><script src=\"https://cdn/x.js\" integrity=\"sha\" crossorigin></script>\
-                      <link rel=preconnect href='https://other'><link href='https://fonts.googleapis.com/css2?family=Inter' rel=stylesheet>\
-                      <link rel=stylesheet href=own.css></head>";
+    fn digests_of_what_comes_from_packages_go_and_so_do_connection_hints() {
+        let source = "<head><script src=\"https://unpkg.com/x@1/y.js\" integrity=sha crossorigin></script>\
+                      <link rel=preconnect href='https://other'><link rel=canonical href='https://me'>\
+                      <link rel=stylesheet href=https://x/own.css integrity=sha></head>";
         let document = seen(source);
-        assert_eq!(document.text, "<head><script src=\"/local.js\"></script><link rel=stylesheet href=own.css></head>");
-        assert_eq!(document.replaced, [("https://cdn/x.js".to_owned(), 1)]);
+        let expected = "<head><script src=\"https://unpkg.com/x@1/y.js\" crossorigin></script>\
+                        <link rel=canonical href='https://me'><link rel=stylesheet href=https://x/own.css integrity=sha></head>";
+        assert_eq!(document.text, expected);
+        let references: Vec<_> = document.references.iter().map(|(address, _)| address.as_str()).collect();
+        assert_eq!(references, ["https://unpkg.com/x@1/y.js", "https://x/own.css"]);
     }
 
     #[test]

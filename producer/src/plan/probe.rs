@@ -65,7 +65,7 @@ pub(crate) fn probe(
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
-    refuse(references.external(&page.events().external))?;
+    refuse(references.external(page.refused()))?;
     if ready.is_err() {
         // A script that is not there is why others throw.
         refuse(references.missing(&page.events().missing))?;
@@ -86,8 +86,12 @@ pub(crate) fn probe(
     defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
     drawn.look(page, fonts)?;
-    refuse(references.external(&page.events().external))?;
+    refuse(references.external(page.refused()))?;
     refuse_unsupported(page)?;
+    if page.evaluate("__hfProducer.hasShaderTransitions()")? {
+        let message = "shader transitions are drawn as plain crossfades";
+        defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
+    }
     refuse_animated_images(page, dir)?;
     refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
@@ -160,8 +164,8 @@ fn path_of(url: &str) -> String {
 /// An animated image moves by the real clock.
 fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
     let compiled = dir.compiled();
-    for url in &page.events().served {
-        let path = path_of(url);
+    let served = page.events().served.iter().map(|url| path_of(url));
+    for path in served.chain(page.files_elsewhere()) {
         let lower = path.to_ascii_lowercase();
         if ![".gif", ".png", ".apng", ".webp"].iter().any(|extension| lower.ends_with(extension)) {
             continue;

@@ -46,14 +46,11 @@ impl References {
         addresses.into_iter().map(failure).collect()
     }
 
-    /// Addresses outside the project.
-    pub(crate) fn external<'a>(&self, addresses: impl IntoIterator<Item = &'a String>) -> Vec<Failure> {
-        let failure = |address: &String| {
-            self.failure(Code::RemoteAssetUnsupported, address, |address| {
-                format!("the composition asks for {address}: copy it into the project; the network cannot be reached")
-            })
-        };
-        addresses.into_iter().map(failure).collect()
+    /// Addresses outside the project that nothing is under, each with the reason.
+    pub(crate) fn external(&self, refused: Vec<(&str, Failure)>) -> Vec<Failure> {
+        let placed =
+            |(address, Failure { code, message, .. }): (&str, Failure)| self.failure(code, address, |_| message);
+        refused.into_iter().map(placed).collect()
     }
 }
 

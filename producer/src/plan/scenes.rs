@@ -231,7 +231,7 @@ mod tests {
     /// What `index.html` becomes, with these files beside it.
     fn mounted(index: &str, files: &[(&str, &str)]) -> Mounted {
         let compile = |source: &str| {
-            let way = Way { inserts: None, replace: &|_| None, mounted: &Mounted::default() };
+            let way = Way { inserts: None, mounted: &Mounted::default() };
             html::compile(source, way).unwrap()
         };
         let site = Site {

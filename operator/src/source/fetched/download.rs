@@ -1,14 +1,20 @@
 //! A file from the network: bounded in time and size, from addresses that may be dialled, redirects judged anew, and of the
 //! digest that was asked for before anybody looks into it.
 
-use std::{error::Error, io::Write as _, time::Duration};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    net::SocketAddr,
+    time::Duration,
+    vec,
+};
 
 use axum::http::{
     Request, Response, StatusCode,
     header::{CONTENT_LENGTH, LOCATION, USER_AGENT},
 };
 use bytes::Bytes;
-use crds::{Code, Failure};
+use crds::{Code, Failure, Networks};
 use fs_err::File;
 use futures::StreamExt as _;
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, combinators::BoxBody};
@@ -25,7 +31,6 @@ use tokio::time::timeout;
 use tower::{BoxError, service_fn};
 use url::Url;
 
-use super::address::Networks;
 use crate::files::blocking;
 
 /// How long all of it may take,
@@ -125,7 +130,7 @@ impl Downloader {
     /// One request, over a connection of its own. No proxy is asked: it would resolve names itself, and reach what we may not.
     async fn ask(&self, url: &Url) -> Result<Answer, BoxError> {
         let networks = self.networks.clone();
-        let resolver = service_fn(move |name: Name| networks.clone().resolve(name.as_str().to_owned()));
+        let resolver = service_fn(move |name: Name| resolve(networks.clone(), name));
         let mut plain = HttpConnector::new_with_resolver(resolver);
         plain.enforce_http(false);
         plain.set_connect_timeout(Some(CONNECT));
@@ -137,6 +142,13 @@ impl Downloader {
         let request = Request::get(url.as_str()).header(USER_AGENT, agent).body(Empty::new())?;
         Ok(client.request(request).await?.map(|body| body.map_err(BoxError::from).boxed()))
     }
+}
+
+/// The addresses of a name that may be dialled.
+async fn resolve(networks: Networks, name: Name) -> io::Result<vec::IntoIter<SocketAddr>> {
+    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+    let allowed = networks.sift(name.as_str(), found, SocketAddr::ip);
+    allowed.map(Vec::into_iter).map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// What does not take too long.

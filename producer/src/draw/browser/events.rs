@@ -125,6 +125,11 @@ impl Events {
                     }
                 }
             }
+            "Network.webSocketCreated" => {
+                if let Ok(RequestUrl { url }) = serde_json::from_str(params) {
+                    note(&mut self.external, url);
+                }
+            }
             "Network.responseReceived" => {
                 if let Ok(Response { kind, response }) = serde_json::from_str(params)
                     && response.url.starts_with(crate::draw::server::ORIGIN)

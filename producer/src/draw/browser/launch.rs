@@ -40,6 +40,8 @@ pub(crate) struct Window {
     pub(crate) height: u32,
     /// Loopback port of the composition's server.
     pub(crate) proxy_port: u16,
+    /// The key that it shows whoever asks for `https`.
+    pub(crate) proxy_key: String,
     /// Frames are drawn when we say so; off only for plain screenshots.
     pub(crate) begin_frame_control: bool,
     /// Bitmaps of the window's size are shared with us.
@@ -93,11 +95,12 @@ const QUIET: [&str; 14] = [
     "--disable-renderer-backgrounding",
 ];
 
-/// Every request goes to the composition's server, which answers for one origin and refuses the rest; no name is
-/// ever looked up and no datagram sent.
-fn network_flags(proxy_port: u16) -> [String; 4] {
+/// Every request goes to the composition's server, which answers for one origin and for what the plan recorded, and refuses
+/// the rest; no name is ever looked up and no datagram sent. Its key is the only one that stands for any host.
+fn network_flags(proxy_port: u16, proxy_key: &str) -> [String; 5] {
     [
         format!("--proxy-server=http://127.0.0.1:{proxy_port}"),
+        format!("--ignore-certificate-errors-spki-list={proxy_key}"),
         "--proxy-bypass-list=<-loopback>".to_owned(),
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1".to_owned(),
         "--force-webrtc-ip-handling-policy=disable_non_proxied_udp".to_owned(),
@@ -114,7 +117,7 @@ fn arguments(window: &Window, profile: &Path) -> Vec<String> {
         "--remote-debugging-pipe".to_owned(),
         "about:blank".to_owned(),
     ];
-    fixed.chain(network_flags(window.proxy_port)).chain(own).collect()
+    fixed.chain(network_flags(window.proxy_port, &window.proxy_key)).chain(own).collect()
 }
 
 impl Browser {
@@ -290,8 +293,14 @@ mod tests {
 
     #[test]
     fn the_command_line_reaches_no_network() {
-        let window =
-            Window { width: 640, height: 360, proxy_port: 4321, begin_frame_control: true, shares_memory: false };
+        let window = Window {
+            width: 640,
+            height: 360,
+            proxy_port: 4321,
+            proxy_key: "key".to_owned(),
+            begin_frame_control: true,
+            shares_memory: false,
+        };
         let arguments = arguments(&window, Path::new("/profile"));
         for flag in [
             "--proxy-server=http://127.0.0.1:4321",

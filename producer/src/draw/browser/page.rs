@@ -16,6 +16,7 @@ use chromiumoxide_cdp::cdp::{
     },
     js_protocol::runtime,
 };
+use crds::Failure;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -25,13 +26,15 @@ use super::{
     launch::{Browser, Window},
     shared_memory::{Block, SharedMemory},
 };
-use crate::{context::Context, draw::server::Server, files};
+use crate::{context::Context, draw::server::Server, files, remote::Remote};
 
 /// What a page has to know before its first script runs.
 #[derive(Clone)]
 pub(crate) struct PageConfig<'a> {
     /// Folder with `index.html`.
     pub(crate) folder: &'a Path,
+    /// What is under other addresses than its own.
+    pub(crate) remote: Arc<Remote>,
     pub(crate) width: u32,
     pub(crate) height: u32,
     /// Runs in every document before any script of the composition.
@@ -44,6 +47,7 @@ pub(crate) struct Page {
     cdp: Cdp,
     browser: Browser,
     _server: Server,
+    remote: Arc<Remote>,
     window: Window,
     script: String,
     product: String,
@@ -90,12 +94,13 @@ impl Page {
         begin_frame_control: bool,
         shares_memory: bool,
     ) -> Result<Self> {
-        let PageConfig { folder, width, height, script } = config;
-        let server = Server::start(folder).map_err(files::Error::Read)?;
-        let window = Window { width, height, proxy_port: server.port(), begin_frame_control, shares_memory };
+        let PageConfig { folder, remote, width, height, script } = config;
+        let server = Server::start(folder, Arc::clone(&remote)).map_err(files::Error::Read)?;
+        let (proxy_port, proxy_key) = (server.port(), server.key_digest().to_owned());
+        let window = Window { width, height, proxy_port, proxy_key, begin_frame_control, shares_memory };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
-        let mut page = Self { cdp, browser, _server: server, window, script, product, profile: None, ticks: 0 };
+        let mut page = Self { cdp, browser, _server: server, remote, window, script, product, profile: None, ticks: 0 };
         page.explained(|page| {
             page.product = page.cdp.call(&browser::GetVersionParams::default())?.product;
             page.attach()
@@ -306,6 +311,17 @@ impl Page {
     /// What the page reported by itself.
     pub(crate) fn events(&self) -> &Events {
         &self.cdp.events
+    }
+
+    /// Files of the project that are under the addresses elsewhere that it asked for.
+    pub(crate) fn files_elsewhere(&self) -> impl Iterator<Item = String> {
+        self.cdp.events.external.iter().filter_map(|address| self.remote.file(address))
+    }
+
+    /// Addresses elsewhere that it asked for in vain, with the reason.
+    pub(crate) fn refused(&self) -> Vec<(&str, Failure)> {
+        let external = self.cdp.events.external.iter();
+        external.filter_map(|address| Some((address.as_str(), self.remote.failure(address)?))).collect()
     }
 
     /// The browser's main process.

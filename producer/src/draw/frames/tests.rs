@@ -17,6 +17,7 @@ use crate::{
         script::{Purpose, page_script},
     },
     plan::{self, Plan, Request},
+    remote::Remote,
     settings::Settings,
 };
 
@@ -60,7 +61,8 @@ fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let (width, height) = (plan.composition.width, plan.composition.height);
     let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
     let folder = plan.dir.compiled();
-    let mut page = Page::open_plain(context, PageConfig { folder: &folder, width, height, script }).unwrap();
+    let remote = Arc::new(Remote::recorded(&folder).unwrap());
+    let mut page = Page::open_plain(context, PageConfig { folder: &folder, remote, width, height, script }).unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
     let expected = Expected { timelines, missing_timelines: &[], duration: true };

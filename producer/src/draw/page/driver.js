@@ -11,6 +11,16 @@ window.__HF_EXPORT_RENDER_SEEK_CONFIG = {
   owner: "runtime",
 };
 
+// The runtime waits for the ends of these transitions before it is ready, and they only move with the video's time.
+Object.defineProperty(window, "__hfD3", { get: () => [], set() {} });
+
+// Faces that are loaded ahead. Of families in hundreds of pieces the others come when a text needs them, which is waited for.
+const MOST_FACES = 100;
+const faces = () => {
+  const all = Array.from(document.fonts);
+  return all.length <= MOST_FACES ? all : all.filter((face) => /^U\+0+-/i.test(face.unicodeRange));
+};
+
 const root = () => document.querySelector("[data-composition-id]");
 const player = () => window.__player;
 
@@ -131,7 +141,7 @@ window.__hfProducer = {
   // Binds late timelines, loads every declared font face and decodes every image; then shows the first frame.
   async prepare(ms) {
     window.__hfForceTimelineRebind?.();
-    const missing = await late(ms, Array.from(document.fonts, (face) => [`the font ${face.family}`, face.load()]));
+    const missing = await late(ms, faces().map((face) => [`the font ${face.family}`, face.load()]));
     missing.push(...(await this.settle(ms)));
     found = new WeakSet(document.getAnimations());
     await this.seek(0);

@@ -36,7 +36,9 @@ Object.assign(window.__hfProducer, {
     look("video, audio", "media elements");
     look("[data-composition-src]", "sub-compositions that a script adds");
     look("[data-color-grading]", "colour grading");
-    if (window.__hf.transitions?.length) found.push("shader transitions");
     return found;
   },
+
+  // Whether scenes change through shaders. Without a compositor for them the library itself fades from one to the other.
+  hasShaderTransitions: () => !!window.__hf.transitions?.length,
 });

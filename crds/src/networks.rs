@@ -1,13 +1,10 @@
-//! Which addresses a source may be fetched from: public ones, and those that whoever runs this program has named.
+//! Which addresses a composition's source, or what it names, may be fetched from: public ones, and those that whoever runs a
+//! program has named.
 //!
-//! A name is resolved once, every address it has is judged, and what is dialled is one of those that passed: a name that
+//! Whoever fetches resolves a name once, has every address it has judged, and dials one of those that passed: a name that
 //! means something else a moment later gains nothing.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    vec,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use url::{Host, Url};
@@ -44,7 +41,7 @@ const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Where sources may be fetched from.
+/// Where may be fetched from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
@@ -60,7 +57,8 @@ impl Networks {
     }
 
     /// Whether an address may be dialled.
-    pub(super) fn allow(&self, address: IpAddr) -> bool {
+    #[must_use]
+    pub fn allow(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address)) || is_public(address)
     }
 
@@ -68,7 +66,7 @@ impl Networks {
     ///
     /// # Errors
     /// That it may not be dialled, for the user.
-    pub(super) fn judge(&self, url: &Url) -> Result<(), String> {
+    pub fn judge(&self, url: &Url) -> Result<(), String> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -78,17 +76,18 @@ impl Networks {
         if self.allow(address) { Ok(()) } else { Err(refused(&address.to_string())) }
     }
 
-    /// The addresses of a name that may be dialled.
+    /// Those of a name's addresses that may be dialled.
     ///
     /// # Errors
-    /// When it cannot be resolved, or none of them may.
-    pub(super) async fn resolve(self, name: String) -> io::Result<vec::IntoIter<SocketAddr>> {
-        let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-        let allowed: Vec<_> = found.filter(|found| self.allow(found.ip())).collect();
-        if allowed.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, refused(&name)));
-        }
-        Ok(allowed.into_iter())
+    /// When none of them may, for the user.
+    pub fn sift<T>(
+        &self,
+        name: &str,
+        found: impl IntoIterator<Item = T>,
+        address: impl Fn(&T) -> IpAddr,
+    ) -> Result<Vec<T>, String> {
+        let allowed: Vec<T> = found.into_iter().filter(|found| self.allow(address(found))).collect();
+        if allowed.is_empty() { Err(refused(name)) } else { Ok(allowed) }
     }
 }
 
@@ -192,11 +191,11 @@ mod tests {
         assert!(judged("https://1.1.1.1/").is_ok() && judged("https://localhost/").is_ok(), "names are the resolver's");
     }
 
-    #[tokio::test]
-    async fn a_name_of_this_machine_resolves_to_nothing() {
-        let resolve = |networks: &str| Networks::read(networks).unwrap().resolve("localhost".to_owned());
-        let error = resolve("").await.unwrap_err();
-        assert!(error.to_string().contains("not a public address"), "{error}");
-        assert!(resolve("127.0.0.0/8, ::1/128").await.is_ok());
+    #[test]
+    fn of_a_names_addresses_only_those_are_dialled_that_pass() {
+        let found = ["127.0.0.1", "1.1.1.1", "10.0.0.1"].map(|address| address.parse::<IpAddr>().unwrap());
+        let sift = |found: &[IpAddr]| Networks::default().sift("x.example", found.to_vec(), |address| *address);
+        assert_eq!(sift(&found).unwrap(), [found[1]]);
+        assert!(sift(&found[..1]).unwrap_err().contains("x.example is not a public address"));
     }
 }

@@ -1,0 +1,301 @@
+use std::{path::Path, process::Command};
+
+use crds::Code;
+use serde_json::json;
+use tests::{
+    bins::{Run, bin, run, tool},
+    fixture::{Folder, SECOND},
+    https::Https,
+    truth::packed,
+    video::rgb_frame,
+};
+
+/// What `hf-producer` runs with that fetches from a server of the test's own, which it takes for a public one and for npm's
+/// registry.
+struct Fetching {
+    https: Https,
+    folder: Folder,
+}
+
+impl Fetching {
+    fn new() -> Self {
+        Self { https: Https::start(), folder: Folder::new() }
+    }
+
+    fn producer(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(bin("hf-producer"));
+        command.arg("--json").args(arguments).current_dir(self.folder.path());
+        command.env("SSL_CERT_FILE", &self.https.authority).env_remove("SSL_CERT_DIR");
+        command.env("HF_SOURCE_NETWORKS", "127.0.0.0/8").env("npm_config_registry", self.https.url("npm"));
+        command.env("HF_PACKAGES_DIR", self.folder.join("packages"));
+        run(command)
+    }
+
+    fn plan(&self, options: &[&str]) -> Run {
+        self.producer(&[&["plan", "site", "-o", "plan"], options].concat())
+    }
+
+    /// The colour in the middle of a frame of the plan's first chunk.
+    fn colour(&self, frame: u32) -> [u8; 3] {
+        self.producer(&["chunk", "plan", "0", "-o", "chunk.mp4"]).ok();
+        let pixels = rgb_frame(&self.folder.join("chunk.mp4"), frame);
+        let middle = (90 * 320 + 160) * 3;
+        [pixels[middle], pixels[middle + 1], pixels[middle + 2]]
+    }
+
+    /// Publishes a version of a package, beside those that are there.
+    fn publish(&self, name: &str, versions: &[(&str, &str)]) {
+        let mut list = json!({ "name": name, "dist-tags": { "latest": versions[0].0 }, "versions": {} });
+        for (version, script) in versions {
+            let archive = format!("npm/{name}-{version}.tgz");
+            self.https.folder.write(&format!("{version}/package/package.json"), &json!({ "name": name }).to_string());
+            self.https.folder.write(&format!("{version}/package/dist/{name}.js"), script);
+            self.https.folder.write("npm/.keep", "");
+            let path = self.https.folder.join(&archive);
+            let folder = self.https.folder.join(version);
+            tool("tar", &["czf", path.to_str().unwrap(), "-C", folder.to_str().unwrap(), "package"]);
+            list["versions"][version] = json!({ "version": version, "dist": { "tarball": self.https.url(&archive), "integrity": integrity(&path) } });
+        }
+        self.https.folder.write(&format!("npm/{name}"), &list.to_string());
+    }
+}
+
+fn integrity(file: &Path) -> String {
+    let command = format!("openssl dgst -sha512 -binary '{}' | openssl base64 -A", file.display());
+    format!("sha512-{}", tool("sh", &["-c", &command]))
+}
+
+fn paints(colour: &str) -> String {
+    format!("document.getElementById('x').style.background = '{colour}'")
+}
+
+const BOX: &str = "<div id=\"x\" style=\"position: absolute; inset: 0\"></div>";
+
+#[track_caller]
+fn near(found: [u8; 3], expected: [u8; 3]) {
+    let close = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 12);
+    assert!(close, "{found:?} instead of {expected:?}");
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+/// An exact version gives exactly that one, a range what npm takes, and afterwards the registry is not needed any more.
+#[test]
+#[ignore = "needs Chromium"]
+fn packages_come_from_the_registry_once() {
+    let fetching = Fetching::new();
+    fetching.publish("paint", &[("1.2.0", &paints("#f00")), ("1.1.0", &paints("#00f"))]);
+    let project = |address: &str| {
+        fetching.folder.project("site", SECOND, &format!("{BOX}<script src=\"{address}\"></script>"));
+    };
+    project("https://cdn.jsdelivr.net/npm/paint@1.1.0/dist/paint.js");
+    let exact = fetching.plan(&[]).ok();
+    assert!(exact.warnings().is_empty(), "{exact:#?}");
+    near(fetching.colour(9), BLUE);
+    project("https://unpkg.com/paint@1/dist/paint.js");
+    let range = fetching.plan(&[]).ok();
+    assert_eq!(range.warnings(), [Code::VersionNotPinned]);
+    near(fetching.colour(9), RED);
+    assert!(format!("{:?}", range.reports).contains("write paint@1.2.0"), "{range:#?}");
+
+    let again = fetching.plan(&["--offline"]).ok();
+    assert_eq!(again.plan().plan_hash, range.plan().plan_hash);
+    project("https://unpkg.com/paint@2/dist/paint.js");
+    for (options, code) in [(&["--offline"] as &[_], Code::RemoteAssetUnsupported), (&[], Code::AssetMissing)] {
+        let failed = fetching.plan(options);
+        let failure = failed.error().unwrap();
+        assert_eq!((failure.code, failure.path.as_deref()), (code, Some("index.html")), "{failed:#?}");
+        assert!(failure.message.contains("paint@2"), "{failure}");
+    }
+}
+
+/// Bytes that the registry does not announce are not taken, neither from it nor from the cache.
+#[test]
+#[ignore = "needs Chromium"]
+fn packages_are_what_the_registry_announces() {
+    let fetching = Fetching::new();
+    fetching.publish("paint", &[("1.0.0", &paints("#f00"))]);
+    fetching.folder.project(
+        "site",
+        SECOND,
+        &format!("{BOX}<script src=\"https://cdn.jsdelivr.net/npm/paint@1.0.0/dist/paint.js\"></script>"),
+    );
+    fetching.plan(&[]).ok();
+    let cached = tool("find", &[fetching.folder.join("packages").to_str().unwrap(), "-name", "*.tgz"]);
+    std::fs::write(cached.trim(), "changed").unwrap();
+    let failed = fetching.plan(&["--offline"]);
+    assert_eq!(failed.error().unwrap().code, Code::RemoteAssetUnsupported, "{failed:#?}");
+    fetching.plan(&[]).ok();
+    std::fs::remove_dir_all(fetching.folder.join("packages")).unwrap();
+    std::fs::copy(fetching.https.folder.join("npm/.keep"), fetching.https.folder.join("npm/paint-1.0.0.tgz")).unwrap();
+    let failed = fetching.plan(&[]);
+    assert!(failed.error().unwrap().message.contains("not what the registry announces"), "{failed:#?}");
+}
+
+/// Whatever names an address, HTML, style sheets, modules, scripts, workers, gets what is there, and a chunk gets it from the
+/// plan alone.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_lies_elsewhere_is_in_the_plan() {
+    let fetching = Fetching::new();
+    let remote = &fetching.https.folder;
+    let square = |colour: &str| {
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"40\"><rect width=\"40\" height=\"40\" fill=\"{colour}\"/></svg>"
+        )
+    };
+    for (path, content) in [
+        ("img.svg", square("#f00")),
+        ("deep/back.svg", square("#00f")),
+        ("site.css", "@import 'deep/more.css';".to_owned()),
+        ("deep/more.css", "#css { background: url(back.svg) }".to_owned()),
+        ("module.js", "export { paint } from './deep/part.js';".to_owned()),
+        (
+            "deep/part.js",
+            "export const paint = (id, colour) => { document.getElementById(id).style.background = colour };"
+                .to_owned(),
+        ),
+        ("data.json", "{\"colour\": \"#00f\"}".to_owned()),
+        ("worker.json", "{\"colour\": \"#f00\"}".to_owned()),
+    ] {
+        remote.write(path, &content);
+    }
+    let url = |path: &str| fetching.https.url(path);
+    let cell = |place: usize, id: &str| {
+        format!(
+            "<div id=\"{id}\" style=\"position: absolute; left: {}px; top: 0; width: 40px; height: 40px\"></div>",
+            place * 40
+        )
+    };
+    let cells: String =
+        ["css", "module", "fetched", "worked"].iter().enumerate().map(|(i, id)| cell(i + 1, id)).collect();
+    fetching.folder.write(
+        "site/worker.js",
+        &format!("fetch('{}').then((a) => a.json()).then((d) => postMessage(d.colour));", url("worker.json")),
+    );
+    let leads_on = url(&format!("to?{}", url("img.svg")));
+    let body = format!(
+        "<img alt=\"\" src=\"{leads_on}\" style=\"position: absolute; left: 0; top: 0\"><link rel=\"stylesheet\" href=\"{}\">{cells}\n\
+         <script type=\"module\">import {{ paint }} from '{}'; paint('module', '#f00');\n\
+         paint('fetched', (await (await fetch('{}')).json()).colour);\n\
+         new Worker('worker.js').onmessage = (event) => paint('worked', event.data);</script>",
+        url("site.css"),
+        url("module.js"),
+        url("data.json"),
+    );
+    fetching.folder.project("site", SECOND, &body);
+    let planned = fetching.plan(&[]).ok();
+    assert!(planned.warnings().is_empty(), "{planned:#?}");
+    let again = fetching.producer(&["plan", "site", "-o", "again"]).ok();
+    assert_eq!(planned.plan().plan_hash, again.plan().plan_hash, "the same plan twice");
+    // Nothing is there any more but the plan.
+    for path in ["img.svg", "site.css", "module.js", "data.json", "worker.json"] {
+        std::fs::remove_file(fetching.https.folder.join(path)).unwrap();
+    }
+    fetching.producer(&["chunk", "plan", "0", "-o", "chunk.mp4"]).ok();
+    let pixels = rgb_frame(&fetching.folder.join("chunk.mp4"), 9);
+    for (place, colour) in [RED, BLUE, RED, BLUE, RED].into_iter().enumerate() {
+        let at = (20 * 320 + place * 40 + 20) * 3;
+        near([pixels[at], pixels[at + 1], pixels[at + 2]], colour);
+    }
+}
+
+/// What a composition asks for only between the moments that planning looks at is an error with its address.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_planning_did_not_see_is_not_fetched_later() {
+    let fetching = Fetching::new();
+    fetching.https.folder.write("late.json", "{}");
+    let body = format!(
+        "<script>let asked; requestAnimationFrame(function tick(now) {{ if (now > 290 && now < 310 && !asked) {{ asked = true; fetch('{}'); }} requestAnimationFrame(tick) }})</script>",
+        fetching.https.url("late.json")
+    );
+    fetching.folder.project("site", SECOND, &body);
+    fetching.plan(&[]).ok();
+    let failed = fetching.producer(&["chunk", "plan", "0", "-o", "chunk.mp4"]);
+    let failure = failed.error().unwrap();
+    assert_eq!((failure.code, failed.code), (Code::RemoteAssetUnsupported, 2), "{failed:#?}");
+    assert!(failure.message.contains("late.json was not asked for while planning"), "{failure}");
+}
+
+/// What is not there, and what leads where nothing may be fetched from.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_cannot_be_fetched_is_named_with_its_place() {
+    let fetching = Fetching::new();
+    let inside = |address: &str| fetching.https.url(&format!("to?{address}"));
+    for (address, code, words) in [
+        (fetching.https.url("gone.png"), Code::AssetMissing, "404"),
+        (inside("https://10.1.2.3/a.png"), Code::RemoteAssetUnsupported, "10.1.2.3 is not a public address"),
+        (inside("http://169.254.169.254/latest/"), Code::RemoteAssetUnsupported, "without https"),
+        (inside("https://169.254.169.254/latest/"), Code::RemoteAssetUnsupported, "not a public address"),
+        ("https://127.0.0.1:1/a.png".to_owned(), Code::RemoteAssetUnavailable, "refused"),
+    ] {
+        fetching.folder.project("site", SECOND, &format!("<img alt=\"\" src=\"{address}\">"));
+        let failed = fetching.plan(&[]);
+        let failure = failed.error().unwrap();
+        assert_eq!(
+            (failure.code, failure.path.as_deref(), failure.line),
+            (code, Some("index.html"), Some(4)),
+            "{failed:#?}"
+        );
+        assert!(failure.message.contains(words), "{failure}");
+        assert!(!fetching.folder.join("plan").exists());
+    }
+}
+
+/// Fonts that Google's addresses and style sheets name are those of their packages, with their weights, slopes and alphabets.
+#[test]
+#[ignore = "needs Chromium"]
+fn fonts_come_from_packages() {
+    let folder = Folder::new();
+    let google = "https://fonts.googleapis.com/css2";
+    let links = format!(
+        "<link rel=\"preconnect\" href=\"https://fonts.googleapis.com\">\
+         <link rel=\"stylesheet\" href=\"{google}?family=Space+Grotesk:wght@300;700&family=Lora:ital,wght@1,500&display=swap\">\n\
+         <style>@import url('{google}?family=Pacifico'); :root {{ --heading: 'Fira Code', monospace }} p {{ margin: 0; font-size: 26px; line-height: 36px; white-space: nowrap }}</style>"
+    );
+    let text = |style: &str, text: &str| format!("<p><span style=\"{style}\">{text}</span></p>");
+    let body = [
+        text("font-family: 'Space Grotesk'; font-weight: 300", "Handgloves"),
+        text("font-family: 'Space Grotesk'; font-weight: 700", "Handgloves"),
+        text("font-family: Lora; font-style: italic; font-weight: 500", "Žluťoučký"),
+        text("font-family: Pacifico", "Handgloves"),
+        text("font-family: var(--heading)", "Жук =&gt;"),
+    ]
+    .concat();
+    let project = folder.project_of_size("site", (320, 200), SECOND, &(links + &body));
+    let video = folder.join("out.mp4");
+    let run = tests::bins::render(&project, &video, &["--quality", "high"]);
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    let pixels = rgb_frame(&video, 5);
+    let line = |line: usize| {
+        let rows = line * 36..line * 36 + 36;
+        rows.flat_map(|y| (0..320).map(move |x| (y * 320 + x) * 3)).filter(|at| pixels[*at] < 128).count()
+    };
+    let ink = [0, 1, 2, 3, 4].map(line);
+    assert!(ink.iter().all(|ink| *ink > 100) && ink[1] > ink[0] * 5 / 4, "{ink:?}");
+}
+
+/// A family that nobody has fails, with what to do; one that comes with the composition, however late, does not.
+#[test]
+#[ignore = "needs Chromium"]
+fn fonts_that_nobody_has() {
+    let fetching = Fetching::new();
+    fetching.folder.project("site", SECOND, "<p style=\"font-family: Gotham\">x</p>");
+    let failed = fetching.plan(&[]);
+    let failure = failed.error().unwrap();
+    assert_eq!((failure.code, failure.line), (Code::FontFetchFailed, Some(4)), "{failed:#?}");
+    assert!(failure.message.contains("@fontsource/gotham") && failure.message.contains("@font-face"), "{failure}");
+
+    std::fs::write(
+        fetching.folder.join("site/inter.woff2"),
+        packed("fontsource-inter-5.3.0", "files/inter-latin-400-normal.woff2"),
+    )
+    .unwrap();
+    let body = "<p style=\"font-family: Inter\">x</p><script>setTimeout(async () => {\n\
+                document.fonts.add(await new FontFace('Inter', 'url(inter.woff2)').load()) }, 700)</script>";
+    fetching.folder.project("site", SECOND, body);
+    assert!(fetching.plan(&[]).ok().warnings().is_empty());
+}

@@ -1,0 +1,198 @@
+use std::{fs, path::Path};
+
+use crds::Code;
+use serde_json::json;
+use tests::{
+    bins::render,
+    fixture::Folder,
+    video::{frame_hashes, rgb_frame},
+};
+
+use crate::examples::looks_like;
+
+const NPM: &str = "https://cdn.jsdelivr.net/npm";
+const TIMELINE: &str = "data-duration=\"6\"";
+const NO_TIMELINE: &str = "data-no-timeline data-duration=\"6\"";
+const BOX: &str = "<div id=\"box\" style=\"position: absolute; left: 0; top: 60px; width: 40px; height: 40px; background: #c00\"></div>";
+/// Registers what GSAP does as a timeline.
+const TWEEN: &str = "tl.to('#box', { duration: 6, ease: 'none', x: 240 }); window.__timelines = { main: tl };";
+
+/// A project of 6 s, rendered whole and in three chunks, which must be the same bytes and show something new every second.
+fn rendered(folder: &Folder, name: &str, attributes: &str, body: &str) -> std::path::PathBuf {
+    let project = folder.project(name, &format!("{attributes} data-start=\"0\""), body);
+    let video = |chunks: &str| {
+        let out = folder.join(&format!("{name}-{chunks}.mp4"));
+        let run = render(&project, &out, &["--chunks", chunks]);
+        assert!(run.warnings().is_empty(), "{name}: {run:#?}");
+        out
+    };
+    let (whole, cut) = (video("1"), video("3"));
+    assert!(fs::read(&whole).unwrap() == fs::read(cut).unwrap(), "{name}: bytes differ with 3 chunks");
+    let mut seconds: Vec<_> = frame_hashes(&whole).into_iter().step_by(30).collect();
+    assert_eq!(seconds.len(), 6);
+    seconds.sort();
+    seconds.dedup();
+    assert_eq!(seconds.len(), 6, "{name}: every second shows something else");
+    whole
+}
+
+/// The same, and each frame is what a plain browser shows that the published runtime seeks.
+fn like_a_plain_browser(name: &str, attributes: &str, body: &str) {
+    let folder = Folder::new();
+    let video = rendered(&folder, name, attributes, body);
+    looks_like(&folder.join(name), &json!({}), &video);
+}
+
+/// The left edge of the red box in a frame.
+fn left_edge(video: &Path, frame: u32) -> usize {
+    let pixels = rgb_frame(video, frame);
+    let red = |x: &usize| pixels[(80 * 320 + x) * 3] > 150 && pixels[(80 * 320 + x) * 3 + 1] < 90;
+    (0..320).find(red).unwrap()
+}
+
+/// For what only moves with virtual time: a box is where it should be, in every second.
+fn moves_evenly(name: &str, body: &str) {
+    let folder = Folder::new();
+    let video = rendered(&folder, name, NO_TIMELINE, body);
+    for second in 0..6_u32 {
+        let (found, expected) = (left_edge(&video, second * 30), second as usize * 40);
+        assert!(found.abs_diff(expected) <= 2, "{name}: at {found} instead of {expected} after {second} s");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn gsap_with_plugins() {
+    like_a_plain_browser(
+        "gsap",
+        TIMELINE,
+        &format!(
+            "{BOX}<script src=\"{NPM}/gsap@3.12.7/dist/gsap.min.js\"></script><script src=\"{NPM}/gsap@3.12.7/dist/MotionPathPlugin.min.js\"></script>\n\
+             <script>gsap.registerPlugin(MotionPathPlugin); const tl = gsap.timeline({{ paused: true }});\n\
+             tl.to('#box', {{ duration: 6, ease: 'none', motionPath: {{ path: [{{ x: 0, y: 0 }}, {{ x: 100, y: 60 }}, {{ x: 240, y: -40 }}] }} }});\n\
+             window.__timelines = {{ main: tl }};</script>"
+        ),
+    );
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn gsap_as_modules() {
+    let body = format!(
+        "{BOX}<script type=\"importmap\">{{\"imports\": {{\"gsap\": \"{NPM}/gsap@3.14.2/index.js\"}}}}</script>\n\
+         <script type=\"module\">import gsap from 'gsap'; const tl = gsap.timeline({{ paused: true }}); {TWEEN}</script>"
+    );
+    like_a_plain_browser("modules", TIMELINE, &body);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn anime_3() {
+    let body = format!(
+        "{BOX}<script src=\"{NPM}/animejs@3.2.1/lib/anime.min.js\"></script>\n\
+         <script>anime({{ targets: '#box', translateX: 240, duration: 6000, easing: 'linear' }});</script>"
+    );
+    moves_evenly("anime3", &body);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn anime_4() {
+    let body = format!(
+        "{BOX}<script src=\"{NPM}/animejs@4.0.2/lib/anime.iife.min.js\"></script>\n\
+         <script>window.__hfAnime = [anime.animate('#box', {{ x: 240, duration: 6000, ease: 'linear', autoplay: false }})];</script>"
+    );
+    like_a_plain_browser("anime4", NO_TIMELINE, &body);
+}
+
+/// A box that moves to the right in 180 frames.
+const LOTTIE: &str = r#"{"v":"5.7.4","fr":30,"ip":0,"op":180,"w":320,"h":180,"nm":"x","ddd":0,"assets":[],"layers":[{"ddd":0,"ind":1,"ty":4,"nm":"s","sr":1,"ks":{"o":{"a":0,"k":100},"r":{"a":0,"k":0},"p":{"a":1,"k":[{"i":{"x":0.833,"y":0.833},"o":{"x":0.167,"y":0.167},"t":0,"s":[20,90,0],"to":[0,0,0],"ti":[0,0,0]},{"t":180,"s":[300,90,0]}]},"a":{"a":0,"k":[0,0,0]},"s":{"a":0,"k":[100,100,100]}},"ao":0,"shapes":[{"ty":"gr","it":[{"ty":"rc","d":1,"s":{"a":0,"k":[40,40]},"p":{"a":0,"k":[0,0]},"r":{"a":0,"k":0}},{"ty":"fl","c":{"a":0,"k":[0.8,0,0,1]},"o":{"a":0,"k":100},"r":1},{"ty":"tr","p":{"a":0,"k":[0,0]},"a":{"a":0,"k":[0,0]},"s":{"a":0,"k":[100,100]},"r":{"a":0,"k":0},"o":{"a":0,"k":100}}]}],"ip":0,"op":180,"st":0,"bm":0}]}"#;
+
+#[test]
+#[ignore = "needs Chromium"]
+fn lottie() {
+    let body = format!(
+        "<div id=\"anim\" style=\"position: absolute; inset: 0\"></div><script src=\"{NPM}/lottie-web@5.12.2/build/player/lottie.min.js\"></script>\n\
+         <script>lottie.loadAnimation({{ container: document.getElementById('anim'), renderer: 'svg', loop: false, autoplay: false, animationData: {LOTTIE} }});</script>"
+    );
+    like_a_plain_browser("lottie", NO_TIMELINE, &body);
+}
+
+/// WebGL, an import map and modules that import others of their package.
+#[test]
+#[ignore = "needs Chromium"]
+fn three() {
+    let body = format!(
+        "<canvas id=\"c\" width=\"320\" height=\"180\" style=\"position: absolute; left: 0; top: 0\"></canvas>\n\
+         <script type=\"importmap\">{{\"imports\": {{\"three\": \"{NPM}/three@0.160.0/build/three.module.js\", \"three/addons/\": \"{NPM}/three@0.160.0/examples/jsm/\"}}}}</script>\n\
+         <script type=\"module\">import * as THREE from 'three'; import {{ RoundedBoxGeometry }} from 'three/addons/geometries/RoundedBoxGeometry.js';\n\
+         const renderer = new THREE.WebGLRenderer({{ canvas: document.getElementById('c'), antialias: true }});\n\
+         const scene = new THREE.Scene(); scene.background = new THREE.Color(0xffffff);\n\
+         const camera = new THREE.PerspectiveCamera(50, 16 / 9, 0.1, 100); camera.position.z = 3;\n\
+         const cube = new THREE.Mesh(new RoundedBoxGeometry(1, 1, 1, 4, 0.1), new THREE.MeshNormalMaterial()); scene.add(cube);\n\
+         const draw = (t) => {{ cube.rotation.set(t, t * 0.7, 0); renderer.render(scene, camera); }};\n\
+         addEventListener('hf-seek', (event) => draw(event.detail.time)); draw(0);</script>"
+    );
+    like_a_plain_browser("three", NO_TIMELINE, &body);
+}
+
+/// Transitions move with the video's time, and do not keep the page from being ready.
+#[test]
+#[ignore = "needs Chromium"]
+fn d3() {
+    let body = format!(
+        "{BOX}<script src=\"{NPM}/d3@7.9.0/dist/d3.min.js\"></script>\n\
+         <script>window.__hfD3 = window.__hfD3 || [];\n\
+         window.__hfD3.push(d3.select('#box').transition().duration(6000).ease(d3.easeLinear).style('left', '240px'));</script>"
+    );
+    moves_evenly("d3", &body);
+}
+
+/// Without a compositor for shaders the library itself fades from scene to scene, and that is said.
+#[test]
+#[ignore = "needs Chromium"]
+fn shader_transitions_are_crossfades() {
+    let folder = Folder::new();
+    let scene = |id: &str, colour: &str| {
+        format!("<div id=\"{id}\" class=\"scene\" style=\"position: absolute; inset: 0; background: {colour}\"></div>")
+    };
+    let body = format!(
+        "{}{}<script src=\"{NPM}/gsap@3.14.2/dist/gsap.min.js\"></script><script src=\"{NPM}/@hyperframes/shader-transitions@0.4.11/dist/index.global.js\"></script>\n\
+         <script>const tl = gsap.timeline({{ paused: true }}); tl.to({{}}, {{ duration: 6 }}); window.__timelines = {{ main: tl }};\n\
+         HyperShader.init({{ bgColor: '#000', accentColor: '#fff', scenes: ['a', 'b'], timeline: tl, compositionId: 'main', transitions: [{{ time: 2.5, shader: 'domain-warp', duration: 1 }}] }});</script>",
+        scene("a", "#c00"),
+        scene("b", "#00c"),
+    );
+    let project = folder.project("site", &format!("{TIMELINE} data-start=\"0\""), &body);
+    let video = |chunks: &str| {
+        let out = folder.join(&format!("{chunks}.mp4"));
+        assert_eq!(render(&project, &out, &["--chunks", chunks]).warnings(), [Code::FeatureUnsupported]);
+        out
+    };
+    let (whole, cut) = (video("1"), video("3"));
+    assert!(fs::read(&whole).unwrap() == fs::read(cut).unwrap());
+    let red_and_blue = |frame: u32| {
+        let pixels = rgb_frame(&whole, frame);
+        (pixels[0] > 60, pixels[2] > 60)
+    };
+    assert_eq!([30, 90, 150].map(red_and_blue), [(true, false), (true, true), (false, true)]);
+}
+
+/// Tiles and markers, with the package's own style sheet and the images that this names.
+#[test]
+#[ignore = "needs Chromium"]
+fn leaflet() {
+    let folder = Folder::new();
+    let tile = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"256\" height=\"256\"><rect width=\"255\" height=\"255\" fill=\"#aaccee\"/></svg>";
+    folder.write("leaflet/tile.svg", tile);
+    let body = format!(
+        "<link rel=\"stylesheet\" href=\"{NPM}/leaflet@1.9.4/dist/leaflet.css\"><script src=\"{NPM}/leaflet@1.9.4/dist/leaflet.js\"></script>\n\
+         <div id=\"map\" style=\"position: absolute; inset: 0\"></div>\n\
+         <script>const map = L.map('map', {{ zoomControl: false, attributionControl: false, fadeAnimation: false }}).setView([51.5, -0.1], 5);\n\
+         L.tileLayer('tile.svg?{{z}}-{{x}}-{{y}}').addTo(map); L.marker([51.5, -0.1]).addTo(map); window.__hfLeaflet = [map];</script>"
+    );
+    let project = folder.project("leaflet", "data-no-timeline data-duration=\"1\" data-start=\"0\"", &body);
+    let video = folder.join("out.mp4");
+    assert!(render(&project, &video, &["--quality", "high"]).warnings().is_empty());
+    looks_like(&project, &json!({}), &video);
+}
