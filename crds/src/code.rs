@@ -65,6 +65,8 @@ codes! {
     FontFetchFailed = "FONT_FETCH_FAILED", Composition;
     /// The composition asks for a file that is not in the project.
     AssetMissing = "ASSET_MISSING", Composition;
+    /// A video or a sound cannot be read: it is cut short, of an unknown kind, or no such thing at all.
+    MediaUnreadable = "MEDIA_UNREADABLE", Composition;
     /// The composition asks for a resource on the network.
     RemoteAssetUnsupported = "REMOTE_ASSET_UNSUPPORTED", Composition;
     /// The composition uses something this renderer cannot draw rightly yet.

@@ -11,7 +11,6 @@ use crds::{
     Code, FrameRate, RenderConfig, Stage,
     line::{ChunkRange, PlanReport},
 };
-use serde_json::json;
 
 use crate::{
     Error,
@@ -20,6 +19,7 @@ use crate::{
         browser::page::{Page, PageConfig},
         ready::Expected,
         script::{self, Purpose, page_script},
+        server::Frames,
     },
     encode::{
         format::FormatSpec,
@@ -29,7 +29,7 @@ use crate::{
     error::composition,
     files,
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
-    libav,
+    libav, media,
     target::{Inputs, Target},
 };
 
@@ -42,6 +42,7 @@ mod fonts;
 pub(crate) mod grid;
 pub(crate) mod hash;
 pub(crate) mod html;
+mod play;
 mod probe;
 pub(crate) mod project;
 mod reach;
@@ -53,6 +54,7 @@ mod variables;
 
 use defects::Defects;
 use grid::Chunking;
+use play::Played;
 use probe::{Probe, Subject};
 use project::Project;
 use root::Shape;
@@ -127,28 +129,42 @@ pub(crate) fn write(
 
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
-    let script = page_script(rate, &config.variables, Purpose::Inspect);
-    let page = PageConfig { folder: &dir.compiled(), width: shape.width, height: shape.height, script };
+    let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
+    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
+    let (width, height) = (shape.width, shape.height);
+    let page = PageConfig { folder: &dir.compiled(), width, height, script, frames: Frames::default() };
     let mut page = Page::open(context, page)?;
-    let subject = Subject { dir: &dir, rate, duration: shape.duration, expected, compiled: &compiled };
+    let subject = Subject { rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     drop(page);
     let duration = root::in_range(probe.duration, compiled.root.line)?;
     meter.add(1);
 
     let total = rate.frames_in(duration);
-    let parallel = parallel(shape.width, shape.height).get();
+    let played = play::write(
+        play::Subject {
+            dir: &dir,
+            compiled: &compiled,
+            library,
+            probe: &probe,
+            frames: total,
+            rate,
+            format,
+            strictness: config.strictness,
+        },
+        context,
+    )?;
+    let parallel = parallel(width, height).get();
     let cut = Chunking { parallel: u32::try_from(parallel).unwrap_or(u32::MAX), ..cut };
     let gop = grid::gop_size(rate);
     let chunks = grid::chunks(total, gop, cut);
-    write_meta(&dir, config, &Facts { format, shape, rate, duration, probe: &probe, expected, gop, chunks: &chunks })?;
-    let size = Dimensions {
-        fps_num: rate.num(),
-        fps_den: rate.den(),
-        width: shape.width,
-        height: shape.height,
-        format: config.format,
-    };
+    let has_audio = played.sounds > 0;
+    write_meta(
+        &dir,
+        config,
+        &Facts { format, shape, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks },
+    )?;
+    let size = Dimensions { fps_num: rate.num(), fps_den: rate.den(), width, height, format: config.format };
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
         plan_hash: String::new(),
@@ -159,7 +175,7 @@ pub(crate) fn write(
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         total_frames: total,
         duration,
-        has_audio: false,
+        has_audio,
     };
     descriptor.plan_hash = hash::of(&dir, &descriptor)?;
     files::write(&dir.descriptor(), pretty(&descriptor))?;
@@ -187,20 +203,21 @@ struct Facts<'a> {
     rate: FrameRate,
     duration: f64,
     probe: &'a Probe,
+    played: Played,
     expected: Expected<'a>,
     gop: u32,
     chunks: &'a [ChunkRange],
 }
 
 fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts { format, shape, rate, duration, probe, expected, gop, chunks } = *facts;
+    let Facts { format, shape, rate, duration, probe, ref played, expected, gop, chunks } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
         height: shape.height,
         fps: layout::Fps { num: rate.num(), den: rate.den() },
-        video_count: 0,
-        audio_count: 0,
+        video_count: played.videos,
+        audio_count: played.sounds,
         image_count: probe.image_count,
         declares_timelines: expected.timelines,
         missing_timelines: probe.missing_timelines.clone(),
@@ -231,7 +248,6 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
     };
     files::write(&dir.composition(), pretty(&composition))?;
     files::write(&dir.chunks(), pretty(&chunks))?;
-    files::write(&dir.videos(), pretty(&json!({ "videos": [], "extracted": [] })).trim_end())?;
     Ok(files::write(&dir.encoder(), canonical(&encoder))?)
 }
 

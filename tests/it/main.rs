@@ -38,6 +38,8 @@ mod kill;
 mod lambda;
 /// The life of a Render: deadlines, run tokens, sources that are fetched.
 mod life;
+/// Videos and sound in compositions.
+mod media;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
 /// What `hf-producer` writes to, and what it never does.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chromiumoxide_cdp::cdp::js_protocol::runtime::EvaluateParams;
 use crds::{
     Code,
     line::{ChunkRange, FrameSourceKind},
@@ -9,16 +10,21 @@ use crds::{
 use nix::unistd::Pid;
 
 use super::{
-    browser::page::{Page, PageConfig},
+    browser::{
+        cdp::Pending,
+        page::{Page, PageConfig},
+    },
     frames::{self, FrameSource},
     ready::{self, Expected},
     script::{Purpose, page_script},
+    server::Frames,
 };
 use crate::{
     Error,
     context::Context,
     encode::yuv::{Picture, Pool},
-    layout,
+    layout::{self, Videos},
+    media::Feed,
     plan::{
         Plan,
         defects::{Defects, refuse},
@@ -35,6 +41,11 @@ pub(crate) struct Drawer<'a> {
     page: Page,
     source: Box<dyn FrameSource>,
     pool: Pool,
+    videos: Videos,
+    /// What the videos of the chunk show.
+    feed: Option<Feed>,
+    /// Where the page finds it.
+    shown: Frames,
     /// The picture of the frame drawn last.
     last: Option<Arc<Picture>>,
     /// Nothing was opened in the page yet.
@@ -50,15 +61,18 @@ impl<'a> Drawer<'a> {
     /// Starts a browser.
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
         let (width, height) = (plan.composition.width, plan.composition.height);
-        let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
-        let folder = plan.dir.compiled();
-        let (page, source) = frames::start(context, &PageConfig { folder: &folder, width, height, script })?;
+        let videos: Videos = layout::read(&plan.dir.videos())?;
+        videos.check().map_err(|reason| Error::PlanUnreadable { path: plan.dir.videos(), reason })?;
+        let script = page_script(plan.rate, &plan.encoder.variables, &videos.files, Purpose::Draw);
+        let (folder, shown) = (plan.dir.compiled(), Frames::default());
+        let config = PageConfig { folder: &folder, width, height, script, frames: shown.clone() };
+        let (page, source) = frames::start(context, &config)?;
         if page.product() != plan.encoder.browser_version {
             let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
         }
         let pool = Pool::new(plan.layout);
-        Ok(Self { plan, context, page, source, pool, last: None, empty: true })
+        Ok(Self { plan, context, page, source, pool, videos, feed: None, shown, last: None, empty: true })
     }
 
     /// How pixels leave the browser.
@@ -89,14 +103,28 @@ impl<'a> Drawer<'a> {
         frames::wait_for_document(page, &mut **source)?;
         // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
         page.settle(|page| source.draw(page))?;
+        let first = chunk.start_frame.saturating_sub(plan.encoder.pre_roll_frames);
+        self.feed = Some(Feed::start(&self.videos, &plan.dir.compiled(), plan.rate, first..chunk.end_frame)?);
         self.pre_roll(chunk.start_frame)
+    }
+
+    /// Starts moving the page to the frame after the last one.
+    fn seek_later(&mut self, frame: u32) -> Result<Pending<EvaluateParams>, Error> {
+        let mut shown = match &mut self.feed {
+            Some(feed) => feed.next(self.context)?,
+            None => Vec::new(),
+        };
+        let new = shown.iter_mut().filter_map(|shown| Some((shown.address.clone(), shown.picture.take()?))).collect();
+        self.shown.put(new, |address| shown.iter().any(|shown| shown.address == address));
+        let pictures: Vec<_> = shown.iter().map(|shown| (shown.id.as_str(), shown.address.as_str())).collect();
+        Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures)?)
     }
 
     /// Draws the frames before a chunk's first without keeping them.
     fn pre_roll(&mut self, first: u32) -> Result<(), Error> {
         for frame in first.saturating_sub(self.plan.encoder.pre_roll_frames)..first {
             let requests = self.page.events().started;
-            let seek = self.page.seek_later(self.plan.rate.time_of(frame))?;
+            let seek = self.seek_later(frame)?;
             self.page.evaluated(seek)?;
             self.draw(requests, false)?;
         }
@@ -110,9 +138,8 @@ impl<'a> Drawer<'a> {
         watch: &mut Stopwatch,
         mut each: impl FnMut(Arc<Picture>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let rate = self.plan.rate;
         let mut requests = self.page.events().started;
-        let mut seek = Some(self.page.seek_later(rate.time_of(chunk.start_frame))?);
+        let mut seek = Some(self.seek_later(chunk.start_frame)?);
         for frame in chunk.start_frame..chunk.end_frame {
             if let Some(seek) = seek.take() {
                 self.page.evaluated(seek)?;
@@ -125,7 +152,7 @@ impl<'a> Drawer<'a> {
             requests = self.page.events().started;
             // The page moves on while this frame is read and converted.
             if frame + 1 < chunk.end_frame {
-                seek = Some(self.page.seek_later(rate.time_of(frame + 1))?);
+                seek = Some(self.seek_later(frame + 1)?);
             }
             each(self.picture(changed, watch)?)?;
         }

@@ -25,7 +25,11 @@ use super::{
     launch::{Browser, Window},
     shared_memory::{Block, SharedMemory},
 };
-use crate::{context::Context, draw::server::Server, files};
+use crate::{
+    context::Context,
+    draw::server::{Frames, Server},
+    files,
+};
 
 /// What a page has to know before its first script runs.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(crate) struct PageConfig<'a> {
     pub(crate) height: u32,
     /// Runs in every document before any script of the composition.
     pub(crate) script: String,
+    /// What videos show.
+    pub(crate) frames: Frames,
 }
 
 /// A page and everything it needs to live.
@@ -90,8 +96,8 @@ impl Page {
         begin_frame_control: bool,
         shares_memory: bool,
     ) -> Result<Self> {
-        let PageConfig { folder, width, height, script } = config;
-        let server = Server::start(folder).map_err(files::Error::Read)?;
+        let PageConfig { folder, width, height, script, frames } = config;
+        let server = Server::start(folder, frames).map_err(files::Error::Read)?;
         let window = Window { width, height, proxy_port: server.port(), begin_frame_control, shares_memory };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
@@ -208,9 +214,14 @@ impl Page {
         })
     }
 
-    /// Starts moving the page to a time in seconds.
-    pub(crate) fn seek_later(&mut self, seconds: f64) -> Result<Pending<runtime::EvaluateParams>> {
-        self.evaluate_later(&format!("__hfProducer.seek({seconds:?})"))
+    /// Starts moving the page to a time in seconds. `pictures`: what videos show then, as pairs of name and address.
+    pub(crate) fn seek_later(
+        &mut self,
+        seconds: f64,
+        pictures: &[(&str, &str)],
+    ) -> Result<Pending<runtime::EvaluateParams>> {
+        let pictures = serde_json::json!(pictures);
+        self.evaluate_later(&format!("__hfProducer.seek({seconds:?}, {pictures})"))
     }
 
     /// Loads what the composition declares, and shows its first frame.

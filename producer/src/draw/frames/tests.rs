@@ -15,7 +15,9 @@ use crate::{
         drawer::Drawer,
         ready::{self, Expected},
         script::{Purpose, page_script},
+        server::Frames,
     },
+    layout::MediaFiles,
     plan::{self, Plan, Request},
     settings::Settings,
 };
@@ -41,7 +43,7 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
     let (page, source) = drawer.parts();
     let mut frames = Vec::new();
     for frame in 0..=KEPT[KEPT.len() - 1] {
-        let seek = page.seek_later(plan.rate.time_of(frame)).unwrap();
+        let seek = page.seek_later(plan.rate.time_of(frame), &[]).unwrap();
         page.evaluated(seek).unwrap();
         source.draw(page).unwrap();
         if KEPT.contains(&frame) {
@@ -58,9 +60,11 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
 /// The same frames in a browser that draws when it likes.
 fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let (width, height) = (plan.composition.width, plan.composition.height);
-    let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
+    let script = page_script(plan.rate, &plan.encoder.variables, &MediaFiles::new(), Purpose::Draw);
     let folder = plan.dir.compiled();
-    let mut page = Page::open_plain(context, PageConfig { folder: &folder, width, height, script }).unwrap();
+    let mut page =
+        Page::open_plain(context, PageConfig { folder: &folder, width, height, script, frames: Frames::default() })
+            .unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
     let expected = Expected { timelines, missing_timelines: &[], duration: true };
