@@ -72,10 +72,10 @@ ffmpeg() {
         --disable-stripping --disable-avdevice --disable-postproc --extra-cflags="-I$prefix/include -g0" \
         --extra-ldflags="-L$prefix/lib" --extra-libs='-lpthread -lm' \
         --disable-everything --enable-protocol=file --enable-bsfs --enable-parsers --enable-filters \
-        --enable-decoder=h264,hevc,vp8,vp9,mpeg4,mpeg2video,prores,dnxhd,mjpeg,png,gif,apng,webp,rawvideo,qtrle,aac,aac_latm,mp3,mp3float,opus,vorbis,flac,alac,ac3,eac3,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s32le,pcm_f32le,pcm_u8,pcm_alaw,pcm_mulaw \
+        --enable-decoder=h264,hevc,vp8,vp9,libvpx_vp8,libvpx_vp9,mpeg4,mpeg2video,prores,dnxhd,mjpeg,png,gif,apng,webp,rawvideo,qtrle,aac,aac_latm,mp3,mp3float,opus,vorbis,flac,alac,ac3,eac3,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s32le,pcm_f32le,pcm_u8,pcm_alaw,pcm_mulaw \
         --enable-encoder=libx264,libx264rgb,libx265,libvpx_vp9,prores_ks,aac,libopus,png,gif,rawvideo,pcm_s16le,pcm_f32le \
         --enable-muxer=mp4,mov,ipod,webm,matroska,gif,wav,adts,opus,null,rawvideo,h264,hevc,framemd5,hash,hls,mpegts \
-        --enable-demuxer=mov,matroska,mp3,wav,ogg,flac,aac,gif,apng,image2,image_png_pipe,image_jpeg_pipe,image_webp_pipe,concat,rawvideo,h264,hevc,mpegts,avi,aiff,pcm_s16le,pcm_f32le
+        --enable-demuxer=mov,matroska,caf,w64,mpegps,mp3,wav,ogg,flac,aac,gif,apng,image2,image_png_pipe,image_jpeg_pipe,image_webp_pipe,concat,rawvideo,h264,hevc,mpegts,avi,aiff,pcm_s16le,pcm_f32le
     # The toolchain's glibc exports it and has no header for it.
     sed -i 's/#define HAVE_SYSCTL 1/#define HAVE_SYSCTL 0/' config.h
     make && make install

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crds::{
-    Stage,
+    FrameRate, Stage,
     line::{ChunkRange, OutputReport},
 };
 
@@ -66,6 +66,7 @@ pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &C
         return Err(Error::Chunk { path: plan.dir.path().to_owned(), reason });
     }
     let meter = context.stage(Stage::Assemble, plan.descriptor.total_frames);
+    let mut sound = plan.descriptor.has_audio.then(|| Sound::open(plan)).transpose()?;
     let mut video: Option<(Muxer, Track)> = None;
     let mut pictures = None;
     for (path, planned) in chunks.iter().zip(&plan.chunks) {
@@ -87,6 +88,9 @@ pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &C
             none => {
                 let mut muxer = Muxer::create(finished, plan.format.container, &provenance(plan))?;
                 let track = muxer.add_video(plan.rate, chunk.parameters()?)?;
+                if let Some(sound) = &mut sound {
+                    sound.track = Some(muxer.add_sound(sound.demuxer.parameters()?)?);
+                }
                 none.insert((muxer, track))
             }
         };
@@ -94,6 +98,9 @@ pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &C
         while let Some(mut packet) = chunk.next(plan.rate).map_err(|error| wrong(error.to_string()))? {
             libav::delay(&mut packet, planned.start_frame);
             muxer.write(*track, packet)?;
+            if let Some(sound) = &mut sound {
+                sound.write(muxer, planned.start_frame + frames + 1)?;
+            }
             frames += 1;
         }
         if frames != planned.frames() {
@@ -102,8 +109,41 @@ pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &C
         meter.add(frames);
     }
     match video {
-        Some((muxer, _)) => Ok(muxer.finish()?),
+        Some((mut muxer, _)) => {
+            if let Some(sound) = &mut sound {
+                sound.write(&mut muxer, u32::MAX)?;
+            }
+            Ok(muxer.finish()?)
+        }
         None => Ok(()),
+    }
+}
+
+/// The sound of a plan, on its way into the video.
+struct Sound {
+    demuxer: Demuxer,
+    rate: FrameRate,
+    track: Option<Track>,
+    next: Option<libav::Packet>,
+}
+
+impl Sound {
+    fn open(plan: &Plan) -> Result<Self, Error> {
+        let mut demuxer = Demuxer::open_sound(&plan.dir.sound())?;
+        let next = demuxer.next_sound()?;
+        Ok(Self { demuxer, rate: plan.rate, track: None, next })
+    }
+
+    /// Writes what is heard until the end of a frame: players want sound and pictures beside each other.
+    fn write(&mut self, muxer: &mut Muxer, frame: u32) -> Result<(), Error> {
+        let Some(track) = self.track else { return Ok(()) };
+        #[expect(clippy::cast_possible_truncation, reason = "samples of less than 24 hours")]
+        let until = (self.rate.time_of(frame) * f64::from(libav::RATE)) as i64;
+        while let Some(packet) = self.next.take_if(|packet| packet.dts().unwrap_or(0) <= until) {
+            muxer.write(track, packet)?;
+            self.next = self.demuxer.next_sound()?;
+        }
+        Ok(())
     }
 }
 

@@ -11,9 +11,10 @@ use crate::{
     draw::{
         browser::{self, page::PageConfig},
         frames, script,
+        server::Frames,
     },
     jobs::Capacity,
-    layout::canonical,
+    layout::{MediaFiles, canonical},
     libav,
     plan::assets,
     remote::Remote,
@@ -83,10 +84,10 @@ fn check(name: &'static str, required: bool, result: Result<String, String>) -> 
 
 fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> {
     const SIDE: u32 = 512;
-    let script = script::page_script(FrameRate::default(), &Map::new(), script::Purpose::Draw);
+    let script = script::page_script(FrameRate::default(), &Map::new(), &MediaFiles::new(), script::Purpose::Draw);
     let nothing = Path::new("/nonexistent");
     let remote = Arc::new(Remote::fetching(nothing, &Settings { offline: true, ..context.settings.clone() }));
-    let config = PageConfig { folder: nothing, remote, width: SIDE, height: SIDE, script };
+    let config = PageConfig { folder: nothing, remote, width: SIDE, height: SIDE, script, frames: Frames::default() };
     let (page, source) = frames::start(context, &config)?;
     Ok((page.product().to_owned(), source.kind()))
 }

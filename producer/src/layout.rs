@@ -5,14 +5,15 @@
 //! meta/composition.json   what the composition is
 //! meta/encoder.json       everything that decides bytes and is not a file: locked when planned
 //! meta/chunks.json        which frames each chunk has
-//! meta/videos.json        media in the page: empty lists so far
+//! meta/videos.json        media in the page
+//! audio.m4a               the sound of the whole video, if there is any
 //! compiled/               the project as the browser gets it; `compiled/__hf/` holds the renderer's own files
-//! video-frames/           extracted media frames: empty so far
+//! video-frames/           upstream's folder of extracted pictures; empty, for chunks decode the sources in `compiled/`
 //! ```
 
 use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    path::{Component, Path, PathBuf},
 };
 
 use crds::{Format, FrameRate, Quality, Strictness};
@@ -20,6 +21,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{Error, files};
+
+/// Name of the file with the sound.
+pub(crate) const SOUND: &str = "audio.m4a";
 
 /// A plan folder.
 #[derive(Clone, Debug)]
@@ -52,6 +56,10 @@ impl PlanDir {
 
     pub(crate) fn videos(&self) -> PathBuf {
         self.0.join("meta/videos.json")
+    }
+
+    pub(crate) fn sound(&self) -> PathBuf {
+        self.0.join(SOUND)
     }
 
     pub(crate) fn compiled(&self) -> PathBuf {
@@ -135,6 +143,71 @@ pub(crate) struct Composition {
     /// Addresses of files that it asked for while planning and that are not there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) missing_assets: BTreeSet<String>,
+}
+
+/// `meta/videos.json`: upstream's lists, and what the elements of a page say of their files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Videos {
+    pub(crate) videos: Vec<Video>,
+    /// Pictures in `video-frames/`: none.
+    pub(crate) extracted: [(); 0],
+    pub(crate) files: MediaFiles,
+}
+
+impl Videos {
+    /// What is wrong with it, as half a sentence: it is input like any other.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for Video { id, src, start, end, media_start, playback_rate, .. } in &self.videos {
+            let numbers = [start, end, media_start, playback_rate];
+            if numbers.iter().any(|number| !number.is_finite()) || *playback_rate <= 0.0 {
+                return Err(format!("the times of {id:?} make no sense"));
+            }
+            if Path::new(src).components().any(|part| !matches!(part, Component::Normal(_))) {
+                return Err(format!("the file of {id:?} lies elsewhere"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A video in the page. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Video {
+    /// The name of its element, upstream's render id.
+    pub(crate) id: String,
+    /// Its file, relative to `compiled/`.
+    pub(crate) src: String,
+    /// From when to when it is shown.
+    pub(crate) start: f64,
+    pub(crate) end: f64,
+    /// Where in the file it begins.
+    pub(crate) media_start: f64,
+    /// Seconds of the file in a second.
+    pub(crate) playback_rate: f64,
+    /// It begins anew after its end, instead of holding its last picture.
+    #[serde(rename = "loop")]
+    pub(crate) repeat: bool,
+    pub(crate) has_audio: bool,
+}
+
+/// Media files, by their path relative to `compiled/`.
+pub(crate) type MediaFiles = BTreeMap<String, MediaFile>;
+
+/// What a page may ask of a media file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MediaFile {
+    /// Seconds, where the file says.
+    pub(crate) duration: Option<f64>,
+    /// Pixels, where it has pictures.
+    pub(crate) width: Option<u32>,
+    pub(crate) height: Option<u32>,
+    /// Whether it has sound.
+    #[serde(default)]
+    pub(crate) sound: bool,
+    /// It is an image with more than one frame.
+    #[serde(default)]
+    pub(crate) animated: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

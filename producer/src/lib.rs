@@ -4,8 +4,9 @@
 //! [`plan()`] turns a project and a configuration into a plan folder that is complete in itself, [`chunk()`] one index of it
 //! into a closed-GOP file, [`assemble()`] all chunks into the video. [`render()`] is the three in one process.
 //!
-//! Reading order: `plan` (what a composition is, and what rendering it needs), `remote` (what of that lies elsewhere), `layout` (what is in a plan folder), `draw`
-//! (a page is opened, made ready, moved and read), `encode` and `libav` (from pixels to bytes), `chunk`, `assemble`,
+//! Reading order: `plan` (what a composition is, and what rendering it needs), `remote` (what of that lies elsewhere), `layout` (what
+//! is in a plan folder), `draw` (a page is opened, made ready, moved and read), `media` (videos and sound in it), `encode` and
+//! `libav` (from pixels to bytes), `chunk`, `assemble`,
 //! `render`; then `cli`.
 //!
 //! This crate never knows AWS or Kubernetes, and only `libav` knows libav, only `draw` knows Chromium.
@@ -23,6 +24,7 @@ mod fonts;
 mod jobs;
 mod layout;
 mod libav;
+mod media;
 mod plan;
 mod remote;
 mod render;

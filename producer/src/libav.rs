@@ -1,4 +1,4 @@
-//! The one module that knows libav: encoding, muxing, probing. In process, through `ffmpeg-next`; nothing here starts
+//! The one module that knows libav: decoding, encoding, muxing, probing. In process, through `ffmpeg-next`; nothing here starts
 //! an `ffmpeg` program.
 
 use std::{
@@ -9,16 +9,23 @@ use std::{
 
 use crds::Code;
 use ffmpeg_next as ffmpeg;
+pub(crate) use ffmpeg_next::Packet;
 
 use crate::files;
 
 mod encode;
 mod mux;
+mod pictures;
 mod probe;
+mod sound;
+mod source;
 
 pub(crate) use encode::{Encoding, Gop, encode_gop, x264_version};
 pub(crate) use mux::{Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track};
+pub(crate) use pictures::Pictures;
 pub(crate) use probe::is_animated;
+pub(crate) use sound::{CHANNELS, Part, RATE, Sound, SoundEncoding, SoundWriter};
+pub(crate) use source::{MediaInfo, media_info};
 
 /// libav refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +33,9 @@ pub enum Error {
     /// This libav was built without the encoder.
     #[error("libav has no {0} encoder: install a libavcodec built with it")]
     NoEncoder(&'static str),
+    /// This libav was built without the decoder.
+    #[error("libav has no {0} decoder: install a libavcodec built with it")]
+    NoDecoder(&'static str),
     /// The encoder refused its settings or a picture.
     #[error("libav failed to {doing}: {source}")]
     Encode {
@@ -54,7 +64,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NoEncoder(_) | Self::UnknownOptions(_) => Code::EncoderUnavailable,
+            Self::NoEncoder(_) | Self::NoDecoder(_) | Self::UnknownOptions(_) => Code::EncoderUnavailable,
             Self::Encode { source: ffmpeg::Error::Other { errno }, .. }
             | Self::File { source: ffmpeg::Error::Other { errno }, .. } => {
                 match files::write_code(io::Error::from_raw_os_error(*errno).kind()) {
@@ -70,7 +80,7 @@ impl Error {
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Moves a packet's times, which count frames, by some frames; it lasts one.
-pub(crate) fn delay(packet: &mut ffmpeg::Packet, frames: u32) {
+pub(crate) fn delay(packet: &mut Packet, frames: u32) {
     let later = |time: Option<i64>| time.map(|time| time + i64::from(frames));
     packet.set_pts(later(packet.pts()));
     packet.set_dts(later(packet.dts()));
@@ -91,11 +101,12 @@ fn quiet() {
     ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Fatal));
 }
 
-/// The libraries that output bytes depend on, as one line: `libavcodec 59.37.100, libavformat 59.27.100, x264 core 164`.
+/// The libraries that output bytes depend on, as one line: `libavcodec 59.37.100, libavformat 59.27.100, libavfilter 8.44.100, x264 core 164`.
 pub(crate) fn version() -> Result<String> {
     let triple = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
     let (codec, format) = (triple(ffmpeg::codec::version()), triple(ffmpeg::format::version()));
-    Ok(format!("libavcodec {codec}, libavformat {format}, {}", x264_version()?))
+    let filter = triple(ffmpeg::filter::version());
+    Ok(format!("libavcodec {codec}, libavformat {format}, libavfilter {filter}, {}", x264_version()?))
 }
 
 /// A path as an address that libav takes for a file, whatever is in it: a colon would make it a protocol.

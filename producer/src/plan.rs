@@ -12,7 +12,6 @@ use crds::{
     Code, Format, FrameRate, RenderConfig, Stage,
     line::{ChunkRange, PlanReport},
 };
-use serde_json::json;
 
 use crate::{
     Error,
@@ -21,7 +20,7 @@ use crate::{
         browser::page::Page,
         drawer::Canvas,
         ready::Expected,
-        script::{self, Purpose},
+        script::{self, Purpose, page_script},
     },
     encode::{
         format::FormatSpec,
@@ -31,7 +30,7 @@ use crate::{
     error::composition,
     files,
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
-    libav,
+    libav, media,
     remote::Remote,
     target::{Inputs, Target},
 };
@@ -45,6 +44,7 @@ mod fonts;
 pub(crate) mod grid;
 pub(crate) mod hash;
 pub(crate) mod html;
+mod play;
 mod probe;
 pub(crate) mod project;
 mod reach;
@@ -57,6 +57,7 @@ mod variables;
 
 use defects::Defects;
 use grid::Chunking;
+use play::Played;
 use probe::{Probe, Subject};
 use project::Project;
 use root::Shape;
@@ -152,14 +153,7 @@ pub(crate) fn write(
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
     let Shape { width, height, .. } = shape;
-    let canvas = Canvas {
-        folder: dir.compiled(),
-        width,
-        height,
-        rate,
-        variables: config.variables.clone(),
-        remote: Arc::clone(&remote),
-    };
+    let canvas = Canvas { folder: dir.compiled(), remote: Arc::clone(&remote), width, height };
     let gop = grid::gop_size(rate);
     let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
     let cut = |seconds: f64, crew: &mut dyn Crew| {
@@ -170,15 +164,30 @@ pub(crate) fn write(
         Ok::<_, Error>((duration, total, chunks))
     };
     let known = shape.duration.map(|seconds| cut(seconds, crew)).transpose()?;
-    let mut page = Page::open(context, canvas.page(Purpose::Inspect))?;
-    let subject = Subject { dir: &dir, rate, duration: shape.duration, expected, compiled: &compiled };
+    let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
+    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
+    let mut page = Page::open(context, canvas.page(script))?;
+    let subject = Subject { folder: &canvas.folder, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     remote.record()?;
     context.warn(&Defects { visible: Vec::new(), minor: remote.remarks() }.judge(config.strictness)?);
     let (duration, total, chunks) = known.map_or_else(|| cut(probe.duration, crew), Ok)?;
     meter.add(1);
 
-    write_meta(&dir, config, &Facts { format, shape, rate, duration, probe: &probe, expected, gop, chunks: &chunks })?;
+    let played = play::Subject {
+        dir: &dir,
+        compiled: &compiled,
+        library,
+        probe: &probe,
+        frames: total,
+        rate,
+        format,
+        strictness: config.strictness,
+    };
+    let played = play::write(played, context)?;
+    let has_audio = played.sounds > 0;
+    let facts = Facts { format, shape, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks };
+    write_meta(&dir, config, &facts)?;
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
         plan_hash: String::new(),
@@ -189,7 +198,7 @@ pub(crate) fn write(
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         total_frames: total,
         duration,
-        has_audio: false,
+        has_audio,
     };
     descriptor.plan_hash = hash::of(&dir, &descriptor)?;
     files::write(&dir.descriptor(), pretty(&descriptor))?;
@@ -222,20 +231,21 @@ struct Facts<'a> {
     rate: FrameRate,
     duration: f64,
     probe: &'a Probe,
+    played: Played,
     expected: Expected<'a>,
     gop: u32,
     chunks: &'a [ChunkRange],
 }
 
 fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts { format, shape, rate, duration, probe, expected, gop, chunks } = *facts;
+    let Facts { format, shape, rate, duration, probe, ref played, expected, gop, chunks } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
         height: shape.height,
         fps: layout::Fps { num: rate.num(), den: rate.den() },
-        video_count: 0,
-        audio_count: 0,
+        video_count: played.videos,
+        audio_count: played.sounds,
         image_count: probe.image_count,
         declares_timelines: expected.timelines,
         missing_timelines: probe.missing_timelines.clone(),
@@ -267,7 +277,6 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
     };
     files::write(&dir.composition(), pretty(&composition))?;
     files::write(&dir.chunks(), pretty(&chunks))?;
-    files::write(&dir.videos(), pretty(&json!({ "videos": [], "extracted": [] })).trim_end())?;
     Ok(files::write(&dir.encoder(), canonical(&encoder))?)
 }
 
@@ -318,10 +327,9 @@ impl Plan {
     /// What its frames are drawn on.
     pub(crate) fn canvas(&self) -> Result<Canvas, Error> {
         let layout::Composition { width, height, .. } = self.composition;
-        let variables = self.encoder.variables.clone();
         let folder = self.dir.compiled();
         let remote = Arc::new(Remote::recorded(&folder)?);
-        Ok(Canvas { folder, width, height, rate: self.rate, variables, remote })
+        Ok(Canvas { folder, remote, width, height })
     }
 
     /// The chunk of an index.

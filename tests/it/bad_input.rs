@@ -210,13 +210,13 @@ fn defects_by_strictness() {
 #[ignore = "needs Chromium"]
 fn all_problems_of_a_kind_at_once() {
     let folder = Folder::new();
-    folder.project("site", SECOND, "<video src=\"a.mp4\"></video>\n<audio src=\"b.mp3\"></audio>");
+    folder.project("site", SECOND, "<p data-color-grading=\"{}\"></p>\n<p data-requires-webgpu></p>");
     failed(
         &folder,
         &render(&folder, &[]),
         Code::FeatureUnsupported,
         2,
-        &["index.html:4: <video>", "index.html:5: <audio>"],
+        &["index.html:4: colour grading", "index.html:5: WebGPU"],
     );
     folder.project(
         "site",
@@ -290,14 +290,13 @@ fn what_does_not_belong_to_a_project() {
 #[ignore = "needs Chromium"]
 fn what_is_not_supported_yet() {
     let folder = Folder::new();
+    folder.write("site/frame.html", "<!doctype html><video src=\"a.mp4\"></video>");
     for (body, feature) in [
-        ("<video src=\"a.mp4\" data-start=\"0\"></video>", "<video>"),
-        ("<audio src=\"a.mp3\"></audio>", "<audio>"),
         (
             "<script>{ const host = document.createElement('p'); host.dataset.compositionSrc = 'index.html'; document.querySelector('div').append(host) }</script>",
             "sub-compositions",
         ),
-        ("<script>document.querySelector('div').append(document.createElement('video'))</script>", "<video>"),
+        ("<iframe src=\"frame.html\"></iframe>", "<video> in a document of its own"),
     ] {
         folder.project("site", SECOND, body);
         failed(&folder, &render(&folder, &[]), Code::FeatureUnsupported, 2, &[feature]);

@@ -46,6 +46,8 @@ mod lambda;
 mod libraries;
 /// The life of a Render: deadlines, run tokens, sources that are fetched.
 mod life;
+/// Videos and sound in compositions.
+mod media;
 /// `hf-reconcile --once` and the commands that look and ask.
 mod once;
 /// What `hf-producer` writes to, and what it never does.

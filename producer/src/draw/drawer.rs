@@ -2,24 +2,29 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use chromiumoxide_cdp::cdp::js_protocol::runtime::EvaluateParams;
 use crds::{
-    Code, FrameRate,
+    Code,
     line::{ChunkRange, FrameSourceKind},
 };
 use nix::unistd::Pid;
-use serde_json::{Map, Value};
 
 use super::{
-    browser::page::{Page, PageConfig},
+    browser::{
+        cdp::Pending,
+        page::{Page, PageConfig},
+    },
     frames::{self, FrameSource},
     ready::{self, Expected},
     script::{Purpose, page_script},
+    server::Frames,
 };
 use crate::{
     Error,
     context::Context,
     encode::yuv::{Picture, Pool},
-    layout,
+    layout::{self, Videos},
+    media::Feed,
     plan::{
         Plan,
         defects::{Defects, refuse},
@@ -37,6 +42,11 @@ pub(crate) struct Drawer<'a> {
     page: Page,
     source: Box<dyn FrameSource>,
     pool: Pool,
+    videos: Videos,
+    /// What the videos of the chunk show.
+    feed: Option<Feed>,
+    /// Where the page finds it.
+    shown: Frames,
     /// The picture of the frame drawn last.
     last: Option<Arc<Picture>>,
     /// Nothing was opened in the page yet.
@@ -48,30 +58,23 @@ pub(crate) struct Drawer<'a> {
 const CHECKED_CHUNKS: u32 = 4;
 const CHECKED_EVERY: u32 = 600;
 
-/// What of a plan a browser has to know from its beginning, and what is known before the plan is complete.
+/// What a browser has to know from its beginning, and what is known before a plan is complete.
 #[derive(Clone)]
 pub(crate) struct Canvas {
     /// Holds `index.html`.
     pub(crate) folder: PathBuf,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) rate: FrameRate,
-    pub(crate) variables: Map<String, Value>,
     /// What is under other addresses.
     pub(crate) remote: Arc<Remote>,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
 }
 
 impl Canvas {
-    /// Of a page that is opened for something.
-    pub(crate) fn page(&self, purpose: Purpose) -> PageConfig<'_> {
-        let Self { folder, width, height, rate, variables, remote } = self;
-        PageConfig {
-            folder,
-            remote: Arc::clone(remote),
-            width: *width,
-            height: *height,
-            script: page_script(*rate, variables, purpose),
-        }
+    /// Of a page whose documents begin with a script.
+    pub(crate) fn page(&self, script: String) -> PageConfig<'_> {
+        let Self { folder, remote, width, height } = self;
+        let (remote, frames) = (Arc::clone(remote), Frames::default());
+        PageConfig { folder, remote, width: *width, height: *height, script, frames }
     }
 }
 
@@ -86,7 +89,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Starts a browser.
     pub(crate) fn start(context: &Context, canvas: &Canvas) -> Result<Self, Error> {
-        let (page, source) = frames::start(context, &canvas.page(Purpose::Draw))?;
+        let (page, source) = frames::start(context, &canvas.page(String::new()))?;
         Ok(Self { page, source, empty: true })
     }
 
@@ -96,9 +99,8 @@ impl Opened {
             drop(page);
             return Self::start(context, canvas);
         }
-        let PageConfig { width, height, script, .. } = canvas.page(Purpose::Draw);
-        page.renew_with(script)?;
-        let source = frames::open(&mut page, width, height, context.settings.frame_source)?;
+        page.renew()?;
+        let source = frames::open(&mut page, canvas.width, canvas.height, context.settings.frame_source)?;
         Ok(Self { page, source, empty: true })
     }
 }
@@ -111,13 +113,17 @@ impl<'a> Drawer<'a> {
 
     /// Draws with a browser of this plan's canvas.
     pub(crate) fn with(opened: Opened, plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
-        let Opened { page, source, empty } = opened;
+        let Opened { mut page, source, empty } = opened;
+        let videos: Videos = layout::read(&plan.dir.videos())?;
+        videos.check().map_err(|reason| Error::PlanUnreadable { path: plan.dir.videos(), reason })?;
+        page.begin_documents_with(page_script(plan.rate, &plan.encoder.variables, &videos.files, Purpose::Draw));
         if page.product() != plan.encoder.browser_version {
             let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
         }
         let pool = Pool::new(plan.layout);
-        Ok(Self { plan, context, page, source, pool, last: None, empty })
+        let shown = page.frames().clone();
+        Ok(Self { plan, context, page, source, pool, videos, feed: None, shown, last: None, empty })
     }
 
     /// How pixels leave the browser.
@@ -148,7 +154,21 @@ impl<'a> Drawer<'a> {
         frames::wait_for_document(page, &mut **source)?;
         // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
         page.settle(|page| source.draw(page))?;
+        let first = chunk.start_frame.saturating_sub(plan.encoder.pre_roll_frames);
+        self.feed = Some(Feed::start(&self.videos, &plan.dir.compiled(), plan.rate, first..chunk.end_frame)?);
         self.pre_roll(chunk.start_frame)
+    }
+
+    /// Starts moving the page to the frame after the last one.
+    fn seek_later(&mut self, frame: u32) -> Result<Pending<EvaluateParams>, Error> {
+        let mut shown = match &mut self.feed {
+            Some(feed) => feed.next(self.context)?,
+            None => Vec::new(),
+        };
+        let new = shown.iter_mut().filter_map(|shown| Some((shown.address.clone(), shown.picture.take()?))).collect();
+        self.shown.put(new, |address| shown.iter().any(|shown| shown.address == address));
+        let pictures: Vec<_> = shown.iter().map(|shown| (shown.id.as_str(), shown.address.as_str())).collect();
+        Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures)?)
     }
 
     /// Draws the frames before a chunk's first without keeping them, and goes through all before them where that matters.
@@ -157,7 +177,7 @@ impl<'a> Drawer<'a> {
         let begin = if self.plan.encoder.goes_through_all_frames { 0 } else { drawn };
         for frame in begin..first {
             let requests = self.page.events().started;
-            let seek = self.page.seek_later(self.plan.rate.time_of(frame))?;
+            let seek = self.seek_later(frame)?;
             self.page.evaluated(seek)?;
             if frame >= drawn {
                 self.draw(requests, false)?;
@@ -173,9 +193,8 @@ impl<'a> Drawer<'a> {
         watch: &mut Stopwatch,
         mut each: impl FnMut(Arc<Picture>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let rate = self.plan.rate;
         let mut requests = self.page.events().started;
-        let mut seek = Some(self.page.seek_later(rate.time_of(chunk.start_frame))?);
+        let mut seek = Some(self.seek_later(chunk.start_frame)?);
         for frame in chunk.start_frame..chunk.end_frame {
             if let Some(seek) = seek.take() {
                 self.page.evaluated(seek)?;
@@ -188,7 +207,7 @@ impl<'a> Drawer<'a> {
             requests = self.page.events().started;
             // The page moves on while this frame is read and converted.
             if frame + 1 < chunk.end_frame {
-                seek = Some(self.page.seek_later(rate.time_of(frame + 1))?);
+                seek = Some(self.seek_later(frame + 1)?);
             }
             each(self.picture(changed, watch)?)?;
         }

@@ -3,7 +3,10 @@
 use crds::FrameRate;
 use serde_json::{Map, Value, json};
 
+use crate::layout::MediaFiles;
+
 const TIME: &str = include_str!("page/time.js");
+const MEDIA: &str = include_str!("page/media.js");
 const DRIVER: &str = include_str!("page/driver.js");
 const INSPECT: &str = include_str!("page/inspect.js");
 const CANVAS: &str = include_str!("page/canvas.js");
@@ -17,17 +20,29 @@ pub(crate) enum Purpose {
     Draw,
 }
 
-/// The script for a composition: virtual time in every document, the driver in the top one.
-pub(crate) fn page_script(rate: FrameRate, variables: &Map<String, Value>, purpose: Purpose) -> String {
-    let config = json!({ "fps": rate.per_second(), "variables": variables });
+/// The script for a composition: virtual time in every document, the driver in the top one. `media`: what there is to play.
+pub(crate) fn page_script(
+    rate: FrameRate,
+    variables: &Map<String, Value>,
+    media: &MediaFiles,
+    purpose: Purpose,
+) -> String {
+    let config = json!({ "fps": rate.per_second(), "variables": variables, "media": media });
     let (canvas, inspect) = if purpose == Purpose::Inspect { (CANVAS, INSPECT) } else { ("", "") };
     format!(
-        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\nif (window !== window.top) return;\n{DRIVER}\n{inspect}\n}})();"
+        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\nif (window !== window.top) return;\n{MEDIA}\n{DRIVER}\n{inspect}\n}})();"
     )
 }
 
 /// SHA-256 of what draws, scripts and fonts; part of the plan hash.
 pub(crate) fn digest() -> String {
     use sha2::{Digest as _, Sha256};
-    hex::encode(Sha256::new().chain_update(TIME).chain_update(DRIVER).chain_update(crate::fonts::digest()).finalize())
+    hex::encode(
+        Sha256::new()
+            .chain_update(TIME)
+            .chain_update(MEDIA)
+            .chain_update(DRIVER)
+            .chain_update(crate::fonts::digest())
+            .finalize(),
+    )
 }

@@ -6,10 +6,19 @@
 //! network nor other services of this machine. For `https` the server answers as whoever is asked for, with a certificate
 //! that this browser alone takes for everybody's.
 
-use std::{convert::Infallible, io, net::Ipv4Addr, path::Path, sync::Arc, thread};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use axum::body::Body;
 use base64::Engine as _;
+use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Incoming,
@@ -39,6 +48,36 @@ use crate::remote::{Answer, Remote};
 pub(crate) const ORIGIN: &str = "http://composition.localhost/";
 const HOST: &str = "composition.localhost";
 
+/// Where the pictures are that videos show.
+const FRAMES: &str = "/__hf/frame/";
+
+/// The address of a picture of a video, named by its time, in a page.
+pub(crate) fn frame_address(video: u32, time: i64) -> String {
+    format!("{FRAMES}{video}/{time}.bmp")
+}
+
+/// Whether an address is that of a picture of a video: whoever loads one waits for it.
+pub(crate) fn is_frame(url: &str) -> bool {
+    url.strip_prefix(ORIGIN).is_some_and(|path| path.starts_with(&FRAMES[1..]))
+}
+
+/// The pictures that a page may ask for, by their addresses.
+#[derive(Clone, Default)]
+pub(crate) struct Frames(Arc<Mutex<HashMap<String, Bytes>>>);
+
+impl Frames {
+    /// Puts in new pictures, and keeps of the others only those that are wanted.
+    pub(crate) fn put(&self, new: Vec<(String, Bytes)>, wanted: impl Fn(&str) -> bool) {
+        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.retain(|address, _| wanted(address));
+        frames.extend(new);
+    }
+
+    fn get(&self, address: &str) -> Option<Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned()
+    }
+}
+
 /// A running server; it stops when dropped.
 pub(crate) struct Server {
     port: u16,
@@ -48,13 +87,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `folder`, and what `remote` has, on a free loopback port.
-    pub(crate) fn start(folder: &Path, remote: Arc<Remote>) -> io::Result<Self> {
+    /// Serves `folder`, what `remote` has and the pictures of videos, on a free loopback port.
+    pub(crate) fn start(folder: &Path, remote: Arc<Remote>, frames: Frames) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let port = listener.local_addr()?.port();
         let (tls, key_digest) = certified().map_err(io::Error::other)?;
-        let site = Arc::new(Site { files: ServeDir::new(folder), remote, tls });
+        let site = Arc::new(Site { files: ServeDir::new(folder), remote, frames, tls });
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             runtime.block_on(async {
@@ -104,6 +143,7 @@ fn certified() -> Result<(TlsAcceptor, String), Box<dyn std::error::Error + Send
 struct Site {
     files: ServeDir,
     remote: Arc<Remote>,
+    frames: Frames,
     tls: TlsAcceptor,
 }
 
@@ -133,10 +173,18 @@ async fn answer(site: &Arc<Site>, authority: Option<&str>, request: Request<Inco
     if request.method() == Method::CONNECT {
         return tunnel(site, request);
     }
+    // Media are never loaded by a page: their pictures come from the producer.
+    let wanted_for = request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    if let Some(b"audio" | b"video" | b"track") = wanted_for {
+        return empty(StatusCode::NO_CONTENT);
+    }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let named = request.uri().authority().map(hyper::http::uri::Authority::as_str).or(host).unwrap_or_default();
     let (scheme, named) = authority.map_or(("http", named), |authority| ("https", authority));
     if scheme == "http" && named == HOST {
+        if request.uri().path().starts_with(FRAMES) {
+            return frame(site, request.uri().path());
+        }
         let mut response = file(site, request).await;
         settle(response.headers_mut());
         return response;
@@ -146,6 +194,21 @@ async fn answer(site: &Arc<Site>, authority: Option<&str>, request: Request<Inco
         Ok(url) => elsewhere(site, &url, request).await,
         Err(_) => refuse("this is no address"),
     }
+}
+
+/// The picture of a video. It is shown once, and by then decoded.
+fn frame(site: &Site, path: &str) -> Response<Body> {
+    let Some(picture) = site.frames.get(path) else { return empty(StatusCode::NOT_FOUND) };
+    let mut response = Response::new(Body::from(picture));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/bmp"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
 
 /// What follows is in TLS, for one host.

@@ -4,7 +4,12 @@ use std::path::Path;
 
 use crds::{Code, Format};
 
-use crate::{Error, error::composition};
+use crate::{Error, error::composition, libav::SoundEncoding};
+
+/// What players of MP4 know.
+const AAC: SoundEncoding = SoundEncoding { encoder: "aac", bit_rate: 192_000 };
+/// What players of WebM know.
+const OPUS: SoundEncoding = SoundEncoding { encoder: "libopus", bit_rate: 128_000 };
 
 /// How a format is made. Names are libav's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub(crate) struct FormatSpec {
     /// The encoder, as plans name it (upstream's names).
     pub(crate) planned_as: &'static str,
     pub(crate) pixel_format: &'static str,
+    /// How its sound is encoded.
+    pub(crate) sound: SoundEncoding,
     /// Whether what the page leaves transparent stays so.
     pub(crate) alpha: bool,
     /// Whether this build makes it.
@@ -34,6 +41,7 @@ pub(crate) const FORMATS: [FormatSpec; 4] = [
         encoder: "libx264",
         planned_as: "libx264-software",
         pixel_format: "yuv420p",
+        sound: AAC,
         alpha: false,
         supported: true,
     },
@@ -44,6 +52,7 @@ pub(crate) const FORMATS: [FormatSpec; 4] = [
         encoder: "prores_ks",
         planned_as: "prores-software",
         pixel_format: "yuva444p10le",
+        sound: AAC,
         alpha: true,
         supported: false,
     },
@@ -54,6 +63,7 @@ pub(crate) const FORMATS: [FormatSpec; 4] = [
         encoder: "libvpx-vp9",
         planned_as: "libvpx-vp9-software",
         pixel_format: "yuva420p",
+        sound: OPUS,
         alpha: true,
         supported: false,
     },
@@ -64,6 +74,7 @@ pub(crate) const FORMATS: [FormatSpec; 4] = [
         encoder: "png",
         planned_as: "png-sequence",
         pixel_format: "rgba",
+        sound: AAC,
         alpha: true,
         supported: false,
     },

@@ -7,7 +7,7 @@ use ffmpeg::{Dictionary, Packet, Rational, codec, format, media};
 use ffmpeg_next as ffmpeg;
 use tracing::debug;
 
-use super::{Error, Result, file, local, quiet};
+use super::{Error, Result, file, local, quiet, sound::RATE};
 
 /// Metadata of a chunk file: the plan hash it belongs to.
 pub(crate) const TAG_PLAN: &str = "hyperframes_plan";
@@ -64,6 +64,17 @@ impl Muxer {
         Ok(Track(self.units.len() - 1))
     }
 
+    /// Adds a track of sound, whose packets' times count samples.
+    pub(crate) fn add_sound(&mut self, parameters: codec::Parameters) -> Result<Track> {
+        // What is skipped at its beginning and where it ends is said in this unit, in which sound is exact.
+        self.options.push(("movie_timescale", RATE.to_string()));
+        let mut stream = self.output.add_stream(codec::Id::None).map_err(file("add a track to", &self.path))?;
+        stream.set_parameters(parameters);
+        stream.set_time_base(SAMPLE);
+        self.units.push(SAMPLE);
+        Ok(Track(self.units.len() - 1))
+    }
+
     fn begin(&mut self) -> Result<()> {
         let options: Dictionary = self.options.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let left = self.output.write_header_with(options).map_err(file("write", &self.path))?;
@@ -92,12 +103,15 @@ impl Muxer {
     }
 }
 
+/// How long a sample of sound lasts, in seconds.
+const SAMPLE: Rational = Rational(1, RATE.cast_signed());
+
 /// How long a frame lasts, in seconds.
 fn frame_time(rate: FrameRate) -> Rational {
     Rational(rate.den().cast_signed(), rate.num().cast_signed())
 }
 
-/// Reads the one video track of a file without decoding it.
+/// Reads one track of a file without decoding it.
 pub(crate) struct Demuxer {
     input: format::context::Input,
     path: PathBuf,
@@ -105,14 +119,24 @@ pub(crate) struct Demuxer {
 }
 
 impl Demuxer {
+    /// Opens a file for its pictures.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_track(path, media::Type::Video)
+    }
+
+    /// Opens a file for its sound.
+    pub(crate) fn open_sound(path: &Path) -> Result<Self> {
+        Self::open_track(path, media::Type::Audio)
+    }
+
+    fn open_track(path: &Path, medium: media::Type) -> Result<Self> {
         quiet();
         let input = format::input(&local(path)?).map_err(file("open", path))?;
         let stream = input
             .streams()
-            .find(|stream| stream.parameters().medium() == media::Type::Video)
+            .find(|stream| stream.parameters().medium() == medium)
             .map(|stream| stream.index())
-            .ok_or_else(|| file("find a video track in", path)(ffmpeg::Error::StreamNotFound))?;
+            .ok_or_else(|| file("find a track in", path)(ffmpeg::Error::StreamNotFound))?;
         Ok(Self { input, path: path.to_owned(), stream })
     }
 
@@ -137,14 +161,23 @@ impl Demuxer {
 
     /// The next packet, its times counting frames; `None` after the last.
     pub(crate) fn next(&mut self, rate: FrameRate) -> Result<Option<Packet>> {
+        self.next_in(frame_time(rate))
+    }
+
+    /// The next packet of sound, its times counting samples; `None` after the last.
+    pub(crate) fn next_sound(&mut self) -> Result<Option<Packet>> {
+        self.next_in(SAMPLE)
+    }
+
+    fn next_in(&mut self, unit: Rational) -> Result<Option<Packet>> {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
                 // libav hands out what there is of a packet that is cut short.
                 Ok(()) if packet.is_corrupt() => return Err(file("read", &self.path)(ffmpeg::Error::InvalidData)),
                 Ok(()) if packet.stream() == self.stream => {
-                    let clock = self.input.stream(self.stream).map_or(frame_time(rate), |stream| stream.time_base());
-                    packet.rescale_ts(clock, frame_time(rate));
+                    let clock = self.input.stream(self.stream).map_or(unit, |stream| stream.time_base());
+                    packet.rescale_ts(clock, unit);
                     return Ok(Some(packet));
                 }
                 Ok(()) => {}

@@ -7,7 +7,7 @@ use ffmpeg_next as ffmpeg;
 
 use super::{local, quiet};
 
-/// Whether an image file holds more than one picture. Such an image would move by the real clock.
+/// Whether an image file holds more than one picture.
 ///
 /// GIF and PNG are asked of libav; this libav cannot read animated WebP, whose header says it in one bit
 /// (WebP container specification, "Extended File Format").

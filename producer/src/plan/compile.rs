@@ -234,7 +234,7 @@ impl Step<'_> {
             let aside = is_aside(&file.path);
             match read {
                 Read::Document(document) if !aside => {
-                    judge(&file.path, document)?;
+                    judge_framed(&file.path, document)?;
                     self.note(&file.path, document);
                     self.put(&file.path, document.text.as_bytes())?;
                     continue;
@@ -244,7 +244,7 @@ impl Step<'_> {
                     continue;
                 }
                 Read::Document(document) => {
-                    let failure = judge(&file.path, document).err().map(|error| error.failure());
+                    let failure = judge_framed(&file.path, document).err().map(|error| error.failure());
                     unopened.extend(failure.map(|failure| (file.path.clone(), failure)));
                 }
                 Read::Script { registers: this, .. } => registers |= *this && !aside,
@@ -340,6 +340,16 @@ impl Step<'_> {
 fn elsewhere(address: &str) -> Option<Url> {
     let url = Url::parse(ORIGIN).ok()?.join(address).ok()?;
     (["http", "https"].contains(&url.scheme()) && !url.as_str().starts_with(ORIGIN)).then_some(url)
+}
+
+/// What cannot be rendered of a document that lies in a frame: nobody moves what plays in it.
+fn judge_framed(path: &str, document: &Document) -> Result<(), Error> {
+    let playing = document.media.iter().map(|(tag, line)| {
+        let message = format!("<{tag}> in a document of its own cannot be rendered yet: make it a sub-composition");
+        Failure { code: Code::FeatureUnsupported, message, path: Some(path.to_owned()), line: Some(*line) }
+    });
+    refuse(playing.collect())?;
+    judge(path, document)
 }
 
 /// What cannot be rendered.

@@ -7,7 +7,7 @@ use walkdir::WalkDir;
 
 use crate::{
     Error, files,
-    layout::{self, Descriptor, HASH_SCHEMA, PlanDir},
+    layout::{self, Descriptor, HASH_SCHEMA, PlanDir, SOUND},
 };
 
 const DESCRIPTOR: &str = "plan.json";
@@ -31,7 +31,7 @@ pub(crate) fn check(dir: &PlanDir, descriptor: &Descriptor) -> Result<(), Error>
     }
     let expected = &descriptor.plan_hash;
     let found = if dir.path().join(PART).exists() {
-        files_of(dir, &[DESCRIPTOR, PART])?;
+        files_of(dir, &[DESCRIPTOR, PART, SOUND])?;
         layout::read::<Marker>(&dir.path().join(PART))?.manifest.source_plan_v1_hash
     } else {
         of(dir, descriptor)?
@@ -90,8 +90,9 @@ fn unreadable(path: &Path, reason: String) -> Error {
 
 /// The hash of a plan folder, as `plan.json` has to name it. It covers every file.
 pub(crate) fn of(dir: &PlanDir, descriptor: &Descriptor) -> Result<String, Error> {
-    let files =
-        files_of(dir, &[DESCRIPTOR])?.into_iter().filter(|path| ![DESCRIPTOR, ENCODER, ENTRY].contains(&&**path));
+    let files = files_of(dir, &[DESCRIPTOR, SOUND])?
+        .into_iter()
+        .filter(|path| ![DESCRIPTOR, ENCODER, ENTRY].contains(&&**path));
     let digest = |path: String| files::digest(&dir.path().join(&path)).map(|(_, digest)| (path, digest));
     let listed = files.map(digest).collect::<Result<Vec<_>, _>>()?;
     let read = |path: &str| {

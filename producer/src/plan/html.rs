@@ -30,6 +30,8 @@ pub(crate) struct Document {
     pub(crate) root: Option<Root>,
     /// The value of the first `data-composition-variables`, and its line.
     pub(crate) variables: Option<(String, u32)>,
+    /// Elements that play, with their line.
+    pub(crate) media: Vec<(String, u32)>,
     /// Features that would be drawn wrongly, in words, with their line.
     pub(crate) unsupported: Vec<(String, u32)>,
     /// References to files, as written, with their line.
@@ -187,12 +189,15 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
     }
     seen.mounts |= el.has_attribute("data-composition-src");
     let unsupported = match tag.as_str() {
-        "video" | "audio" | "hf-audio-group" => Some(format!("<{tag}> media elements")),
         _ if el.has_attribute("data-color-grading") => Some("colour grading".to_owned()),
         _ if el.has_attribute("data-requires-webgpu") => Some("WebGPU".to_owned()),
         _ => None,
     };
     seen.unsupported.extend(unsupported.map(|feature| (feature, line)));
+    if tag == "video" || tag == "audio" {
+        seen.media.push((tag.clone(), line));
+        silence(el);
+    }
     if !["a", "base"].contains(&tag.as_str()) && !is_mere_link(el, &tag) {
         for name in ["src", "href", "xlink:href", "data", "poster"] {
             seen.references.extend(attribute(el, name).map(|url| (url, line)));
@@ -216,6 +221,19 @@ fn is_mere_link(el: &Element<'_, '_>, tag: &str) -> bool {
     const PARTS: [&str; 3] = ["stylesheet", "preload", "modulepreload"];
     let relation = attribute(el, "rel").unwrap_or_default();
     tag == "link" && !relation.split_whitespace().any(|word| PARTS.iter().any(|part| word.eq_ignore_ascii_case(part)))
+}
+
+/// Keeps a browser from loading what an element plays, and gives it the times it has if it says none (upstream's).
+fn silence(el: &mut Element<'_, '_>) {
+    el.remove_attribute("autoplay");
+    let mut set = vec![("preload", "none")];
+    if !el.has_attribute("data-start") {
+        set.extend([("data-start", "0"), ("data-hf-auto-start", "")]);
+    }
+    for (name, value) in set {
+        // Names of attributes are always taken.
+        let _ = el.set_attribute(name, value);
+    }
 }
 
 /// A style sheet in the document, which comes in pieces.
@@ -332,7 +350,10 @@ mod tests {
     fn what_cannot_be_drawn_rightly_is_named_with_its_line() {
         let source = "<div data-composition-id=a>\n<video src=x.mp4></video>\n<p data-color-grading></p></div>";
         let document = seen(source);
-        assert_eq!(document.unsupported, [("<video> media elements".to_owned(), 2), ("colour grading".to_owned(), 3)]);
+        assert_eq!(document.unsupported, [("colour grading".to_owned(), 3)]);
+        assert_eq!(document.media, [("video".to_owned(), 2)]);
+        let silent = "<video src=x.mp4 preload=\"none\" data-start=\"0\" data-hf-auto-start=\"\">";
+        assert!(document.text.contains(silent), "{}", document.text);
     }
 
     #[test]

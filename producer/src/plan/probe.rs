@@ -1,7 +1,10 @@
 //! A look at the running composition before anything is rendered: how long it is, and whether it uses something that
 //! would be drawn wrongly.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use crds::{Code, Failure, FrameRate, Strictness};
 
@@ -13,10 +16,8 @@ use crate::{
         ready::{self, Expected, Ready},
         server::ORIGIN,
     },
-    error::composition_at,
-    files,
-    layout::PlanDir,
-    libav,
+    files, libav,
+    media::Told,
     plan::{
         compile::Compiled,
         defects::{Defects, refuse},
@@ -28,7 +29,8 @@ use crate::{
 /// What is looked at.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    pub(crate) dir: &'a PlanDir,
+    /// The compiled project.
+    pub(crate) folder: &'a Path,
     pub(crate) rate: FrameRate,
     /// Seconds, as authored.
     pub(crate) duration: Option<f64>,
@@ -49,6 +51,10 @@ pub(crate) struct Probe {
     pub(crate) missing_assets: BTreeSet<String>,
     /// A chunk has to go through all frames before its own.
     pub(crate) goes_through_all_frames: bool,
+    /// Elements that play.
+    pub(crate) media: Vec<Told>,
+    /// Volumes that scripts and timelines give them: seconds and volume, by name.
+    pub(crate) volumes: BTreeMap<String, Vec<(f64, f64)>>,
 }
 
 /// Moments at which the page is looked at, as parts of its duration.
@@ -61,7 +67,7 @@ pub(crate) fn probe(
     context: &Context,
     strictness: Option<Strictness>,
 ) -> Result<Probe, Error> {
-    let Subject { dir, rate, duration, expected, compiled } = *subject;
+    let Subject { folder, rate, duration, expected, compiled } = *subject;
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
@@ -75,14 +81,18 @@ pub(crate) fn probe(
     page.prepare()?;
     let last = rate.frames_in(duration).saturating_sub(1);
     let mut drawn = Drawn::default();
+    let mut media: Vec<Told> = Vec::new();
     for part in MOMENTS {
         // Whole frames only: the first one is never past the last.
         let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
-        let seek = page.seek_later(time)?;
+        let seek = page.seek_later(time, &[])?;
         page.evaluated(seek)?;
+        let told: Vec<Told> = page.evaluate("__hfProducer.media()")?;
+        media.extend(told.into_iter().filter(|told| media.iter().all(|known| known.id != told.id)).collect::<Vec<_>>());
         page.settle(|page| Ok(page.draw(false)?.changed))?;
         drawn.look(page, fonts)?;
     }
+    let volumes = volumes(page, &media, rate, last)?;
     defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
     drawn.look(page, fonts)?;
@@ -92,11 +102,11 @@ pub(crate) fn probe(
         let message = "shader transitions are drawn as plain crossfades";
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }
-    refuse_animated_images(page, dir)?;
+    refuse(stuck_animations(page, folder)?)?;
     refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
-    defects.minor.extend(minor.into_iter().chain(animated_drawings(page, dir)?));
+    defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
     let image_count = page.evaluate("document.images.length")?;
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     let remembered = if compiled.goes_on {
@@ -108,16 +118,25 @@ pub(crate) fn probe(
     defects.minor.extend(remembered.remark);
     context.warn(&defects.judge(strictness)?);
     let goes_through_all_frames = remembered.everything;
-    Ok(Probe { duration, browser_version, image_count, missing_timelines, missing_assets, goes_through_all_frames })
+    Ok(Probe {
+        duration,
+        browser_version,
+        image_count,
+        missing_timelines,
+        missing_assets,
+        goes_through_all_frames,
+        media,
+        volumes,
+    })
 }
 
 /// SVG images that move: the browser lets nobody set their time.
-fn animated_drawings(page: &Page, dir: &PlanDir) -> Result<Vec<Failure>, Error> {
+fn animated_drawings(page: &Page, folder: &Path) -> Result<Vec<Failure>, Error> {
     const MOVES: [&str; 4] = ["<animate", "<set ", "<set>", "@keyframes"];
     let mut found = Vec::new();
     let drawings: BTreeSet<_> = page.events().images.iter().map(|url| path_of(url)).collect();
     for path in drawings.into_iter().filter(|path| path.to_ascii_lowercase().ends_with(".svg")) {
-        let file = dir.compiled().join(&path);
+        let file = folder.join(&path);
         let moves = file.is_file() && {
             let text = files::read(&file)?;
             let text = String::from_utf8_lossy(&text);
@@ -129,6 +148,32 @@ fn animated_drawings(page: &Page, dir: &PlanDir) -> Result<Vec<Failure>, Error> 
         }
     }
     Ok(found)
+}
+
+/// Volumes of elements in every frame, if anything may change them; at most 60 times a second.
+fn volumes(
+    page: &mut Page,
+    media: &[Told],
+    rate: FrameRate,
+    last: u32,
+) -> Result<BTreeMap<String, Vec<(f64, f64)>>, Error> {
+    /// Asked for at once, so that an answer comes in time.
+    const AT_ONCE: usize = 300;
+    const MOST_A_SECOND: f64 = 60.0;
+    let mut volumes: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    if media.is_empty() || !page.evaluate::<bool>("__hfProducer.setsVolumes()")? {
+        return Ok(volumes);
+    }
+    let step = (1_u16..).find(|step| rate.per_second() <= MOST_A_SECOND * f64::from(*step)).unwrap_or(1);
+    let times: Vec<f64> = (0..=last).step_by(step.into()).map(|frame| rate.time_of(frame)).collect();
+    for times in times.chunks(AT_ONCE) {
+        let told: BTreeMap<String, Vec<(f64, f64)>> =
+            page.evaluate(&format!("__hfProducer.volumes({})", serde_json::json!(times)))?;
+        for (id, points) in told {
+            volumes.entry(id).or_default().extend(points);
+        }
+    }
+    Ok(volumes)
 }
 
 /// Texts that were drawn on canvases before their font had loaded, and not again since.
@@ -161,22 +206,20 @@ fn path_of(url: &str) -> String {
     percent_decoded(url.strip_prefix(ORIGIN).unwrap_or(url).split(['?', '#']).next().unwrap_or_default())
 }
 
-/// An animated image moves by the real clock.
-fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
-    let compiled = dir.compiled();
-    let served = page.events().served.iter().map(|url| path_of(url));
-    for path in served.chain(page.files_elsewhere()) {
-        let lower = path.to_ascii_lowercase();
-        if ![".gif", ".png", ".apng", ".webp"].iter().any(|extension| lower.ends_with(extension)) {
-            continue;
-        }
-        let file = compiled.join(&path);
-        if file.is_file() && libav::is_animated(&file, &files::head(&file, 64)?) {
-            let message = "animated images cannot be rendered yet: use a still one";
-            return Err(composition_at(Code::FeatureUnsupported, message, &path, 0));
-        }
-    }
-    Ok(())
+/// Animated images that were shown where nobody moves them: they would follow the real clock.
+fn stuck_animations(page: &mut Page, folder: &Path) -> Result<Vec<Failure>, Error> {
+    let stuck: BTreeSet<String> = page.evaluate("__hfProducer.stuckAnimations()")?;
+    let served: BTreeSet<_> = page.events().served.iter().map(|url| path_of(url)).collect();
+    let failure = |path: &String| {
+        let message = "an animated image can only be in an <img> of the composition: put it there, or use a still one";
+        Failure { code: Code::FeatureUnsupported, message: message.to_owned(), path: Some(path.clone()), line: None }
+    };
+    let elsewhere: Vec<String> = page.files_elsewhere().collect();
+    let animated = |path: &&String| {
+        let file = folder.join(path);
+        files::head(&file, 64).is_ok_and(|head| libav::is_animated(&file, &head))
+    };
+    Ok(stuck.intersection(&served).chain(elsewhere.iter().filter(animated)).map(failure).collect())
 }
 
 fn percent_decoded(path: &str) -> String {

@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::draw::server::{ORIGIN, is_frame};
+
 /// Everything noted since the page was opened, as far as it is worth telling: a page may report without end.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
@@ -117,7 +119,9 @@ impl Events {
         let params = params.get();
         match method {
             "Network.requestWillBeSent" => {
-                if let Ok(RequestStarted { request_id, request }) = serde_json::from_str(params) {
+                if let Ok(RequestStarted { request_id, request }) = serde_json::from_str(params)
+                    && !is_frame(&request.url)
+                {
                     self.started += 1;
                     self.in_flight.insert(request_id, beginning(&request.url));
                     if is_external(&request.url) {
@@ -132,7 +136,8 @@ impl Events {
             }
             "Network.responseReceived" => {
                 if let Ok(Response { kind, response }) = serde_json::from_str(params)
-                    && response.url.starts_with(crate::draw::server::ORIGIN)
+                    && response.url.starts_with(ORIGIN)
+                    && !is_frame(&response.url)
                 {
                     if kind == "Image" && response.status < 400 {
                         note(&mut self.images, response.url.clone());
@@ -187,7 +192,7 @@ fn beginning(text: &str) -> String {
 }
 
 fn is_external(url: &str) -> bool {
-    let inside = ["data:", "blob:", "about:", crate::draw::server::ORIGIN];
+    let inside = ["data:", "blob:", "about:", ORIGIN];
     !inside.iter().any(|prefix| url.starts_with(prefix))
 }
 

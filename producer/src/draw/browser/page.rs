@@ -26,7 +26,12 @@ use super::{
     launch::{Browser, Window},
     shared_memory::{Block, SharedMemory},
 };
-use crate::{context::Context, draw::server::Server, files, remote::Remote};
+use crate::{
+    context::Context,
+    draw::server::{Frames, Server},
+    files,
+    remote::Remote,
+};
 
 /// What a page has to know before its first script runs.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ pub(crate) struct PageConfig<'a> {
     pub(crate) height: u32,
     /// Runs in every document before any script of the composition.
     pub(crate) script: String,
+    /// What videos show.
+    pub(crate) frames: Frames,
 }
 
 /// A page and everything it needs to live.
@@ -48,6 +55,7 @@ pub(crate) struct Page {
     browser: Browser,
     _server: Server,
     remote: Arc<Remote>,
+    frames: Frames,
     window: Window,
     script: String,
     product: String,
@@ -94,13 +102,14 @@ impl Page {
         begin_frame_control: bool,
         shares_memory: bool,
     ) -> Result<Self> {
-        let PageConfig { folder, remote, width, height, script } = config;
-        let server = Server::start(folder, Arc::clone(&remote)).map_err(files::Error::Read)?;
+        let PageConfig { folder, remote, width, height, script, frames } = config;
+        let server = Server::start(folder, Arc::clone(&remote), frames.clone()).map_err(files::Error::Read)?;
         let (proxy_port, proxy_key) = (server.port(), server.key_digest().to_owned());
         let window = Window { width, height, proxy_port, proxy_key, begin_frame_control, shares_memory };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
-        let mut page = Self { cdp, browser, _server: server, remote, window, script, product, profile: None, ticks: 0 };
+        let mut page =
+            Self { cdp, browser, _server: server, remote, frames, window, script, product, profile: None, ticks: 0 };
         page.explained(|page| {
             page.product = page.cdp.call(&browser::GetVersionParams::default())?.product;
             page.attach()
@@ -137,10 +146,14 @@ impl Page {
         Ok(())
     }
 
-    /// Puts an empty page in the place of this one, whose documents begin with another script.
-    pub(crate) fn renew_with(&mut self, script: String) -> Result<()> {
+    /// Has documents that are opened from now on begin with another script.
+    pub(crate) fn begin_documents_with(&mut self, script: String) {
         self.script = script;
-        self.renew()
+    }
+
+    /// The pictures that videos may show.
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
     }
 
     /// Puts an empty page in the place of this one.
@@ -219,9 +232,14 @@ impl Page {
         })
     }
 
-    /// Starts moving the page to a time in seconds.
-    pub(crate) fn seek_later(&mut self, seconds: f64) -> Result<Pending<runtime::EvaluateParams>> {
-        self.evaluate_later(&format!("__hfProducer.seek({seconds:?})"))
+    /// Starts moving the page to a time in seconds. `pictures`: what videos show then, as pairs of name and address.
+    pub(crate) fn seek_later(
+        &mut self,
+        seconds: f64,
+        pictures: &[(&str, &str)],
+    ) -> Result<Pending<runtime::EvaluateParams>> {
+        let pictures = serde_json::json!(pictures);
+        self.evaluate_later(&format!("__hfProducer.seek({seconds:?}, {pictures})"))
     }
 
     /// Loads what the composition declares, and shows its first frame.

@@ -15,7 +15,9 @@ use crate::{
         drawer::Drawer,
         ready::{self, Expected},
         script::{Purpose, page_script},
+        server::Frames,
     },
+    layout::MediaFiles,
     plan::{self, Plan, Request},
     remote::Remote,
     settings::Settings,
@@ -42,7 +44,7 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
     let (page, source) = drawer.parts();
     let mut frames = Vec::new();
     for frame in 0..=KEPT[KEPT.len() - 1] {
-        let seek = page.seek_later(plan.rate.time_of(frame)).unwrap();
+        let seek = page.seek_later(plan.rate.time_of(frame), &[]).unwrap();
         page.evaluated(seek).unwrap();
         source.draw(page).unwrap();
         if KEPT.contains(&frame) {
@@ -59,10 +61,11 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
 /// The same frames in a browser that draws when it likes.
 fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let (width, height) = (plan.composition.width, plan.composition.height);
-    let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
+    let script = page_script(plan.rate, &plan.encoder.variables, &MediaFiles::new(), Purpose::Draw);
     let folder = plan.dir.compiled();
     let remote = Arc::new(Remote::recorded(&folder).unwrap());
-    let mut page = Page::open_plain(context, PageConfig { folder: &folder, remote, width, height, script }).unwrap();
+    let config = PageConfig { folder: &folder, remote, width, height, script, frames: Frames::default() };
+    let mut page = Page::open_plain(context, config).unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
     let expected = Expected { timelines, missing_timelines: &[], duration: true };
@@ -71,7 +74,7 @@ fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let mut take = |frame: u32| {
         // What a script remembers of the frame before is then as in a render.
         for frame in frame.saturating_sub(1)..=frame {
-            let seek = page.seek_later(plan.rate.time_of(frame)).unwrap();
+            let seek = page.seek_later(plan.rate.time_of(frame), &[]).unwrap();
             page.evaluated(seek).unwrap();
             page.evaluate::<()>(NEXT_FRAME).unwrap();
         }

@@ -92,6 +92,9 @@ const seekAnimations = (time) =>
     }
   });
 
+// The runtime tells of a seek after the timelines have moved and before it sets volumes.
+window.addEventListener("hf-seek", () => (runtimeSpeaks = true), true);
+
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 window.__hf = {
   get duration() {
@@ -99,7 +102,9 @@ window.__hf = {
     return positive(player()?.getDuration?.()) || positive(Number(root()?.dataset.duration));
   },
   seek(time, options) {
+    timelinesMove = true;
     player().renderSeek(time, options);
+    timelinesMove = runtimeSpeaks = false;
     visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000));
     seekAnimations(time);
   },
@@ -141,6 +146,7 @@ window.__hfProducer = {
   // Binds late timelines, loads every declared font face and decodes every image; then shows the first frame.
   async prepare(ms) {
     window.__hfForceTimelineRebind?.();
+    adoptMedia();
     const missing = await late(ms, faces().map((face) => [`the font ${face.family}`, face.load()]));
     missing.push(...(await this.settle(ms)));
     found = new WeakSet(document.getAnimations());
@@ -156,8 +162,15 @@ window.__hfProducer = {
     return late(ms, [["its fonts", document.fonts.ready], ...named]);
   },
 
-  async seek(time) {
+  // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address.
+  async seek(time, pictures = []) {
+    await takePictures(pictures);
     window.__hf.seek(time);
+    adoptMedia();
+    // Elements that came with this frame.
+    await takePictures(pictures);
+    showPictures(pictures);
+    await showAnimations(time);
     await window.__hfWaitForSeekCompletion?.();
   },
 };

@@ -16,7 +16,87 @@ const inEveryDocument = (work, frame = window) => {
   return result;
 };
 
+// A number that is written as one and nothing else; null for anything else.
+const number = (text) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : null);
+// Seconds from when to when an element with times is there; null where it says no end.
+const slot = (element) => {
+  const start = window.__hfResolveMediaStartSeconds?.(element) ?? 0;
+  const { duration, hfAuthoredDuration, end, hfAuthoredEnd } = element.dataset;
+  const lasts = number(duration) ?? number(hfAuthoredDuration);
+  const ends = number(end) ?? number(hfAuthoredEnd);
+  return [start, lasts > 0 ? start + lasts : ends > start ? ends : null];
+};
+const hosts = (element) => {
+  const found = [];
+  for (let host = element.parentElement; host && host !== root(); host = host.parentElement)
+    if (host.dataset.start !== undefined) found.push(slot(host));
+  return found;
+};
+// Whether a script may set volumes.
+const setsVolumes = async () => {
+  if (Array.from(document.querySelectorAll("video, audio")).some((element) => mediaState(element).touched)) return true;
+  const own = Array.from(document.scripts).filter((script) => !script.src.includes("/__hf/"));
+  const texts = own.map(async (script) => (script.src ? await (await fetch(script.src)).text() : script.textContent));
+  return (await Promise.all(texts)).some((text) => /\bvolume\b/.test(text));
+};
+
 Object.assign(window.__hfProducer, {
+  // Everything that plays, in the order of the document.
+  media() {
+    adoptMedia();
+    const grouped = (element) => element.dataset.audioGroup && document.getElementById(element.dataset.audioGroup);
+    return Array.from(document.querySelectorAll("video, audio"), (element) => ({
+      id: element.dataset.hfRenderId,
+      video: element.localName === "video",
+      place: place(element),
+      path: mediaPath(element),
+      slot: slot(element),
+      hosts: hosts(element),
+      mediaStart: [element.dataset.playbackStart, element.dataset.mediaStart].map(number).find((start) => start >= 0 && start !== null) ?? 0,
+      rate: number(element.dataset.playbackRate) ?? element.defaultPlaybackRate,
+      repeat: element.loop,
+      silent: element.muted || element.defaultMuted || element.dataset.hasAudio === "false" || !!grouped(element)?.closest("[data-hidden]"),
+      hidden: element.closest("[data-hidden]") !== null,
+      volume: element.volume,
+      automation: element.dataset.automation ?? null,
+      fades: [element.dataset.fadeIn, element.dataset.fadeOut].map((fade) => Math.max(0, number(fade) ?? 0)),
+      effects: [element, grouped(element)].some((owner) => owner?.dataset.fxChain),
+    }));
+  },
+
+  setsVolumes,
+
+  // Animated images of which one is not in an `<img>` of this document: nobody moves it.
+  stuckAnimations() {
+    const animated = Object.keys(files).filter((path) => files[path].animated);
+    const moved = new Set(Array.from(document.images, animatedPath));
+    const styles = animated.length ? inEveryDocument((frame) => Array.from(frame.document.querySelectorAll("*"), (element) =>
+      [null, "::before", "::after"].map((part) => {
+        const { backgroundImage, borderImageSource, content, listStyleImage, maskImage } = frame.getComputedStyle(element, part);
+        return [backgroundImage, borderImageSource, content, listStyleImage, maskImage].join();
+      }).join())).flat() : [];
+    return animated.filter((path) => !moved.has(path) || styles.some((style) => decodeURI(style).includes(`/${path}"`)));
+  },
+
+  // The volumes that scripts and timelines give to elements at some moments: by name, those at which one changes.
+  volumes(times) {
+    const found = new Map();
+    let before = null;
+    for (const time of times) {
+      window.__hf.seek(time, { suppressEvents: true });
+      for (const element of document.querySelectorAll("video, audio")) {
+        const points = found.get(nameMedia(element)) ?? [];
+        found.set(element.dataset.hfRenderId, points);
+        const last = points.at(-1);
+        if (last?.[1] === element.volume) continue;
+        if (last && last[0] !== before) points.push([before, last[1]]);
+        points.push([time, element.volume]);
+      }
+      before = time;
+    }
+    return Object.fromEntries(found);
+  },
+
   // Puts a copy of all text that was drawn on canvases into the documents; the page is of no other use afterwards.
   showCanvasTexts: () => void inEveryDocument((frame) => frame.__hfShowCanvasTexts?.()),
 
@@ -33,7 +113,6 @@ Object.assign(window.__hfProducer, {
       const element = document.querySelector(selector);
       if (element) found.push(`${words} (${place(element)})`);
     };
-    look("video, audio", "media elements");
     look("[data-composition-src]", "sub-compositions that a script adds");
     look("[data-color-grading]", "colour grading");
     return found;

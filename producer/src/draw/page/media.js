@@ -1,0 +1,209 @@
+// Media elements never load or play: the producer decodes their files and says which picture is shown at a frame. A video
+// shows it as its poster, so that place, size, fit and every effect are those of the element itself.
+const files = config.media;
+// Of each element: its volume as its author sets it, and the picture it has.
+const mediaStates = new WeakMap();
+const mediaState = (element) => {
+  if (!mediaStates.has(element)) mediaStates.set(element, { volume: null, touched: false, time: 0, address: null, picture: null });
+  return mediaStates.get(element);
+};
+const mediaSource = (element) => element.getAttribute("src") ?? element.querySelector("source[src]")?.getAttribute("src") ?? null;
+// The path in the project of what an element names; an address that leads elsewhere as it stands.
+const mediaPath = (element) => {
+  const source = mediaSource(element);
+  if (!source) return null;
+  try {
+    const url = new URL(source, document.baseURI);
+    return url.origin === location.origin ? decodeURIComponent(url.pathname.slice(1)) : url.href;
+  } catch {
+    return source;
+  }
+};
+const mediaFile = (element) => files[mediaPath(element)];
+
+// The runtime sets volumes too, to what is heard in a preview: only what the author sets counts.
+let runtimeSpeaks = false;
+let timelinesMove = false;
+const authoredVolume = (element) => {
+  const written = Number.parseFloat(element.dataset.volume ?? "");
+  return Number.isFinite(written) ? written : 1;
+};
+const property = (name, get, set) => {
+  const descriptor = { configurable: true, enumerable: true, get, set: set ?? (() => {}) };
+  Object.defineProperty(HTMLMediaElement.prototype, name, descriptor);
+};
+property("volume", function () {
+  return mediaState(this).volume ?? authoredVolume(this);
+}, function (value) {
+  const state = mediaState(this);
+  const unchanged = [this.volume, authoredVolume(this)].some((volume) => value === Math.max(0, Math.min(1, volume)));
+  if (runtimeSpeaks || (!timelinesMove && unchanged) || !Number.isFinite(Number(value))) return;
+  state.volume = Number(value);
+  state.touched = true;
+});
+property("duration", function () {
+  return mediaFile(this)?.duration ?? NaN;
+});
+property("readyState", function () {
+  return mediaFile(this) ? HTMLMediaElement.HAVE_ENOUGH_DATA : HTMLMediaElement.HAVE_NOTHING;
+});
+property("currentTime", function () {
+  return mediaState(this).time;
+}, function (value) {
+  mediaState(this).time = Number(value);
+});
+property("paused", () => true);
+property("ended", () => false);
+property("autoplay", () => false);
+property("preload", () => "auto");
+property("src", function () {
+  const source = this.getAttribute("src");
+  return source === null ? "" : new URL(source, document.baseURI).href;
+}, function (value) {
+  HTMLElement.prototype.setAttribute.call(this, "preload", "none");
+  this.setAttribute("src", value);
+});
+HTMLMediaElement.prototype.load = () => {};
+HTMLMediaElement.prototype.pause = () => {};
+HTMLMediaElement.prototype.play = () => Promise.resolve();
+for (const [name, side] of [["videoWidth", "width"], ["videoHeight", "height"]]) {
+  Object.defineProperty(HTMLVideoElement.prototype, name, { configurable: true, get() { return mediaFile(this)?.[side] ?? 0; } });
+}
+
+// What a canvas takes from a video is the picture of the frame.
+const pictureOf = (source) => (source instanceof HTMLVideoElement ? mediaState(source).picture ?? source : source);
+for (const [owner, names] of [
+  [window.CanvasRenderingContext2D, ["drawImage", "createPattern"]],
+  [window.OffscreenCanvasRenderingContext2D, ["drawImage", "createPattern"]],
+  [window.WebGLRenderingContext, ["texImage2D", "texSubImage2D"]],
+  [window.WebGL2RenderingContext, ["texImage2D", "texSubImage2D", "texImage3D", "texSubImage3D"]],
+]) {
+  for (const name of owner ? names : []) {
+    const draw = owner.prototype[name];
+    owner.prototype[name] = function (...args) {
+      return draw.apply(this, args.map(pictureOf));
+    };
+  }
+}
+const createImageBitmap = window.createImageBitmap.bind(window);
+window.createImageBitmap = (source, ...rest) => createImageBitmap(pictureOf(source), ...rest);
+
+// Every element that plays has a name of its own, which the plan calls it by: its id, or one like upstream's.
+const renderIds = new Map();
+const nameMedia = (element) => {
+  if (element.dataset.hfRenderId && renderIds.get(element.dataset.hfRenderId) === element) return element.dataset.hfRenderId;
+  const kind = element.localName === "img" ? "img" : element.localName;
+  let counted = 1;
+  const wanted = element.id || element.dataset.hfRenderId;
+  const candidate = () => (wanted ? (counted === 1 ? wanted : `${wanted}__hf${counted}`) : `hf-${kind}-${counted}`);
+  while (renderIds.has(candidate())) counted++;
+  element.dataset.hfRenderId = candidate();
+  renderIds.set(candidate(), element);
+  return element.dataset.hfRenderId;
+};
+window.__hfMediaEl = (id) => renderIds.get(id) ?? document.getElementById(id);
+window.__hfMediaId = (element) => element.dataset.hfRenderId || element.id || null;
+
+const blank = ({ width, height }) =>
+  `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"/>`)}`;
+// Elements in the order of the document; those that are new get a name, the size of their file, and the events of loading.
+const adoptMedia = () => {
+  for (const element of document.querySelectorAll("video, audio")) {
+    if (renderIds.get(element.dataset.hfRenderId) === element) continue;
+    nameMedia(element);
+    element.removeAttribute("controls");
+    const file = mediaFile(element);
+    if (!file) continue;
+    if (element.localName === "video" && file.width) element.poster = blank(file);
+    for (const name of ["loadedmetadata", "loadeddata", "canplay", "canplaythrough"]) {
+      original.setTimeout(() => element.dispatchEvent(new Event(name)));
+    }
+  }
+};
+
+const loadPicture = async (address) => {
+  const picture = new Image();
+  picture.src = address;
+  await picture.decode();
+  return picture;
+};
+// Gives elements the pictures of a frame, by name. They are decoded before anything is drawn with them.
+const takePictures = async (pictures) => {
+  const wanted = pictures.filter(([id, address]) => {
+    const element = renderIds.get(id);
+    return element && mediaState(element).address !== address;
+  });
+  await Promise.all(wanted.map(async ([id, address]) => {
+    const state = mediaState(renderIds.get(id));
+    state.picture = await loadPicture(address);
+    state.address = address;
+  }));
+};
+const showPictures = (pictures) => {
+  for (const [id, address] of pictures) {
+    const element = renderIds.get(id);
+    if (element && element.poster !== address) element.poster = address;
+  }
+};
+
+// Animated images stand still for the browser: each shows the frame of the moment, counted from when it is shown.
+const IMAGE_TYPES = { gif: "image/gif", png: "image/png", apng: "image/apng", webp: "image/webp" };
+// Browsers give so many microseconds to frames that claim to last no longer than a hundredth of a second.
+const SHORTEST = 10_000;
+const USUAL = 100_000;
+const animations = new Map();
+const openAnimation = async (path) => {
+  const data = await (await fetch(`/${path.split("/").map(encodeURIComponent).join("/")}`)).arrayBuffer();
+  const type = IMAGE_TYPES[path.split(".").at(-1).toLowerCase()];
+  const decoder = new ImageDecoder({ data, type, preferAnimation: true });
+  await decoder.completed;
+  const { frameCount, repetitionCount } = decoder.tracks.selectedTrack;
+  const ends = [];
+  for (let frameIndex = 0, end = 0; frameIndex < frameCount; frameIndex++) {
+    const { image } = await decoder.decode({ frameIndex });
+    end += image.duration > SHORTEST ? image.duration : USUAL;
+    ends.push(end);
+    image.close();
+  }
+  return { decoder, ends, plays: repetitionCount + 1 };
+};
+const animation = (path) => {
+  if (!animations.has(path)) animations.set(path, openAnimation(path));
+  return animations.get(path);
+};
+const frameAt = ({ ends, plays }, micros) => {
+  const lasts = ends.at(-1);
+  if (micros >= lasts * plays) return ends.length - 1;
+  const moment = Math.max(0, micros) % lasts;
+  // A microsecond is the rounding of a frame's time.
+  return ends.findIndex((end) => end > moment + 1) % ends.length;
+};
+const animatedPath = (image) => {
+  const state = mediaState(image);
+  if (image.currentSrc !== state.address) {
+    const url = image.currentSrc && new URL(image.currentSrc);
+    const path = url && url.origin === location.origin ? decodeURIComponent(url.pathname.slice(1)) : null;
+    state.path = files[path]?.animated ? path : null;
+  }
+  return state.path;
+};
+const showAnimations = (time) =>
+  Promise.all(Array.from(document.images, async (image) => {
+    const path = animatedPath(image);
+    if (!path) return;
+    const state = mediaState(image);
+    const moving = await animation(path);
+    const frameIndex = Math.max(0, frameAt(moving, Math.round((time - shownAt(image)) * 1e6)));
+    if (state.frame === frameIndex && image.currentSrc === state.address) return;
+    const { image: picture } = await moving.decoder.decode({ frameIndex });
+    const canvas = new OffscreenCanvas(picture.displayWidth, picture.displayHeight);
+    canvas.getContext("2d").drawImage(picture, 0, 0);
+    picture.close();
+    const address = URL.createObjectURL(await canvas.convertToBlob());
+    image.removeAttribute("srcset");
+    if (image.parentElement?.localName === "picture") image.parentElement.querySelectorAll("source").forEach((source) => source.remove());
+    image.src = address;
+    await image.decode();
+    if (state.address) URL.revokeObjectURL(state.address);
+    Object.assign(state, { address, frame: frameIndex });
+  }));

@@ -1,0 +1,302 @@
+//! Pictures of a video by the time they are shown at, one after the other, as bitmaps that a browser reads.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ffmpeg::{Packet, Rational, Rescale as _, color, decoder, filter, format::Pixel, frame};
+use ffmpeg_next as ffmpeg;
+
+use super::{
+    Result, file,
+    source::{MICROSECOND, Source, Track, Turn, square},
+};
+
+/// A video that is being read. It holds the picture that is shown and the one after it.
+pub(crate) struct Pictures {
+    source: Source,
+    track: Track,
+    decoder: decoder::Video,
+    turn: Turn,
+    origin: i64,
+    converter: Option<Converter>,
+    shown: Option<Timed>,
+    ahead: Option<Timed>,
+    /// Everything was given to the decoder.
+    drained: bool,
+    stop: Arc<AtomicBool>,
+}
+
+/// A picture and when it is shown first, in microseconds of the file.
+struct Timed {
+    time: i64,
+    frame: frame::Video,
+}
+
+/// Further ahead than this it pays to look for a keyframe. In microseconds.
+const FAR: i64 = 2_000_000;
+/// A keyframe may be followed by pictures that are shown before it and need those before it: then reading begins earlier
+/// by so much. In microseconds.
+const EARLIER: [i64; 4] = [0, 1_000_000, 10_000_000, i64::MAX];
+
+impl Pictures {
+    /// Opens a video. Once `stop` is set, reading ends with an error.
+    pub(crate) fn open(path: &Path, stop: Arc<AtomicBool>) -> Result<Self> {
+        let source = Source::open(path)?;
+        let none = || file("find pictures in", path)(ffmpeg::Error::StreamNotFound);
+        let track = source.pictures().ok_or_else(none)?;
+        let decoder = source.picture_decoder(&track)?;
+        let (turn, origin) = (source.turn(&track), source.origin());
+        Ok(Self {
+            source,
+            track,
+            decoder,
+            turn,
+            origin,
+            converter: None,
+            shown: None,
+            ahead: None,
+            drained: false,
+            stop,
+        })
+    }
+
+    /// Moves to the picture that is shown at a time in microseconds: the last one that begins by then; the first before
+    /// it begins, the last after its end. The answer is when it begins, which names it.
+    pub(crate) fn show(&mut self, time: i64) -> Result<i64> {
+        let time = time.saturating_add(self.tolerance());
+        let at = self.shown.as_ref().map_or(i64::MIN, |shown| shown.time);
+        let unread = self.shown.is_none() && self.ahead.is_none();
+        let ended = self.drained && self.ahead.is_none();
+        let far = time > at.saturating_add(FAR) && !ended && !self.reaches(time);
+        if time < at || if unread { time > FAR } else { far } {
+            self.jump(time)?;
+        }
+        self.advance(time)?;
+        if self.shown.is_none() {
+            self.shown = self.ahead.take();
+        }
+        let none = || file("find a picture in", &self.source.path)(ffmpeg::Error::InvalidData);
+        self.shown.as_ref().map(|shown| shown.time).ok_or_else(none)
+    }
+
+    /// The picture that is shown, as a bitmap file.
+    pub(crate) fn bitmap(&mut self) -> Result<Vec<u8>> {
+        let failed = file("convert a picture of", &self.source.path);
+        let Some(Timed { frame, .. }) = &self.shown else { return Err(failed(ffmpeg::Error::InvalidData)) };
+        let kind = Kind::of(frame);
+        if self.converter.as_ref().is_none_or(|converter| converter.kind != kind) {
+            self.converter = None;
+        }
+        let converter = match &mut self.converter {
+            Some(converter) => converter,
+            none => match Converter::new(kind, self.turn) {
+                Ok(converter) => none.insert(converter),
+                Err(source) => return Err(failed(source)),
+            },
+        };
+        converter.convert(frame).map_err(failed)
+    }
+
+    /// Times are rounded to the track's unit when a file is written: half of one, where that is less than a thousandth
+    /// of a second; and our own are rounded to microseconds.
+    fn tolerance(&self) -> i64 {
+        1_i64.rescale(self.track.unit, MICROSECOND).clamp(1, 1000) / 2 + 1
+    }
+
+    /// Whether a time lies before the end of what was read.
+    fn reaches(&self, time: i64) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.time > time)
+    }
+
+    /// Reads until the next picture begins after a time.
+    fn advance(&mut self, time: i64) -> Result<()> {
+        loop {
+            if self.ahead.is_none() {
+                self.ahead = self.read()?;
+            }
+            match &self.ahead {
+                Some(ahead) if ahead.time <= time => self.shown = self.ahead.take(),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Goes to a keyframe from which the picture at a time can be decoded.
+    fn jump(&mut self, time: i64) -> Result<()> {
+        for earlier in EARLIER {
+            self.shown = None;
+            self.ahead = None;
+            self.drained = false;
+            let target = time.saturating_sub(earlier).max(0);
+            if target == 0 || self.source.input.seek(target + self.origin, ..target + self.origin).is_err() {
+                self.source = Source::open(&self.source.path)?;
+                self.decoder = self.source.picture_decoder(&self.track)?;
+                return Ok(());
+            }
+            self.decoder.flush();
+            self.ahead = self.read()?;
+            if self.ahead.as_ref().is_some_and(|first| first.time <= time) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next picture in the order of showing; `None` after the last. What cannot be decoded is passed over, as players do.
+    fn read(&mut self) -> Result<Option<Timed>> {
+        let failed = |source| file("decode", &self.source.path)(source);
+        loop {
+            let mut frame = frame::Video::empty();
+            match self.decoder.receive_frame(&mut frame) {
+                Ok(()) => {
+                    let Some(time) = frame.timestamp() else { continue };
+                    let time = time.rescale(self.track.unit, MICROSECOND) - self.origin;
+                    return Ok(Some(Timed { time, frame }));
+                }
+                Err(ffmpeg::Error::Eof) => return Ok(None),
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) if self.drained => return Ok(None),
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN } | ffmpeg::Error::InvalidData) => {}
+                Err(source) => return Err(failed(source)),
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(failed(ffmpeg::Error::Exit));
+            }
+            let mut packet = Packet::empty();
+            let sent = match packet.read(&mut self.source.input) {
+                Ok(()) if packet.stream() == self.track.index => self.decoder.send_packet(&packet),
+                Ok(()) => Ok(()),
+                // Of a file that is cut short there is what there is.
+                Err(_) => {
+                    self.drained = true;
+                    self.decoder.send_eof()
+                }
+            };
+            match sent {
+                Ok(()) | Err(ffmpeg::Error::InvalidData | ffmpeg::Error::Eof) => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+    }
+}
+
+/// What a conversion is set up for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Kind {
+    format: Pixel,
+    size: (u32, u32),
+    pixel: Rational,
+    space: color::Space,
+    range: color::Range,
+}
+
+impl Kind {
+    fn of(frame: &frame::Video) -> Self {
+        Self {
+            format: frame.format(),
+            size: (frame.width(), frame.height()),
+            pixel: frame.aspect_ratio(),
+            space: frame.color_space(),
+            range: frame.color_range(),
+        }
+    }
+
+    /// The matrix that its colours were made with, as libav's scaler names it. Where a file does not say: as players
+    /// guess, by the height.
+    fn matrix(self) -> &'static str {
+        match self.space {
+            color::Space::BT709 => "bt709",
+            color::Space::BT2020NCL | color::Space::BT2020CL => "bt2020",
+            color::Space::SMPTE240M => "smpte240m",
+            color::Space::FCC => "fcc",
+            color::Space::BT470BG | color::Space::SMPTE170M => "bt601",
+            _ if self.size.1 >= 720 => "bt709",
+            _ => "bt601",
+        }
+    }
+
+    fn is_rgb(self) -> bool {
+        self.space == color::Space::RGB || self.descriptor_says(ffmpeg::ffi::AV_PIX_FMT_FLAG_RGB)
+    }
+
+    fn has_alpha(self) -> bool {
+        self.descriptor_says(ffmpeg::ffi::AV_PIX_FMT_FLAG_ALPHA)
+    }
+
+    #[expect(unsafe_code, reason = "ffmpeg-next does not tell flags of pixel formats")]
+    fn descriptor_says(self, flag: i32) -> bool {
+        // SAFETY: libav's table of pixel formats is constant; it gives null for what is not in it.
+        let descriptor = unsafe { ffmpeg::ffi::av_pix_fmt_desc_get(self.format.into()).as_ref() };
+        descriptor.is_some_and(|descriptor| descriptor.flags & u64::from(flag.cast_unsigned()) != 0)
+    }
+}
+
+/// From decoded pictures to bitmap files.
+struct Converter {
+    kind: Kind,
+    graph: filter::Graph,
+    /// The picture it makes, reused.
+    made: frame::Video,
+}
+
+impl Converter {
+    fn new(kind: Kind, turn: Turn) -> std::result::Result<Self, ffmpeg::Error> {
+        let Kind { format, size: (width, height), .. } = kind;
+        let mut graph = filter::Graph::new();
+        let find = |name| filter::find(name).ok_or(ffmpeg::Error::FilterNotFound);
+        let name = format.descriptor().ok_or(ffmpeg::Error::InvalidData)?.name();
+        let arguments = format!("width={width}:height={height}:pix_fmt={name}:time_base=1/1:pixel_aspect=1/1");
+        graph.add(&find("buffer")?, "in", &arguments)?;
+        graph.add(&find("buffersink")?, "out", "")?;
+        let range = if kind.range == color::Range::JPEG { "full" } else { "limited" };
+        let colour = if kind.is_rgb() {
+            String::new()
+        } else {
+            format!(":in_color_matrix={}:in_range={range}:out_range=full", kind.matrix())
+        };
+        let (wide, high) = square(kind.size, kind.pixel);
+        let spec = format!(
+            "scale=w={wide}:h={high}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{colour},format=bgra,{}",
+            turn.filter()
+        );
+        graph.output("in", 0)?.input("out", 0)?.parse(&spec)?;
+        graph.validate()?;
+        Ok(Self { kind, graph, made: frame::Video::empty() })
+    }
+
+    fn convert(&mut self, frame: &frame::Video) -> std::result::Result<Vec<u8>, ffmpeg::Error> {
+        let missing = || ffmpeg::Error::FilterNotFound;
+        self.graph.get("in").ok_or_else(missing)?.source().add(frame)?;
+        self.graph.get("out").ok_or_else(missing)?.sink().frame(&mut self.made)?;
+        let made = &self.made;
+        let row = made.width() as usize * 4;
+        let mut file = header(made.width(), made.height(), self.kind.has_alpha());
+        let rows = made.data(0).chunks(made.stride(0)).take(made.height() as usize);
+        rows.for_each(|pixels| file.extend_from_slice(&pixels[..row]));
+        Ok(file)
+    }
+}
+
+/// Begins a bitmap file of rows from the top, four bytes a pixel: blue, green, red, opacity (Windows' BITMAPV4HEADER).
+fn header(width: u32, height: u32, alpha: bool) -> Vec<u8> {
+    const FILE: u32 = 14;
+    const INFO: u32 = 108;
+    const BITFIELDS: u32 = 3;
+    const SRGB: u32 = 0x7352_4742;
+    let pixels = width * height * 4;
+    let mut bytes = Vec::with_capacity((FILE + INFO + pixels) as usize);
+    bytes.extend(b"BM");
+    let opacity = if alpha { 0xff00_0000 } else { 0 };
+    for number in [FILE + INFO + pixels, 0, FILE + INFO, INFO, width, height.wrapping_neg(), 1 | 32 << 16, BITFIELDS] {
+        bytes.extend(number.to_le_bytes());
+    }
+    for number in [pixels, 0, 0, 0, 0, 0x00ff_0000, 0x0000_ff00, 0x0000_00ff, opacity, SRGB] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.resize((FILE + INFO) as usize, 0);
+    bytes
+}

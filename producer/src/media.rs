@@ -1,0 +1,16 @@
+//! Videos and sound in a composition.
+//!
+//! The page never plays anything: its elements say what is to be heard and seen when (`found`), the sound of the whole video
+//! is mixed while planning (`mix`), and whoever draws a chunk decodes the pictures that its frames show (`feed`), from the
+//! files that the plan holds anyway. A frame's picture is the one that is shown at its time, whatever was shown before.
+
+mod clip;
+mod envelope;
+mod feed;
+mod found;
+mod mix;
+
+use clip::Clip;
+pub(crate) use feed::Feed;
+pub(crate) use found::{Found, Judge, Library, Told, files};
+pub(crate) use mix::mix;

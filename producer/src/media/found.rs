@@ -1,0 +1,242 @@
+//! What the elements of a page say is to be heard and seen, judged.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use crds::{Code, Failure};
+use serde::Deserialize;
+
+use super::{
+    Clip,
+    envelope::{Automated, Envelope},
+};
+use crate::{
+    draw::server::ORIGIN,
+    files,
+    layout::{MediaFile, MediaFiles, Video},
+    libav::{self, MediaInfo},
+    plan::{defects::Defects, references::References},
+};
+
+/// Extensions of media files.
+const EXTENSIONS: [&str; 24] = [
+    "mp4", "m4v", "mov", "webm", "mkv", "avi", "mpg", "mpeg", "ts", "3gp", "ogv", "mp3", "wav", "m4a", "aac", "ogg",
+    "oga", "opus", "flac", "aif", "aiff", "weba", "m4b", "caf",
+];
+
+/// Extensions of images that may be animated.
+const IMAGES: [&str; 4] = ["gif", "png", "apng", "webp"];
+
+fn is_animated(path: &Path) -> bool {
+    files::head(path, 64).is_ok_and(|head| libav::is_animated(path, &head))
+}
+
+/// The media files of a project.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    pub(crate) files: MediaFiles,
+    /// Those that cannot be read, and why.
+    unreadable: BTreeMap<String, String>,
+    /// Those whose pictures are brighter than what is made here.
+    high_dynamic_range: BTreeSet<String>,
+}
+
+/// Looks into every media file among some paths of a folder.
+pub(crate) fn files<'a>(folder: &Path, paths: impl Iterator<Item = &'a str>) -> Library {
+    let mut library = Library::default();
+    for path in paths {
+        let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+        let is =
+            |known: &[&str]| extension.is_some_and(|name| known.iter().any(|known| known.eq_ignore_ascii_case(name)));
+        if is(&IMAGES) && is_animated(&folder.join(path)) {
+            library.files.insert(path.to_owned(), MediaFile { animated: true, ..MediaFile::default() });
+        }
+        if !is(&EXTENSIONS) {
+            continue;
+        }
+        match libav::media_info(&folder.join(path)) {
+            Ok(MediaInfo { duration, picture, sound, high_dynamic_range }) => {
+                let (width, height) = picture.unzip();
+                let file = MediaFile { duration, width, height, sound, animated: false };
+                library.files.insert(path.to_owned(), file);
+                if high_dynamic_range {
+                    library.high_dynamic_range.insert(path.to_owned());
+                }
+            }
+            Err(error) => drop(library.unreadable.insert(path.to_owned(), error.to_string())),
+        }
+    }
+    library
+}
+
+/// What an element of the page says of itself. Times are in seconds of the video.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Told {
+    /// Its name, the same whenever the page is opened.
+    pub(crate) id: String,
+    /// Whether it has a picture; else it has only sound.
+    video: bool,
+    /// As a message calls it.
+    place: String,
+    /// The file it names, relative to the project, or an address elsewhere.
+    path: Option<String>,
+    /// From when to when it is there.
+    slot: (f64, Option<f64>),
+    /// The same of the clips it lies in.
+    hosts: Vec<(f64, Option<f64>)>,
+    media_start: f64,
+    rate: f64,
+    repeat: bool,
+    /// It is not to be heard.
+    silent: bool,
+    /// It is not there at all.
+    hidden: bool,
+    volume: f64,
+    automation: Option<String>,
+    fades: (f64, f64),
+    effects: bool,
+}
+
+/// Something that is heard.
+#[derive(Clone, Debug)]
+pub(crate) struct Track {
+    pub(super) file: PathBuf,
+    pub(super) clip: Clip,
+    pub(super) envelope: Envelope,
+    /// What is told when it cannot be heard; the reason is added.
+    pub(super) failure: Failure,
+}
+
+/// What there is to see and to hear, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) videos: Vec<Video>,
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) defects: Defects,
+    /// What cannot be rendered.
+    pub(crate) refused: Vec<Failure>,
+}
+
+/// What elements are judged by.
+pub(crate) struct Judge<'a> {
+    pub(crate) library: &'a Library,
+    pub(crate) references: &'a References,
+    /// Where the files are.
+    pub(crate) folder: &'a Path,
+    /// Seconds of the whole video.
+    pub(crate) duration: f64,
+    /// Volumes that scripts give to elements: seconds of the video, and volume.
+    pub(crate) volumes: &'a BTreeMap<String, Vec<(f64, f64)>>,
+}
+
+impl Judge<'_> {
+    /// Takes what elements say.
+    pub(crate) fn judge(&self, told: &[Told]) -> Found {
+        let mut found = Found::default();
+        for element in told.iter().filter(|element| !element.hidden) {
+            self.take(element, &mut found);
+        }
+        found
+    }
+
+    fn take(&self, element: &Told, found: &mut Found) {
+        let Some(path) = &element.path else { return };
+        let fail = |code, words: &str| {
+            let address = format!("{ORIGIN}{path}");
+            self.references.failure(code, &address, |path| format!("{} of {}: {words}", path, element.place))
+        };
+        if path.split_once(':').is_some_and(|(scheme, _)| !scheme.contains('/')) {
+            let words = "the media of an element must be a file of the project: copy it there";
+            found.refused.push(self.references.failure(Code::RemoteAssetUnsupported, path, |address| {
+                let shown: String = address.chars().take(100).collect();
+                format!("{shown} of {}: {words}", element.place)
+            }));
+            return;
+        }
+        let Some(file) = self.library.files.get(path) else {
+            found.defects.minor.push(match self.library.unreadable.get(path) {
+                Some(reason) => fail(Code::MediaUnreadable, &format!("left out, for it cannot be read ({reason})")),
+                None if self.folder.join(path).is_file() => fail(
+                    Code::MediaUnreadable,
+                    "left out, for its name is that of no media file: give it its extension",
+                ),
+                None => fail(Code::AssetMissing, "left out, for there is no such file in the project"),
+            });
+            return;
+        };
+        if element.video && self.library.high_dynamic_range.contains(path) {
+            let words = "video with high dynamic range cannot be shown rightly yet: convert it to BT.709 first";
+            found.refused.push(fail(Code::FeatureUnsupported, words));
+            return;
+        }
+        let clip = self.clip(element, *file);
+        if clip.end <= clip.start {
+            return;
+        }
+        let heard = file.sound && !element.silent;
+        if element.video && file.width.is_some() {
+            found.videos.push(Video {
+                id: element.id.clone(),
+                src: path.clone(),
+                start: clip.start,
+                end: clip.end,
+                media_start: clip.media_start,
+                playback_rate: clip.rate,
+                repeat: clip.repeat,
+                has_audio: heard,
+            });
+        } else if element.video {
+            found.defects.minor.push(fail(Code::MediaUnreadable, "it has no pictures"));
+        }
+        if heard {
+            let automated = Automated::read(element.automation.as_deref());
+            if element.effects || automated.more {
+                let words = "its sound is heard without effects: data-fx-chain, and data-automation of anything but volume, \
+                             are not applied yet";
+                found.defects.minor.push(fail(Code::FeatureUnsupported, words));
+            }
+            let points = self.points(element, automated, clip.start);
+            let envelope = Envelope::new(points, (clip.start, clip.end), element.fades);
+            let failure = fail(Code::MediaUnreadable, "its sound is left out");
+            found.tracks.push(Track { file: self.folder.join(path), clip, envelope, failure });
+        } else if !element.video && !file.sound {
+            found.defects.minor.push(fail(Code::MediaUnreadable, "it has no sound"));
+        }
+    }
+
+    /// When an element is there: until what it says, else the end of its file; never beyond what it lies in. What repeats
+    /// has no end of its own.
+    fn clip(&self, element: &Told, file: MediaFile) -> Clip {
+        let (start, end) = element.slot;
+        let mut clip = Clip {
+            start,
+            end: f64::INFINITY,
+            media_start: element.media_start,
+            rate: Clip::rate(element.rate),
+            duration: file.duration,
+            repeat: element.repeat,
+        };
+        let natural = clip.natural().map(|lasts| start + lasts);
+        clip.end = end.or(natural).unwrap_or(f64::INFINITY).min(self.duration);
+        for (host_start, host_end) in &element.hosts {
+            clip.end = clip.end.min(host_end.unwrap_or(f64::INFINITY));
+            if *host_start > clip.start {
+                clip.media_start += (host_start - clip.start) * clip.rate;
+                clip.start = *host_start;
+            }
+        }
+        clip
+    }
+
+    /// Its volume by the first that there is: what it automates, what scripts do, what it says.
+    fn points(&self, element: &Told, automated: Automated, start: f64) -> Vec<(f64, f64)> {
+        match (automated.volume, self.volumes.get(&element.id)) {
+            (Some(points), _) => points.into_iter().map(|(time, volume)| (start + time, volume)).collect(),
+            (None, Some(points)) => points.clone(),
+            (None, None) => vec![(0.0, element.volume)],
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What is to be seen and heard in a composition, written into its plan.
+
+use crds::{FrameRate, Strictness};
+
+use super::{compile::Compiled, defects::refuse, probe::Probe};
+use crate::{
+    Error,
+    context::Context,
+    encode::format::FormatSpec,
+    files,
+    layout::{PlanDir, Videos, pretty},
+    media::{self, Found, Judge, Library},
+};
+
+/// How many of each there are.
+pub(super) struct Played {
+    pub(super) videos: u32,
+    pub(super) sounds: u32,
+}
+
+/// What is played, and how.
+pub(super) struct Subject<'a> {
+    pub(super) dir: &'a PlanDir,
+    pub(super) compiled: &'a Compiled,
+    pub(super) library: Library,
+    pub(super) probe: &'a Probe,
+    /// Of the whole video.
+    pub(super) frames: u32,
+    pub(super) rate: FrameRate,
+    pub(super) format: &'static FormatSpec,
+    pub(super) strictness: Option<Strictness>,
+}
+
+/// Writes the list of videos, and the sound if there is any. What cannot be played is judged and told.
+pub(super) fn write(subject: Subject<'_>, context: &Context) -> Result<Played, Error> {
+    let Subject { dir, compiled, library, probe, frames, rate, format, strictness } = subject;
+    let folder = dir.compiled();
+    let judge = Judge {
+        library: &library,
+        references: &compiled.references,
+        folder: &folder,
+        duration: rate.time_of(frames),
+        volumes: &probe.volumes,
+    };
+    let Found { videos, tracks, mut defects, refused } = judge.judge(&probe.media);
+    refuse(refused)?;
+    if !tracks.is_empty() {
+        let audio = ("mp4", format.sound);
+        defects.minor.extend(media::mix(&tracks, (frames, rate), &dir.sound(), audio, context)?);
+    }
+    context.warn(&defects.judge(strictness)?);
+    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let played = Played { videos: count(videos.len()), sounds: count(tracks.len()) };
+    let videos = Videos { videos, extracted: [], files: library.files };
+    files::write(&dir.videos(), pretty(&videos).trim_end())?;
+    Ok(played)
+}

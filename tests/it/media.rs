@@ -1,0 +1,446 @@
+use std::fs;
+
+use crds::Code;
+use tests::{
+    bins::{producer, render},
+    fixture::Folder,
+    media::{H264, RATE, heard, loudness, make, number, numbered, rgb_frames, sound, video},
+    video::frame_hashes,
+};
+
+const FRAME: (usize, usize) = (320, 180);
+
+/// Renders the project `site` of a folder and reads the number at a place of every frame.
+fn shown(folder: &Folder, options: &[&str], place: (usize, usize)) -> Vec<Option<u32>> {
+    let out = folder.join("out.mp4");
+    let run = render(&folder.join("site"), &out, &[&["--quality", "high"], options].concat());
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    rgb_frames(&out, FRAME).iter().map(|frame| number(frame, FRAME.0, place, 1)).collect()
+}
+
+fn seconds(duration: u32) -> String {
+    format!("data-no-timeline data-duration=\"{duration}\"")
+}
+
+const PLACE: &str = "style=\"position: absolute; left: 32px; top: 48px\"";
+const AT: (usize, usize) = (32, 48);
+
+/// A video shows the picture of each moment, and its sound is as long as the frames.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_video_with_sound() {
+    let folder = Folder::new();
+    let mut input = numbered(&folder, 60, "30");
+    input.extend(["-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*1000*t):s=48000:d=2"].map(str::to_owned));
+    make(&folder, "site/clip.mp4", &input, &format!("{H264} -c:a aac -b:a 192k"));
+    folder.project(
+        "site",
+        &seconds(2),
+        &format!("<video id=\"clip\" src=\"clip.mp4\" data-start=\"0\" {PLACE}></video>"),
+    );
+    let numbers = shown(&folder, &[], AT);
+    assert_eq!(numbers, (0..60).map(Some).collect::<Vec<_>>());
+    let samples = heard(&folder.join("out.mp4"));
+    assert!(samples.len().abs_diff(2 * RATE) <= 1024, "{}", samples.len());
+    for channel in 0..2 {
+        let level = loudness(&samples, channel, 0.1, 1.9);
+        assert!((level - 0.3535).abs() < 0.01, "{level}");
+    }
+}
+
+/// Where in the file a video begins, how fast it plays, that it begins again or holds its last picture; the same in chunks.
+#[test]
+#[ignore = "needs Chromium"]
+fn parts_of_videos_and_their_speed() {
+    let folder = Folder::new();
+    video(&folder, "site/clip.mp4", 60, "30", H264);
+    // What an element says, and the number of each frame; the video is 6 s long.
+    type Expected = fn(u32) -> Option<u32>;
+    let cases: [(&str, Expected); 10] = [
+        ("data-start=\"1\" data-duration=\"1\" data-media-start=\"0.5\"", |f| (30..60).contains(&f).then(|| f - 15)),
+        ("data-start=\"0\" data-duration=\"6\" data-playback-rate=\"2\"", |f| Some((2 * f).min(59))),
+        ("data-start=\"0\" data-duration=\"6\" loop", |f| Some(f % 60)),
+        ("data-start=\"2\" data-playback-rate=\"0.5\"", |f| (60..180).contains(&f).then(|| (f - 60) / 2)),
+        ("data-start=\"0\" data-playback-start=\"1\"", |f| (f < 30).then(|| f + 30)),
+        ("data-start=\"3\" data-end=\"4\"", |f| (90..120).contains(&f).then(|| f - 90)),
+        ("data-start=\"0\" data-duration=\"6\" data-media-start=\"1\" loop", |f| Some(30 + f % 30)),
+        ("data-start=\"0\" data-duration=\"6\" data-playback-rate=\"0.1\"", |f| Some(f / 10)),
+        ("", |f| (f < 60).then_some(f)),
+        ("data-start=\"0\" data-hidden", |_| None),
+    ];
+    let place = |index: usize| (index / 5 * 160, index % 5 * 36);
+    let videos = cases.iter().enumerate().map(|(index, (attributes, _))| {
+        let (left, top) = place(index);
+        format!("<video src=\"clip.mp4\" muted {attributes} style=\"position: absolute; left: {left}px; top: {top}px\"></video>")
+    });
+    folder.project("site", &seconds(6), &videos.collect::<String>());
+    let rendered = |chunks: &str| {
+        let out = folder.join(&format!("{chunks}.mp4"));
+        let run = render(&folder.join("site"), &out, &["--quality", "high", "--chunks", chunks]);
+        assert!(run.warnings().is_empty() && run.chunks().len().to_string() == chunks, "{run:#?}");
+        out
+    };
+    let whole = rendered("1");
+    let frames = rgb_frames(&whole, FRAME);
+    assert_eq!(frames.len(), 180);
+    for (index, (attributes, expected)) in cases.iter().enumerate() {
+        let numbers: Vec<_> = frames.iter().map(|frame| number(frame, FRAME.0, place(index), 1)).collect();
+        assert_eq!(numbers, (0..180).map(expected).collect::<Vec<_>>(), "{attributes}");
+    }
+    assert!(fs::read(rendered("3")).unwrap() == fs::read(whole).unwrap(), "bytes differ in chunks");
+}
+
+/// Files as cameras and editors make them: rounded and uneven times, frames out of order, beginnings that are cut off.
+#[test]
+#[ignore = "needs Chromium"]
+fn files_of_all_kinds() {
+    let folder = Folder::new();
+    let rate = ("30000/1001", "data-fps=\"30000/1001\"");
+    let all: Vec<_> = (0..60).map(Some).collect();
+    for (name, options) in [
+        ("vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 2M"),
+        ("vp8.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M"),
+        ("open.mp4", "-c:v libx264 -bf 3 -g 20 -x264-params open-gop=1 -pix_fmt yuv420p"),
+        ("h264.mkv", "-c:v libx264 -bf 2 -g 250 -pix_fmt yuv444p"),
+        ("hevc.mp4", "-c:v libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1"),
+        ("prores.mov", "-c:v prores_ks -profile:v 3"),
+        ("mpeg4.avi", "-c:v mpeg4 -q:v 3 -bf 2"),
+        ("h264.ts", "-c:v libx264 -bf 3 -g 20 -pix_fmt yuv420p"),
+        ("full.mp4", "-c:v libx264 -pix_fmt yuvj420p -color_range pc"),
+    ] {
+        video(&folder, &format!("site/{name}"), 60, rate.0, options);
+        let attributes = format!("data-no-timeline data-duration=\"2.002\" {}", rate.1);
+        folder.project(
+            "site",
+            &attributes,
+            &format!("<video src=\"{name}\" data-start=\"0\" data-duration=\"3\" {PLACE}></video>"),
+        );
+        assert_eq!(shown(&folder, &["--chunks", "2"], AT), all, "{name}");
+    }
+}
+
+/// The picture of a moment is the last that begins by then, however long pictures last; an edit list says what is shown.
+#[test]
+#[ignore = "needs Chromium"]
+fn uneven_times_and_edit_lists() {
+    let folder = Folder::new();
+    let input = numbered(&folder, 20, "10");
+    // The pictures 0 to 9 last a tenth of a second each, all others three tenths.
+    make(
+        &folder,
+        "site/vfr.mp4",
+        &input,
+        "-vf setpts='if(lt(N\\,10)\\,N*0.1\\,1+(N-10)*0.3)/TB' -fps_mode vfr -video_track_timescale 600 -c:v libx264 -bf 2",
+    );
+    folder.project(
+        "site",
+        &seconds(3),
+        &format!("<video src=\"vfr.mp4\" data-start=\"0\" data-duration=\"3\" {PLACE}></video>"),
+    );
+    let expected = |frame: u32| if frame < 30 { frame / 3 } else { 10 + (frame - 30) / 9 };
+    assert_eq!(shown(&folder, &[], AT), (0..90).map(|frame| Some(expected(frame))).collect::<Vec<_>>());
+
+    // Copied from the middle of a group of pictures, from the keyframe before: what was before the cut is not shown.
+    let whole = video(&folder, "whole.mp4", 90, "30", H264);
+    let cut = ["-ss", "0.5", "-i", whole.to_str().unwrap()].map(str::to_owned);
+    make(&folder, "site/cut.mp4", &cut, "-c copy");
+    folder.project(
+        "site",
+        &seconds(2),
+        &format!("<video src=\"cut.mp4\" data-start=\"0\" data-duration=\"2\" {PLACE}></video>"),
+    );
+    let numbers = shown(&folder, &[], AT);
+    assert_eq!(numbers, (15..75).map(Some).collect::<Vec<_>>());
+}
+
+/// A video takes the place that its author gave it, as the same picture in a plain browser does.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_video_is_shown_as_an_image_would_be() {
+    let folder = Folder::new();
+    let input = numbered(&folder, 30, "30");
+    make(&folder, "site/clip.mp4", &input, "-c:v libx264rgb -crf 0 -g 10");
+    make(&folder, "truth/clip.png", &input, "-vf select=eq(n\\,12) -frames:v 1");
+    let styles = [
+        "left: 5px; top: 5px",
+        "left: 170px; top: 5px; width: 60px",
+        "left: 240px; top: 5px; width: 70px; height: 70px; object-fit: cover; border-radius: 20px",
+        "left: 5px; top: 60px; width: 100px; height: 60px; object-fit: contain; background: #205080; border: 3px solid #f40; padding: 4px",
+        "left: 130px; top: 60px; width: 80px; transform: rotate(20deg); opacity: 0.5; filter: invert(1)",
+        "left: 230px; top: 90px; height: 40px; object-fit: none; object-position: 0 0; mix-blend-mode: difference",
+        "left: 5px; top: 140px; width: 90px; height: 30px; clip-path: circle(40%)",
+    ];
+    let page = |element: &dyn Fn(&str) -> String| {
+        format!(
+            "<div style=\"position: absolute; inset: 0; background: linear-gradient(#8ac, #fda)\"></div>{}",
+            styles.iter().map(|style| element(&format!("style=\"position: absolute; {style}\""))).collect::<String>()
+        )
+    };
+    folder.project(
+        "site",
+        &seconds(1),
+        &page(&|style| format!("<video src=\"clip.mp4\" data-start=\"0\" {style}></video>")),
+    );
+    folder.project("truth", &seconds(1), &page(&|style| format!("<img alt=\"\" src=\"clip.png\" {style}>")));
+    let rendered = |name: &str| {
+        let out = folder.join(&format!("{name}.mp4"));
+        render(&folder.join(name), &out, &["--quality", "high"]);
+        rgb_frames(&out, FRAME).swap_remove(12)
+    };
+    let (site, truth) = (rendered("site"), rendered("truth"));
+    let worst = site.iter().zip(&truth).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    let mean = site.iter().zip(&truth).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / site.len() as f64;
+    assert!(worst <= 40 && mean < 0.5, "worst {worst}, mean {mean}");
+}
+
+/// What is transparent in a video shows what is behind it.
+#[test]
+#[ignore = "needs Chromium"]
+fn videos_are_transparent() {
+    let folder = Folder::new();
+    for (name, codec) in
+        [("vp9.webm", "libvpx-vp9"), ("vp8.webm", "libvpx"), ("prores.mov", "prores_ks -profile:v 4444")]
+    {
+        let source = [
+            "-f",
+            "lavfi",
+            "-i",
+            "color=c=red:s=160x90:r=30:d=1,format=rgba,colorchannelmixer=aa=0,geq=r=255:g=0:b=0:a=if(lt(X\\,80)\\,0\\,255)",
+        ];
+        let pixels = if codec.starts_with("prores") { "yuva444p10le" } else { "yuva420p -auto-alt-ref 0" };
+        make(&folder, &format!("site/{name}"), &source.map(str::to_owned), &format!("-c:v {codec} -pix_fmt {pixels}"));
+        let body = format!(
+            "<div style=\"position: absolute; inset: 0; background: #00f\"></div><video src=\"{name}\" data-start=\"0\" style=\"position: absolute; left: 0; top: 0\"></video>"
+        );
+        folder.project("site", &seconds(1), &body);
+        let out = folder.join("out.mp4");
+        render(&folder.join("site"), &out, &["--quality", "high"]);
+        let frame = rgb_frames(&out, FRAME).swap_remove(20);
+        let pixel = |x: usize, y: usize| [0, 1, 2].map(|channel| frame[(y * FRAME.0 + x) * 3 + channel]);
+        let near = |found: [u8; 3], wanted: [u8; 3]| found.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) < 12);
+        assert!(
+            near(pixel(40, 45), [0, 0, 255]) && near(pixel(120, 45), [255, 0, 0]),
+            "{name}: {:?} {:?}",
+            pixel(40, 45),
+            pixel(120, 45)
+        );
+    }
+}
+
+/// Colours are those of the file, whichever matrix and range it has; a camera that was turned is turned back.
+#[test]
+#[ignore = "needs Chromium"]
+fn colours_and_turns() {
+    let folder = Folder::new();
+    let source = [
+        "-f",
+        "lavfi",
+        "-i",
+        "color=c=0x2060c0:s=160x90:r=30:d=1,format=rgb24,drawbox=x=0:y=0:w=40:h=90:c=0xe0a010:t=fill",
+    ]
+    .map(str::to_owned);
+    let pixel = |frame: &[u8], x: usize, y: usize| [0, 1, 2].map(|channel| frame[(y * FRAME.0 + x) * 3 + channel]);
+    let check = |name: &str, right: (usize, usize), left: (usize, usize)| {
+        folder.project(
+            "site",
+            &seconds(1),
+            &format!("<video src=\"{name}\" data-start=\"0\" style=\"position: absolute; left: 0; top: 0\"></video>"),
+        );
+        let out = folder.join("out.mp4");
+        render(&folder.join("site"), &out, &["--quality", "high"]);
+        let frame = rgb_frames(&out, FRAME).swap_remove(15);
+        for ((x, y), wanted) in [(right, [0x20, 0x60, 0xc0]), (left, [0xe0, 0xa0, 0x10])] {
+            let found = pixel(&frame, x, y);
+            assert!(
+                found.iter().zip(wanted).all(|(a, b): (&u8, u8)| a.abs_diff(b) <= 6),
+                "{name}: {found:?} is not {wanted:?}"
+            );
+        }
+    };
+    for (name, matrix, range, tag) in [
+        ("709", "bt709", "tv", "bt709"),
+        ("601", "bt601", "tv", "smpte170m"),
+        ("full", "bt709", "pc", "bt709"),
+        ("none", "bt601", "tv", "unknown"),
+    ] {
+        let filter = format!(
+            "-vf scale=out_color_matrix={matrix}:out_range={range}:flags=accurate_rnd+full_chroma_int,format=yuv444p"
+        );
+        make(
+            &folder,
+            &format!("site/{name}.mp4"),
+            &source,
+            &format!("{filter} -c:v libx264 -crf 5 -colorspace {tag} -color_range {range}"),
+        );
+        check(&format!("{name}.mp4"), (100, 45), (20, 45));
+    }
+    let flat = folder.join("site/none.mp4");
+    for (degrees, right, left) in
+        [("90", (45, 40), (45, 140)), ("180", (40, 45), (140, 45)), ("270", (45, 100), (45, 20))]
+    {
+        let input = ["-i", flat.to_str().unwrap()].map(str::to_owned);
+        make(&folder, "site/turned.mp4", &input, &format!("-c copy -metadata:s:v rotate={degrees}"));
+        check("turned.mp4", right, left);
+    }
+}
+
+/// Volumes, channels, speed, parts, what begins again, what is not heard; each where it belongs, to the sample.
+#[test]
+#[ignore = "needs Chromium"]
+fn sound_is_mixed() {
+    let folder = Folder::new();
+    // A half, but for a second before which is nothing: where it begins is heard to the sample.
+    sound(&folder, "site/step.wav", "if(gte(t\\,0.5)\\,0.5\\,0)|if(gte(t\\,0.5)\\,-0.25\\,0)", 2.0, "-c:a pcm_s16le");
+    sound(&folder, "site/mono.wav", "0.25", 4.0, "-c:a pcm_s16le");
+    let heard_of = |body: &str, duration: u32| {
+        folder.project("site", &seconds(duration), body);
+        let (project, plan) = (folder.join("site"), folder.join("plan"));
+        let run = producer(["plan", project.to_str().unwrap(), "-o", plan.to_str().unwrap()]).ok();
+        assert!(run.warnings().is_empty(), "{run:#?}");
+        heard(&plan.join("audio.m4a"))
+    };
+    let step = |samples: &[[f32; 2]], expected: usize| {
+        let first = samples.iter().position(|pair| pair[0] > 0.2).unwrap();
+        assert!(first.abs_diff(expected) <= 40, "{first} instead of {expected}");
+    };
+    let level = |samples: &[[f32; 2]], at: f64, expected: [f32; 2]| {
+        for channel in 0..2 {
+            let found = loudness(samples, channel, at - 0.05, at + 0.05);
+            assert!(
+                (found - expected[channel].abs()).abs() < 0.015,
+                "{found} instead of {} at {at}",
+                expected[channel]
+            );
+        }
+    };
+
+    let samples = heard_of("<audio src=\"step.wav\" data-start=\"1.25\"></audio>", 4);
+    step(&samples, 84_000);
+    level(&samples, 2.5, [0.5, 0.25]);
+    level(&samples, 3.5, [0.0, 0.0]);
+
+    let samples = heard_of(
+        "<audio src=\"step.wav\" data-start=\"0\" data-media-start=\"0.25\" data-playback-rate=\"0.5\" data-volume=\"2\" data-duration=\"1.5\"></audio>",
+        2,
+    );
+    level(&samples, 0.3, [0.0, 0.0]);
+    level(&samples, 1.2, [1.0, 0.5]);
+    level(&samples, 1.8, [0.0, 0.0]);
+
+    let samples = heard_of(
+        "<audio src=\"step.wav\" data-start=\"0\" data-media-start=\"1\" data-duration=\"3\" loop></audio><audio src=\"mono.wav\" data-start=\"0\" data-duration=\"4\"></audio>\
+         <audio src=\"mono.wav\" data-start=\"0\" muted></audio><audio src=\"mono.wav\" data-start=\"0\" data-hidden></audio>",
+        4,
+    );
+    level(&samples, 0.5, [0.75, 0.0]);
+    level(&samples, 2.5, [0.75, 0.0]);
+    level(&samples, 3.5, [0.25, 0.25]);
+
+    let lanes = "{&quot;version&quot;:1,&quot;lanes&quot;:[{&quot;target&quot;:&quot;volume&quot;,&quot;points&quot;:[{&quot;t&quot;:0,&quot;v&quot;:0},{&quot;t&quot;:2,&quot;v&quot;:2}]}]}";
+    let samples =
+        heard_of(&format!("<audio src=\"mono.wav\" data-start=\"1\" data-automation=\"{lanes}\"></audio>"), 4);
+    level(&samples, 2.0, [0.25, 0.25]);
+    level(&samples, 3.5, [0.5, 0.5]);
+
+    let samples =
+        heard_of("<audio src=\"mono.wav\" data-start=\"0\" data-fade-in=\"1\" data-fade-out=\"2\"></audio>", 4);
+    level(&samples, 0.5, [0.125, 0.125]);
+    level(&samples, 1.5, [0.25, 0.25]);
+    level(&samples, 3.0, [0.125, 0.125]);
+}
+
+/// Timelines make sound louder and quieter, and what they did lasts.
+#[test]
+#[ignore = "needs Chromium"]
+fn volume_follows_timelines() {
+    let folder = Folder::new();
+    sound(&folder, "site/mono.wav", "0.5", 6.0, "-c:a pcm_s16le");
+    let body = "<audio id=\"music\" src=\"mono.wav\" data-start=\"0\" data-volume=\"1\"></audio>\
+        <script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script>\
+        <script>const timeline = gsap.timeline({ paused: true }); timeline.to('#music', { volume: 0.2, duration: 2, ease: 'none' }, 1);\
+        timeline.to('#music', { volume: 2, duration: 0.1, ease: 'none' }, 5); window.__timelines = { main: timeline };</script>";
+    folder.project("site", "data-duration=\"6\"", body);
+    let out = folder.join("out.mp4");
+    let run = render(&folder.join("site"), &out, &["--quality", "draft"]);
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    let samples = heard(&out);
+    for (at, expected) in [(0.5, 0.5), (2.0, 0.3), (4.0, 0.1), (5.5, 1.0)] {
+        let found = loudness(&samples, 0, at - 0.02, at + 0.02);
+        assert!((found - expected).abs() < 0.02, "{found} instead of {expected} at {at}");
+    }
+}
+
+/// What is not there or cannot be read is left out and told of; an error only for who is strict.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_cannot_be_played_is_told() {
+    let folder = Folder::new();
+    let whole = video(&folder, "whole.mp4", 60, "30", &format!("{H264} -movflags +faststart"));
+    let bytes = fs::read(whole).unwrap();
+    fs::create_dir_all(folder.join("site")).unwrap();
+    fs::write(folder.join("site/cut.mp4"), &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(folder.join("site/head.mp4"), &bytes[..40]).unwrap();
+    fs::write(folder.join("site/empty.mp4"), "").unwrap();
+    fs::write(folder.join("site/text.mp4"), "#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n").unwrap();
+    fs::write(folder.join("site/text.mp3"), "ffconcat version 1.0\nfile '/etc/hostname'\n").unwrap();
+    sound(&folder, "site/good.wav", "0.25", 1.0, "-c:a pcm_s16le");
+    let project = folder.join("site");
+    let out = folder.join("out.mp4");
+    for (element, code) in [
+        ("<video id=\"x\" src=\"__VIDEO_SRC__\" data-start=\"0\"></video>", Code::AssetMissing),
+        ("<audio id=\"x\" src=\"gone.mp3\" data-start=\"0\"></audio>", Code::AssetMissing),
+        ("<video id=\"x\" src=\"head.mp4\" data-start=\"0\"></video>", Code::MediaUnreadable),
+        ("<video id=\"x\" src=\"empty.mp4\" data-start=\"0\"></video>", Code::MediaUnreadable),
+        ("<video id=\"x\" src=\"text.mp4\" data-start=\"0\"></video>", Code::MediaUnreadable),
+        ("<audio id=\"x\" src=\"text.mp3\" data-start=\"0\"></audio>", Code::MediaUnreadable),
+        ("<audio id=\"x\" src=\"index.html\" data-start=\"0\"></audio>", Code::MediaUnreadable),
+        ("<audio id=\"x\" src=\"good.wav\" data-start=\"0\" data-fx-chain=\"{}\"></audio>", Code::FeatureUnsupported),
+    ] {
+        folder.project("site", &seconds(1), &format!("<audio src=\"good.wav\" data-start=\"0\"></audio>\n{element}"));
+        let run = render(&project, &out, &["--quality", "draft"]);
+        assert_eq!(run.warnings(), [code], "{element}: {run:#?}");
+        let told = run.reports.iter().map(|report| format!("{report:?}")).collect::<String>();
+        assert!(told.contains("#x>") && told.contains("index.html"), "{element}: {told}");
+        assert!(loudness(&heard(&out), 0, 0.2, 0.8) > 0.2, "{element}: the others are heard");
+        let strict =
+            producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap(), "--strictness", "strict"]);
+        assert_eq!(strict.error().map(|error| error.code), Some(code), "{element}");
+    }
+    // Of a file that is cut short there is what there is; then its last picture.
+    folder.project(
+        "site",
+        &seconds(2),
+        &format!("<video src=\"cut.mp4\" data-start=\"0\" data-duration=\"2\" {PLACE}></video>"),
+    );
+    let numbers = shown(&folder, &["--chunks", "1"], AT);
+    let last = numbers.last().unwrap().unwrap();
+    assert!((5..59).contains(&last) && numbers[..5] == [Some(0), Some(1), Some(2), Some(3), Some(4)], "{numbers:?}");
+    let address = "<video src=\"https://example.com/a.mp4\" data-start=\"0\"></video>";
+    folder.project("site", &seconds(1), address);
+    let run = producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap()]);
+    assert_eq!(run.error().map(|error| error.code), Some(Code::RemoteAssetUnsupported), "{run:#?}");
+}
+
+/// Scripts find what they ask videos for, draw them on canvases and make new ones, in the frame that shows them.
+#[test]
+#[ignore = "needs Chromium"]
+fn scripts_and_videos() {
+    let folder = Folder::new();
+    video(&folder, "site/clip.mp4", 60, "30", H264);
+    let body = "<video id=\"clip\" src=\"clip.mp4\" data-start=\"0\" style=\"position: absolute; left: -500px; top: 0\"></video>\
+        <canvas id=\"canvas\" width=\"320\" height=\"180\" style=\"position: absolute; left: 0; top: 0\"></canvas>\
+        <script>{ const clip = document.getElementById('clip'), context = document.getElementById('canvas').getContext('2d');\
+        clip.addEventListener('loadedmetadata', () => { const made = document.createElement('video'); made.src = 'clip.mp4'; made.muted = true;\
+        Object.assign(made.dataset, { start: '0.5', duration: '1' }); made.style.cssText = 'position: absolute; left: 100px; top: 100px';\
+        if (clip.duration === 2 && clip.videoWidth === 160) document.querySelector('div').append(made) });\
+        requestAnimationFrame(function tick() { context.clearRect(0, 0, 320, 180); context.drawImage(clip, 20, 20); requestAnimationFrame(tick) }) }</script>";
+    folder.project("site", &seconds(2), body);
+    let out = folder.join("out.mp4");
+    render(&folder.join("site"), &out, &["--quality", "high", "--chunks", "1"]);
+    let frames = rgb_frames(&out, FRAME);
+    let numbers = |place| frames.iter().map(|frame| number(frame, FRAME.0, place, 1)).collect::<Vec<_>>();
+    assert_eq!(numbers((20, 20)), (0..60).map(Some).collect::<Vec<_>>());
+    let made = (0..60).map(|frame: u32| (15..45).contains(&frame).then(|| frame - 15));
+    assert_eq!(numbers((100, 100)), made.collect::<Vec<_>>());
+    assert_eq!(frame_hashes(&out).len(), 60);
+}
