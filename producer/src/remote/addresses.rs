@@ -96,10 +96,14 @@ impl Wanted {
             None => (package, ""),
         };
         let known = |c: char| c.is_ascii_alphanumeric() || "@/-_.~".contains(c);
-        if name.is_empty() || !name.chars().all(known) || file.split('/').any(|part| part == ".." || part == "+esm") {
+        if name.is_empty() || !name.chars().all(known) || file.split('/').any(|part| part == "..") {
             return None;
         }
-        let file = if file.is_empty() { main } else { File::Path(file.to_owned()) };
+        let file = match file {
+            "" => main,
+            "+esm" => File::Module,
+            path => File::Path(path.to_owned()),
+        };
         Some(Self::new(name, version, file))
     }
 
@@ -139,6 +143,7 @@ mod tests {
             "https://cdn.jsdelivr.net/npm/@hyperframes/shader-transitions@0.4.11/dist/index.global.js",
             Some(("@hyperframes/shader-transitions", "0.4.11", path("dist/index.global.js"))),
         );
+        check("https://cdn.jsdelivr.net/npm/three@0.160.0/+esm", Some(("three", "0.160.0", File::Module)));
         check("https://esm.sh/@a/b@%5E1.2", Some(("@a/b", "^1.2", File::Module)));
         check(
             "https://cdnjs.cloudflare.com/ajax/libs/bodymovin/5.12.2/lottie.min.js",
@@ -161,7 +166,6 @@ mod tests {
         for address in [
             "https://example.com/gsap@3.14.2/dist/gsap.min.js",
             "https://cdn.jsdelivr.net/gh/user/repo@1/x.js",
-            "https://cdn.jsdelivr.net/npm/three@0.160.0/+esm",
             "https://cdn.jsdelivr.net/npm/a%22b@1/x.js",
             "https://cdn.jsdelivr.net/npm/@scope",
             "https://unpkg.com/three?module",
