@@ -224,10 +224,8 @@ impl Remote {
             );
             return Err(Failure::new(Code::RemoteAssetUnsupported, message));
         };
-        if let Some(families) = Asked::of(url)
-            && let Some(css) = fetcher.sheet(&families).await?
-        {
-            return self.keep(css.as_bytes(), "text/css; charset=utf-8", url);
+        if let Some(families) = Asked::of(url) {
+            return self.fonts(fetcher, url, &families).await;
         }
         if let Some(wanted) = Wanted::of(url) {
             match fetcher.packaged(url, &wanted).await {
@@ -242,6 +240,20 @@ impl Remote {
             return Err(refused(url, "nothing is fetched (--offline)"));
         }
         self.download(fetcher, url).await
+    }
+
+    /// The style sheet of some families: from their packages, else from whoever has it.
+    async fn fonts(&self, fetcher: &Fetcher, url: &Url, families: &[Asked]) -> Result<Answer, Failure> {
+        let explained = |failure: Failure| {
+            let names = families.iter().map(|asked| asked.family.as_str()).collect::<Vec<_>>().join(", ");
+            let message = format!("the fonts {names} cannot be had: {}", failure.message);
+            Failure::new(Code::FontFetchFailed, message)
+        };
+        match fetcher.sheet(families).await {
+            Ok(css) => self.keep(css.as_bytes(), "text/css; charset=utf-8", url),
+            Err(failure) if fetcher.offline => Err(explained(failure)),
+            Err(failure) => self.download(fetcher, url).await.map_err(|_| explained(failure)),
+        }
     }
 
     async fn download(&self, fetcher: &Fetcher, url: &Url) -> Result<Answer, Failure> {
@@ -309,8 +321,8 @@ impl Fetcher {
         Ok(Packaged::File(content, path))
     }
 
-    /// The style sheet of some families; `None` if none of them is to be had here, and their server may have them.
-    async fn sheet(&self, families: &[Asked]) -> Result<Option<String>, Failure> {
+    /// The style sheet of some families. Bundled faces are in the page anyway.
+    async fn sheet(&self, families: &[Asked]) -> Result<String, Failure> {
         let mut css = String::new();
         for asked in families.iter().filter(|asked| !asked.is_bundled()) {
             match self.font(asked).await {
@@ -320,11 +332,10 @@ impl Fetcher {
                     let message = format!("of {} only the bundled faces are used: {}", asked.family, failure.message);
                     lock(&self.remarks).insert((Code::FontFetchFailed.as_str(), message));
                 }
-                Err(failure) if self.offline => return Err(failure),
-                Err(_) => return Ok(None),
+                Err(failure) => return Err(failure),
             }
         }
-        Ok(Some(css))
+        Ok(css)
     }
 
     async fn font(&self, asked: &Asked) -> Result<String, Failure> {

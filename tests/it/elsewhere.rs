@@ -1,4 +1,4 @@
-use std::{path::Path, process::Command};
+use std::{net::TcpListener, path::Path, process::Command};
 
 use crds::Code;
 use serde_json::json;
@@ -217,6 +217,62 @@ fn what_planning_did_not_see_is_not_fetched_later() {
     let failure = failed.error().unwrap();
     assert_eq!((failure.code, failed.code), (Code::RemoteAssetUnsupported, 2), "{failed:#?}");
     assert!(failure.message.contains("late.json was not asked for while planning"), "{failure}");
+}
+
+/// Whatever a composition tries, nobody on this machine or in its networks is spoken to, and each try is named.
+#[test]
+#[ignore = "needs Chromium"]
+fn nothing_private_is_reached() {
+    let canary = TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let port = canary.local_addr().unwrap().port();
+    let folder = Folder::new();
+    let hosts = ["127.0.0.1", "localhost", "2130706433", "127.1", "[::ffff:127.0.0.1]"];
+    let images: String = hosts.map(|host| format!("<img alt=\"\" src=\"http://{host}:{port}/image\">")).concat();
+    let (http, https) = (format!("http://127.0.0.1:{port}"), format!("https://127.0.0.1:{port}"));
+    let body = format!(
+        "{images}<link rel=\"stylesheet\" href=\"{http}/sheet\"><link rel=\"prefetch\" href=\"{http}/prefetch\"><link rel=\"preconnect\" href=\"{https}\">\n\
+         <link rel=\"dns-prefetch\" href=\"{http}\"><iframe src=\"{https}/frame\"></iframe><object data=\"{http}/object\"></object><embed src=\"{http}/embed\">\n\
+         <style>@font-face {{ font-family: F; src: url({http}/font) }} #b {{ background: url({http}/background) }}</style><p id=\"b\">x</p>\n\
+         <script type=\"module\" src=\"{https}/module\"></script><script>\n\
+         for (const tried of [() => fetch('{http}/fetch'), () => navigator.sendBeacon('{http}/beacon', 'x'), () => new WebSocket('ws://127.0.0.1:{port}/socket'),\n\
+         () => new WebSocket('wss://127.0.0.1:{port}/secure'), () => new EventSource('{http}/events'), () => import('{https}/import'),\n\
+         () => new Worker('worker.js'), () => {{ const x = new XMLHttpRequest(); x.open('POST', '{http}/post'); x.send('x') }},\n\
+         () => {{ const p = new RTCPeerConnection({{ iceServers: [{{ urls: 'stun:127.0.0.1:{port}' }}] }}); p.createDataChannel('x'); p.createOffer().then((o) => p.setLocalDescription(o)) }},\n\
+         () => navigator.serviceWorker?.register('worker.js'), () => fetch('http://169.254.169.254/latest/meta-data/'), () => fetch('file:///etc/passwd')])\n\
+         try {{ Promise.resolve(tried()).catch(() => {{}}) }} catch {{}}</script>"
+    );
+    folder.project("site", SECOND, &body);
+    folder.write(
+        "site/worker.js",
+        &format!("try {{ importScripts('{http}/worker') }} catch {{}} fetch('{http}/inner').catch(() => {{}})"),
+    );
+    let mut command = Command::new(bin("hf-producer"));
+    command.args(["--json", "plan", "site", "-o", "plan"]).current_dir(folder.path()).env_remove("HF_SOURCE_NETWORKS");
+    let failed = run(command);
+    assert_eq!((failed.error().unwrap().code, failed.code), (Code::RemoteAssetUnsupported, 2), "{failed:#?}");
+    let told = format!("{:?}", failed.reports);
+    for try_ in [
+        "image",
+        "sheet",
+        "frame",
+        "object",
+        "background",
+        "module",
+        "fetch",
+        "beacon",
+        "socket",
+        "secure",
+        "events",
+        "import",
+        "worker",
+        "inner",
+        "post",
+        "meta-data",
+    ] {
+        assert!(told.contains(&format!("/{try_}")), "{try_} is not in {failed:#?}");
+    }
+    assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 /// What is not there, and what leads where nothing may be fetched from.

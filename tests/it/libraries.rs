@@ -157,7 +157,7 @@ fn shader_transitions_are_crossfades() {
         format!("<div id=\"{id}\" class=\"scene\" style=\"position: absolute; inset: 0; background: {colour}\"></div>")
     };
     let body = format!(
-        "{}{}<script src=\"{NPM}/gsap@3.14.2/dist/gsap.min.js\"></script><script src=\"{NPM}/@hyperframes/shader-transitions@0.4.11/dist/index.global.js\"></script>\n\
+        "{}{}<script src=\"{NPM}/gsap@3.14.2/dist/gsap.min.js\"></script><script src=\"{NPM}/@hyperframes/shader-transitions@0.8.41/dist/index.global.js\"></script>\n\
          <script>const tl = gsap.timeline({{ paused: true }}); tl.to({{}}, {{ duration: 6 }}); window.__timelines = {{ main: tl }};\n\
          HyperShader.init({{ bgColor: '#000', accentColor: '#fff', scenes: ['a', 'b'], timeline: tl, compositionId: 'main', transitions: [{{ time: 2.5, shader: 'domain-warp', duration: 1 }}] }});</script>",
         scene("a", "#c00"),
@@ -176,6 +176,25 @@ fn shader_transitions_are_crossfades() {
         (pixels[0] > 60, pixels[2] > 60)
     };
     assert_eq!([30, 90, 150].map(red_and_blue), [(true, false), (true, true), (false, true)]);
+}
+
+/// WebGL, workers, and a page that is only ready once the map has drawn itself.
+#[test]
+#[ignore = "needs Chromium"]
+fn maplibre() {
+    let area = "{ type: 'Polygon', coordinates: [[[-40, -20], [40, -20], [40, 30], [-40, 30], [-40, -20]]] }";
+    let body = format!(
+        "<link rel=\"stylesheet\" href=\"{NPM}/maplibre-gl@4.7.1/dist/maplibre-gl.css\"><script src=\"{NPM}/maplibre-gl@4.7.1/dist/maplibre-gl.js\"></script>\n\
+         <div id=\"map\" style=\"position: absolute; inset: 0\"></div><script>\n\
+         const map = new maplibregl.Map({{ container: 'map', attributionControl: false, fadeDuration: 0, interactive: false, center: [0, 0], zoom: 1,\n\
+         style: {{ version: 8, sources: {{ s: {{ type: 'geojson', data: {area} }} }}, layers: [{{ id: 'b', type: 'background', paint: {{ 'background-color': '#ace' }} }},\n\
+         {{ id: 'p', type: 'fill', source: 's', paint: {{ 'fill-color': '#c00' }} }}] }} }});\n\
+         window.__hfMaplibre = [map]; addEventListener('hf-seek', (event) => map.jumpTo({{ center: [event.detail.time * 5, 0] }}));</script>"
+    );
+    let folder = Folder::new();
+    let video = rendered(&folder, "maplibre", NO_TIMELINE, &body);
+    let edges = [0, 150].map(|frame| left_edge(&video, frame));
+    assert!(edges[0] > edges[1] + 20, "{edges:?}");
 }
 
 /// Tiles and markers, with the package's own style sheet and the images that this names.

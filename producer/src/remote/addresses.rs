@@ -48,6 +48,10 @@ const OTHER_NAMES: [(&str, &str); 16] = [
 impl Wanted {
     /// What an address means, if it is one of a server that gives out npm packages.
     pub(crate) fn of(url: &Url) -> Option<Self> {
+        Self::read(url).filter(|wanted| is_name(&wanted.package))
+    }
+
+    fn read(url: &Url) -> Option<Self> {
         let path = percent_decode_str(url.path()).decode_utf8().ok()?;
         let path = path.strip_prefix('/')?;
         match url.host_str()? {
@@ -95,11 +99,11 @@ impl Wanted {
             Some(at) => (&package[..name_end + at], &package[name_end + at + 1..]),
             None => (package, ""),
         };
-        let known = |c: char| c.is_ascii_alphanumeric() || "@/-_.~".contains(c);
-        if name.is_empty() || !name.chars().all(known) || file.split('/').any(|part| part == ".." || part == "+esm") {
-            return None;
-        }
-        let file = if file.is_empty() { main } else { File::Path(file.to_owned()) };
+        let file = match file {
+            "" => main,
+            "+esm" => File::Module,
+            path => File::Path(path.to_owned()),
+        };
         Some(Self::new(name, version, file))
     }
 
@@ -112,6 +116,16 @@ impl Wanted {
         // three.js counts its releases: r128 is 0.128.0.
         let version = version.strip_prefix('r').map_or_else(|| version.to_owned(), |release| format!("0.{release}.0"));
         Some(Self { package, version, file: File::Ending(file.to_owned()) })
+    }
+}
+
+/// Whether npm allows a name, which becomes a part of addresses and paths here.
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let part = |part: &str| !part.is_empty() && !part.starts_with(['.', '_']) && part.chars().all(known);
+    match name.strip_prefix('@') {
+        Some(scoped) => scoped.split_once('/').is_some_and(|(scope, name)| part(scope) && part(name)),
+        None => part(name),
     }
 }
 
@@ -139,6 +153,7 @@ mod tests {
             "https://cdn.jsdelivr.net/npm/@hyperframes/shader-transitions@0.4.11/dist/index.global.js",
             Some(("@hyperframes/shader-transitions", "0.4.11", path("dist/index.global.js"))),
         );
+        check("https://cdn.jsdelivr.net/npm/three@0.160.0/+esm", Some(("three", "0.160.0", File::Module)));
         check("https://esm.sh/@a/b@%5E1.2", Some(("@a/b", "^1.2", File::Module)));
         check(
             "https://cdnjs.cloudflare.com/ajax/libs/bodymovin/5.12.2/lottie.min.js",
@@ -161,9 +176,11 @@ mod tests {
         for address in [
             "https://example.com/gsap@3.14.2/dist/gsap.min.js",
             "https://cdn.jsdelivr.net/gh/user/repo@1/x.js",
-            "https://cdn.jsdelivr.net/npm/three@0.160.0/+esm",
             "https://cdn.jsdelivr.net/npm/a%22b@1/x.js",
             "https://cdn.jsdelivr.net/npm/@scope",
+            "https://unpkg.com/..@1/x.js",
+            "https://unpkg.com/@..%2f..@1/x.js",
+            "https://cdnjs.cloudflare.com/ajax/libs/..%2fx/1.0.0/x.js",
             "https://unpkg.com/three?module",
             "https://cdnjs.cloudflare.com/ajax/libs/gsap",
         ] {

@@ -134,14 +134,23 @@ const late = async (ms, named) => {
   return Array.from(open);
 };
 
+// Maps that the runtime waits for draw themselves again and again before they have loaded.
+const MAPS = ["__hfMapbox", "__hfMaplibre", "__hfLeaflet", "__hfGoogleMaps"];
+const drawMaps = () => {
+  if (!window.__renderReady && MAPS.some((name) => window[name]?.length)) window.__HF_VIRTUAL_TIME__.seekToTime(0);
+};
+
 window.__hfProducer = {
-  state: () => ({
-    loaded: document.readyState === "complete",
-    seekable: typeof player()?.renderSeek === "function" && !!window.__renderReady,
-    duration: window.__hf.duration,
-    missingTimelines: missingTimelines(),
-    strayTimelines: strayTimelines(),
-  }),
+  state() {
+    drawMaps();
+    return {
+      loaded: document.readyState === "complete",
+      seekable: typeof player()?.renderSeek === "function" && !!window.__renderReady,
+      duration: window.__hf.duration,
+      missingTimelines: missingTimelines(),
+      strayTimelines: strayTimelines(),
+    };
+  },
 
   // Binds late timelines, loads every declared font face and decodes every image; then shows the first frame.
   async prepare(ms) {
