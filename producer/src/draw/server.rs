@@ -23,6 +23,7 @@ use axum::{
 use bytes::Bytes;
 use tokio::{net::TcpListener, sync::oneshot};
 use tower_http::services::ServeDir;
+use tracing::debug;
 
 /// Where a composition lives. `.localhost` makes it a secure context, as `http://localhost` is.
 pub(crate) const ORIGIN: &str = "http://composition.localhost/";
@@ -103,6 +104,7 @@ impl Drop for Server {
 }
 
 async fn frame(State(frames): State<Frames>, request: Request) -> Response {
+    debug!(picture = request.uri().path(), "asked for");
     match frames.get(request.uri().path()) {
         // Shown once, and by then decoded.
         Some(picture) => {
