@@ -22,6 +22,7 @@ use tests::{
     events::{assemble, chunk, moving, plan, uri},
     fixture::{Folder, SECOND, list},
     lambda::{BUCKET, Environment},
+    media::{H264, heard, loudness, make, number, numbered, rgb_frames},
     processes::{descendants, eventually, expect_gone},
     sites::archive,
     store::Store,
@@ -103,6 +104,36 @@ fn a_video_through_the_store_is_the_local_one() {
     assert_eq!(starts.len(), 4);
     assert_eq!((&starts[2]["executionName"], &starts[2]["chunkIndex"]), (&json!("run"), &json!(1)));
     assert!(!environment.printed().contains("local-secret"));
+}
+
+/// What a composition plays goes the same way: its videos to the chunks, its sound to whoever joins them.
+#[test]
+#[ignore = "needs Chromium"]
+fn videos_and_sound_go_through_the_store() {
+    let rig = Rig::new(|folder| {
+        let mut input = numbered(folder, 120, "30");
+        input.extend(["-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*500*t):s=48000:d=4"].map(str::to_owned));
+        make(folder, "site/clip.mp4", &input, &format!("{H264} -c:a aac -shortest"));
+        let video =
+            "<video src=\"clip.mp4\" data-start=\"0\" style=\"position: absolute; left: 32px; top: 48px\"></video>";
+        folder.project("site", "data-no-timeline data-duration=\"4\"", video)
+    });
+    let mut environment = rig.environment(&[]);
+    let config =
+        json!({ "fps": 30, "format": "mp4", "width": 320, "height": 180, "quality": "draft", "chunkSize": 60 });
+    let plan = environment.invoke(&json!({ "Payload": plan(config) })).unwrap();
+    assert_eq!((&plan["HasAudio"], &plan["ChunkCount"]), (&json!(true), &json!(2)));
+    let chunks: Vec<_> = (0..2).map(|index| environment.invoke(&chunk(&plan, index)).unwrap()).collect();
+    environment.invoke(&assemble(&plan, &chunks)).unwrap();
+    let video = rig.folder.write("remote.mp4", "");
+    fs::write(&video, rig.store.get(&format!("{BUCKET}/outputs/video.mp4")).unwrap()).unwrap();
+    let frames = rgb_frames(&video, (320, 180));
+    let numbers: Vec<_> = frames.iter().map(|frame| number(frame, 320, (32, 48), 1)).collect();
+    assert_eq!(numbers, (0..120).map(Some).collect::<Vec<_>>());
+    let local = rig.folder.join("local.mp4");
+    render(&rig.folder.join("site"), &local, &["--quality", "draft", "--fps", "30"]);
+    assert_eq!(frame_hashes(&video), frame_hashes(&local));
+    assert!(heard(&video) == heard(&local) && loudness(&heard(&video), 0, 0.5, 3.5) > 0.3);
 }
 
 /// What is too large for a state machine lies beside the configuration, and is the same to the composition.

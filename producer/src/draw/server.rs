@@ -40,6 +40,7 @@ use tokio_rustls::{
 };
 use tower::ServiceExt as _;
 use tower_http::services::ServeDir;
+use tracing::debug;
 use url::Url;
 
 use crate::remote::{Answer, Remote};
@@ -198,6 +199,7 @@ async fn answer(site: &Arc<Site>, authority: Option<&str>, request: Request<Inco
 
 /// The picture of a video. It is shown once, and by then decoded.
 fn frame(site: &Site, path: &str) -> Response<Body> {
+    debug!(picture = path, "asked for");
     let Some(picture) = site.frames.get(path) else { return empty(StatusCode::NOT_FOUND) };
     let mut response = Response::new(Body::from(picture));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/bmp"));

@@ -92,9 +92,6 @@ const seekAnimations = (time) =>
     }
   });
 
-// The runtime tells of a seek after the timelines have moved and before it sets volumes.
-window.addEventListener("hf-seek", () => (runtimeSpeaks = true), true);
-
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 window.__hf = {
   get duration() {
@@ -102,9 +99,7 @@ window.__hf = {
     return positive(player()?.getDuration?.()) || positive(Number(root()?.dataset.duration));
   },
   seek(time, options) {
-    timelinesMove = true;
     player().renderSeek(time, options);
-    timelinesMove = runtimeSpeaks = false;
     visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000));
     seekAnimations(time);
   },

@@ -21,9 +21,6 @@ const mediaPath = (element) => {
 };
 const mediaFile = (element) => files[mediaPath(element)];
 
-// The runtime sets volumes too, to what is heard in a preview: only what the author sets counts.
-let runtimeSpeaks = false;
-let timelinesMove = false;
 const authoredVolume = (element) => {
   const written = Number.parseFloat(element.dataset.volume ?? "");
   return Number.isFinite(written) ? written : 1;
@@ -35,11 +32,17 @@ const property = (name, get, set) => {
 property("volume", function () {
   return mediaState(this).volume ?? authoredVolume(this);
 }, function (value) {
+  if (!Number.isFinite(Number(value))) return;
   const state = mediaState(this);
-  const unchanged = [this.volume, authoredVolume(this)].some((volume) => value === Math.max(0, Math.min(1, volume)));
-  if (runtimeSpeaks || (!timelinesMove && unchanged) || !Number.isFinite(Number(value))) return;
-  state.volume = Number(value);
-  state.touched = true;
+  state.before = { volume: state.volume, touched: state.touched };
+  queueMicrotask(() => (state.before = null));
+  Object.assign(state, { volume: Number(value), touched: true });
+});
+// The runtime sets volumes too, to what is heard in a preview, and looks at this at once: only what the author sets counts.
+property("preload", function () {
+  const state = mediaState(this);
+  Object.assign(state, state.before, { before: null });
+  return "auto";
 });
 property("duration", function () {
   return mediaFile(this)?.duration ?? NaN;
@@ -55,7 +58,6 @@ property("currentTime", function () {
 property("paused", () => true);
 property("ended", () => false);
 property("autoplay", () => false);
-property("preload", () => "auto");
 property("src", function () {
   const source = this.getAttribute("src");
   return source === null ? "" : new URL(source, document.baseURI).href;
@@ -156,7 +158,7 @@ const openAnimation = async (path) => {
   const data = await (await fetch(`/${path.split("/").map(encodeURIComponent).join("/")}`)).arrayBuffer();
   const type = IMAGE_TYPES[path.split(".").at(-1).toLowerCase()];
   const decoder = new ImageDecoder({ data, type, preferAnimation: true });
-  await decoder.completed;
+  await Promise.all([decoder.completed, decoder.tracks.ready]);
   const { frameCount, repetitionCount } = decoder.tracks.selectedTrack;
   const ends = [];
   for (let frameIndex = 0, end = 0; frameIndex < frameCount; frameIndex++) {
