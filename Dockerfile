@@ -8,7 +8,7 @@ RUN /producer/fetch-assets.sh /assets
 # rust-toolchain.toml says which version; it is left out, for with it rustup would fetch clippy too.
 FROM rust:1.95-slim-bookworm AS programs
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-    clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev pkg-config
+    clang libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libclang-dev pkg-config
 COPY --from=assets /assets /assets
 WORKDIR /source
 COPY . .
@@ -23,7 +23,7 @@ RUN for path in '*/libLLVM-*' '*/llvm-*' '*/libz3.so*' '*/dri/*' '*/mfx/*' 'chro
         echo "path-exclude=/usr/lib/$path"; \
     done >/etc/dpkg/dpkg.cfg.d/no-screen \
     && apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates chromium-headless-shell libavcodec59 libavformat59 tini \
+    && apt-get install --yes --no-install-recommends ca-certificates chromium-headless-shell libavcodec59 libavfilter8 libavformat59 tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/log/* \
     && echo 'hyperframes:x:65532:65532::/tmp:/usr/sbin/nologin' >>/etc/passwd \
     && echo 'hyperframes:x:65532:' >>/etc/group

@@ -11,7 +11,7 @@ export HF_UPSTREAM_DIR ?= $(CACHE)/upstream
 export HF_BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 
 # What the programs are built with and need to run, and what tests look at videos with.
-BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavformat-dev libavutil-dev libclang-dev pkg-config
+BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libclang-dev pkg-config
 TEST_PACKAGES := ffmpeg openssl python3-venv util-linux
 # What a node of a cluster runs, and images are made with.
 NODE_PACKAGES := buildah busybox containerd containernetworking-plugins iproute2 iptables mmdebstrap procps runc

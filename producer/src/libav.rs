@@ -10,15 +10,18 @@ use std::{
 use crds::Code;
 use ffmpeg_next as ffmpeg;
 
-use crate::files;
+use crate::{encode::format::EncoderKind, files};
 
 mod encode;
+pub(crate) mod gif;
 mod mux;
 mod probe;
 
-pub(crate) use encode::{Encoding, Gop, encode_gop, x264_version};
+pub(crate) use encode::{Encoding, Gop, encode_gop};
 pub(crate) use mux::{Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track};
 pub(crate) use probe::is_animated;
+
+pub(crate) use ffmpeg::Packet;
 
 /// libav refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +73,7 @@ impl Error {
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Moves a packet's times, which count frames, by some frames; it lasts one.
-pub(crate) fn delay(packet: &mut ffmpeg::Packet, frames: u32) {
+pub(crate) fn delay(packet: &mut Packet, frames: u32) {
     let later = |time: Option<i64>| time.map(|time| time + i64::from(frames));
     packet.set_pts(later(packet.pts()));
     packet.set_dts(later(packet.dts()));
@@ -91,15 +94,20 @@ fn quiet() {
     ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Fatal));
 }
 
-/// The libraries that output bytes depend on, as one line: `libavcodec 59.37.100, libavformat 59.27.100, x264 core 164`.
-pub(crate) fn version() -> Result<String> {
+/// The libraries that an encoder's bytes depend on, as one line: `libavcodec 59.37.100, libavformat 59.27.100, x264 core 164`.
+pub(crate) fn version(encoder: EncoderKind) -> Result<String> {
     let triple = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
     let (codec, format) = (triple(ffmpeg::codec::version()), triple(ffmpeg::format::version()));
-    Ok(format!("libavcodec {codec}, libavformat {format}, {}", x264_version()?))
+    Ok(format!("libavcodec {codec}, libavformat {format}, {}", encode::version(encoder)?))
 }
 
 /// A path as an address that libav takes for a file, whatever is in it: a colon would make it a protocol.
 fn local(path: &Path) -> Result<String> {
     let unusable = || file("open", path)(ffmpeg::Error::InvalidData);
     path.to_str().map(|path| format!("file:{path}")).ok_or_else(unusable)
+}
+
+/// Whether this libav was built with an encoder.
+pub(crate) fn has(encoder: EncoderKind) -> bool {
+    ffmpeg::encoder::find_by_name(encoder.name()).is_some()
 }

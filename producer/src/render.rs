@@ -1,6 +1,7 @@
 //! `render`: plan, chunks and assemble in one process, in parallel.
 
 use std::{
+    io::Write,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
@@ -21,9 +22,10 @@ use crate::{
     context::Context,
     draw::drawer::Drawer,
     encode::format::FormatSpec,
+    error::composition,
+    files::{self, Scratch},
     jobs::Capacity,
     plan::{self, Plan, Request},
-    target::Target,
 };
 
 /// What a render came to.
@@ -45,23 +47,48 @@ pub struct Rendered {
 /// # Errors
 /// Those of [`plan`](crate::plan()), [`chunk`](crate::chunk()) and [`assemble`](crate::assemble()); nothing is left behind.
 pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context: &Context) -> Result<Rendered, Error> {
-    let format = FormatSpec::of(request.config.format)?;
+    let format = FormatSpec::of(request.config.format, request.config.codec)?;
     format.check_output(out)?;
-    let target = Target::file(out, request.inputs())?;
+    let target = assemble::open_target(format, out, request.inputs())?;
     let capacity = Capacity::of_this_machine();
     let parallel = |width, height| jobs.unwrap_or_else(|| capacity.jobs(width, height));
     let folder = target.scratch().join("plan");
     plan::write(request, &folder, parallel, context)?;
     let plan = Plan::open(&folder)?;
-    let chunk_file = |index: u32| target.scratch().join(format.file_name(&index.to_string()));
+    let chunk_file = |index: u32| target.scratch().join(format.chunk_name(&index.to_string()));
     let files: Vec<_> = plan.chunks.iter().map(|chunk| chunk_file(chunk.index)).collect();
-    let jobs = parallel(plan.composition.width, plan.composition.height);
+    let (width, height) = plan.size.pixels();
+    let jobs = parallel(width, height);
     let chunks = render_chunks(&plan, &files, jobs, capacity, context)?;
-    let finished = target.scratch().join(format.file_name("video"));
+    let finished = target.scratch().join(format.output_name());
     assemble::join(&plan, &files, &finished, context)?;
     let output = assemble::report(&plan, &finished, out)?;
     target.publish(&finished)?;
     Ok(Rendered { output, rate: plan.rate, chunks })
+}
+
+/// As [`render`], into a stream, once the video is whole.
+///
+/// # Errors
+/// Those of [`render`]; `CONFIG_INVALID` for a format that is a folder, `IO_FAILED` where the stream takes no more.
+pub(crate) fn stream(
+    request: &Request,
+    to: &mut dyn Write,
+    jobs: Option<NonZeroUsize>,
+    context: &Context,
+) -> Result<Rendered, Error> {
+    let format = FormatSpec::of(request.config.format, request.config.codec)?;
+    if format.is_folder() {
+        let message = format!("the output is {}, which is a folder: name one", format.format.as_str());
+        return Err(composition(Code::ConfigInvalid, message));
+    }
+    files::private_dir(&context.settings.scratch)?;
+    let scratch = Scratch::new(&context.settings.scratch, "stream-")?;
+    let file = scratch.path().join(format.output_name());
+    let mut rendered = render(request, &file, jobs, context)?;
+    files::send(&file, to)?;
+    "-".clone_into(&mut rendered.output.path);
+    Ok(rendered)
 }
 
 fn render_chunks(

@@ -19,11 +19,7 @@ use crate::{
     context::Context,
     encode::yuv::{Picture, Pool},
     layout,
-    plan::{
-        Plan,
-        defects::{Defects, refuse},
-        references::References,
-    },
+    plan::{Plan, defects::Defects, references::References},
     stopwatch::{Lap, Stopwatch},
 };
 
@@ -49,10 +45,10 @@ const CHECKED_EVERY: u32 = 600;
 impl<'a> Drawer<'a> {
     /// Starts a browser.
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
-        let (width, height) = (plan.composition.width, plan.composition.height);
         let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
         let folder = plan.dir.compiled();
-        let (page, source) = frames::start(context, &PageConfig { folder: &folder, width, height, script })?;
+        let config = PageConfig { folder: &folder, size: plan.size, transparent: plan.format.alpha, script };
+        let (page, source) = frames::start(context, &config)?;
         if page.product() != plan.encoder.browser_version {
             let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
@@ -77,8 +73,7 @@ impl<'a> Drawer<'a> {
         let Self { plan, context, page, source, .. } = self;
         if !std::mem::replace(&mut self.empty, false) {
             page.renew()?;
-            let (width, height) = (plan.composition.width, plan.composition.height);
-            *source = frames::open(page, width, height, context.settings.frame_source)?;
+            *source = frames::open(page, plan.size, frames::asked(context, plan.format.alpha))?;
         }
         self.last = None;
         page.navigate()?;
@@ -135,12 +130,11 @@ impl<'a> Drawer<'a> {
     /// What the page asked for in vain: planning saw only a few of its moments.
     fn tell_defects(&self) -> Result<(), Error> {
         let (events, references) = (self.page.events(), References::default());
-        refuse(references.external(&events.external))?;
+        self.context.refuse(references.external(&events.external))?;
         let told = &self.plan.composition.missing_assets;
         let missing = events.missing.iter().filter(|address| !told.contains(*address));
         let defects = Defects { visible: references.missing(missing), minor: Vec::new() };
-        self.context.warn(&defects.judge(self.plan.encoder.strictness)?);
-        Ok(())
+        self.context.judge(defects, self.plan.encoder.strictness)
     }
 
     /// Draws what the page shows, completely: waits for what the frame asked for, if it asked for anything. The answer is
@@ -159,7 +153,7 @@ impl<'a> Drawer<'a> {
         if let (false, Some(last)) = (changed, &self.last) {
             return Ok(Arc::clone(last));
         }
-        let width = self.plan.composition.width;
+        let (width, _) = self.plan.size.pixels();
         let mut picture = self.pool.take();
         watch.read_begins();
         self.source.read(&mut |first_row, rows| {

@@ -3,6 +3,8 @@
 use crds::FrameRate;
 use serde_json::{Map, Value, json};
 
+use super::browser::page::NO_BACKGROUND;
+
 const TIME: &str = include_str!("page/time.js");
 const DRIVER: &str = include_str!("page/driver.js");
 const INSPECT: &str = include_str!("page/inspect.js");
@@ -29,5 +31,12 @@ pub(crate) fn page_script(rate: FrameRate, variables: &Map<String, Value>, purpo
 /// SHA-256 of what draws, scripts and fonts; part of the plan hash.
 pub(crate) fn digest() -> String {
     use sha2::{Digest as _, Sha256};
-    hex::encode(Sha256::new().chain_update(TIME).chain_update(DRIVER).chain_update(crate::fonts::digest()).finalize())
+    hex::encode(
+        Sha256::new()
+            .chain_update(TIME)
+            .chain_update(DRIVER)
+            .chain_update(NO_BACKGROUND)
+            .chain_update(crate::fonts::digest())
+            .finalize(),
+    )
 }

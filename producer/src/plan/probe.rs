@@ -13,15 +13,10 @@ use crate::{
         ready::{self, Expected, Ready},
         server::ORIGIN,
     },
-    error::composition_at,
     files,
     layout::PlanDir,
     libav,
-    plan::{
-        compile::Compiled,
-        defects::{Defects, refuse},
-        drawn::Drawn,
-    },
+    plan::{compile::Compiled, defects::Defects, drawn::Drawn},
 };
 
 /// What is looked at.
@@ -61,10 +56,10 @@ pub(crate) fn probe(
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
-    refuse(references.external(&page.events().external))?;
+    context.refuse(references.external(&page.events().external))?;
     if ready.is_err() {
         // A script that is not there is why others throw.
-        refuse(references.missing(&page.events().missing))?;
+        context.refuse(references.missing(&page.events().missing))?;
     }
     let Ready { duration: computed, missing_timelines, mut defects } = ready?;
     let duration = duration.unwrap_or(computed);
@@ -82,14 +77,14 @@ pub(crate) fn probe(
     defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
     drawn.look(page, fonts)?;
-    refuse(references.external(&page.events().external))?;
-    refuse_unsupported(page)?;
-    refuse_animated_images(page, dir)?;
-    refuse(opened_all_the_same(page, compiled))?;
+    context.refuse(references.external(&page.events().external))?;
+    refuse_unsupported(page, context)?;
+    refuse_animated_images(page, dir, context)?;
+    context.refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
     defects.minor.extend(minor);
-    context.warn(&defects.judge(strictness)?);
+    context.judge(defects, strictness)?;
     let image_count = page.evaluate("document.images.length")?;
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     Ok(Probe { duration, browser_version, image_count, missing_timelines, missing_assets })
@@ -107,11 +102,11 @@ fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
     Ok(fonts.into_iter().map(failure).collect())
 }
 
-fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
+fn refuse_unsupported(page: &mut Page, context: &Context) -> Result<(), Error> {
     let found: Vec<String> = page.evaluate("__hfProducer.unsupported()")?;
     let failure =
         |feature| Failure::new(Code::FeatureUnsupported, format!("{feature} cannot be rendered yet: remove it"));
-    refuse(found.into_iter().map(failure).collect())
+    context.refuse(found.into_iter().map(failure).collect())
 }
 
 /// What is wrong with documents that only a script knew how to open.
@@ -126,8 +121,9 @@ fn path_of(url: &str) -> String {
 }
 
 /// An animated image moves by the real clock.
-fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
+fn refuse_animated_images(page: &Page, dir: &PlanDir, context: &Context) -> Result<(), Error> {
     let compiled = dir.compiled();
+    let mut animated = Vec::new();
     for url in &page.events().served {
         let path = path_of(url);
         let lower = path.to_ascii_lowercase();
@@ -136,11 +132,11 @@ fn refuse_animated_images(page: &Page, dir: &PlanDir) -> Result<(), Error> {
         }
         let file = compiled.join(&path);
         if file.is_file() && libav::is_animated(&file, &files::head(&file, 64)?) {
-            let message = "animated images cannot be rendered yet: use a still one";
-            return Err(composition_at(Code::FeatureUnsupported, message, &path, 0));
+            let message = "animated images cannot be rendered yet: use a still one".to_owned();
+            animated.push(Failure { code: Code::FeatureUnsupported, message, path: Some(path), line: None });
         }
     }
-    Ok(())
+    context.refuse(animated)
 }
 
 fn percent_decoded(path: &str) -> String {

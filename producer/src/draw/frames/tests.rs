@@ -26,7 +26,7 @@ type Pixels = Vec<[u8; 3]>;
 fn planned(project: &str, folder: &Path, context: &Context) -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let config = RenderConfig { quality: Quality::Draft, ..RenderConfig::default() };
-    let request = Request { project: root.join(project), config, read_from: Vec::new() };
+    let request = Request { project: root.join(project), config, frames: None, read_from: Vec::new() };
     plan::plan(&request, &folder.join("plan"), context).unwrap();
     Plan::open(&folder.join("plan")).unwrap()
 }
@@ -57,10 +57,13 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
 
 /// The same frames in a browser that draws when it likes.
 fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
-    let (width, height) = (plan.composition.width, plan.composition.height);
     let script = page_script(plan.rate, &plan.encoder.variables, Purpose::Draw);
     let folder = plan.dir.compiled();
-    let mut page = Page::open_plain(context, PageConfig { folder: &folder, width, height, script }).unwrap();
+    let mut page = Page::open_plain(
+        context,
+        PageConfig { folder: &folder, size: plan.size, transparent: plan.format.alpha, script },
+    )
+    .unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
     let expected = Expected { timelines, missing_timelines: &[], duration: true };
