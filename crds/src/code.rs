@@ -81,6 +81,8 @@ codes! {
     NotRepeatable = "NOT_REPEATABLE", Composition;
     /// The render configuration contradicts itself or the composition.
     ConfigInvalid = "CONFIG_INVALID", Composition;
+    /// A format that is only made on one machine (upstream's code).
+    FormatNotDistributed = "FORMAT_NOT_SUPPORTED_IN_DISTRIBUTED", Composition;
     /// A file of the plan is missing or unreadable (upstream's code).
     MissingPlanArtifact = "MISSING_PLAN_ARTIFACT", Permanent;
     /// The plan folder was changed after planning (upstream's code).

@@ -5,7 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{format::Format, quality::Quality, rate::FrameRate};
+use crate::{
+    bitrate::Bitrate,
+    format::{Codec, Format},
+    quality::Quality,
+    rate::FrameRate,
+    resolution::Resolution,
+};
 
 /// How a composition is made into a video. Fields of upstream's configuration that are not here are ignored when read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,9 +23,27 @@ pub struct RenderConfig {
     /// Container and codec.
     #[serde(default)]
     pub format: Format,
+    /// Codec, where the format is mp4; else h264.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<Codec>,
     /// Encoder preset.
     #[serde(default)]
     pub quality: Quality,
+    /// Constant rate factor, 0 to 51; else the quality's. Less is better and larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crf: Option<u8>,
+    /// Bit rate to aim at in place of a rate factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitrate: Option<Bitrate>,
+    /// Size of the pictures, a whole multiple of the composition's; else the composition's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_resolution: Option<Resolution>,
+    /// Whether that size turns with the composition: upstream's mark of aliases such as `4k`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub output_resolution_aspect_agnostic: bool,
+    /// How often a GIF is shown, 0 for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gif_loop: Option<u16>,
     /// Most frames in a chunk, 1 to 3600, rounded up to whole GOPs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_size: Option<u32>,
@@ -39,11 +63,32 @@ impl RenderConfig {
     /// is cut does not: chunked output is identical.
     #[must_use]
     pub fn identity(&self) -> Value {
-        let Self { fps, format, quality, chunk_size: _, max_parallel_chunks: _, strictness, variables } = self;
+        let Self {
+            fps,
+            format,
+            codec,
+            quality,
+            crf,
+            bitrate,
+            output_resolution,
+            output_resolution_aspect_agnostic,
+            gif_loop,
+            chunk_size: _,
+            max_parallel_chunks: _,
+            strictness,
+            variables,
+        } = self;
         json!({
-            "fps": fps, "format": format, "quality": quality, "strictness": strictness, "variables": variables,
+            "fps": fps, "format": format, "codec": codec, "quality": quality, "crf": crf, "bitrate": bitrate,
+            "outputResolution": output_resolution, "outputResolutionAspectAgnostic": output_resolution_aspect_agnostic,
+            "gifLoop": gif_loop, "strictness": strictness, "variables": variables,
         })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a defect of a composition means that a browser would pass over, such as a missing image (upstream's names).
@@ -63,12 +108,15 @@ mod tests {
     #[test]
     fn upstreams_configuration_is_read_and_unknown_fields_are_ignored() {
         let text = r#"{"fps":30,"width":1920,"height":1080,"format":"mp4","quality":"high","chunkSize":240,
-            "maxParallelChunks":16,"strictness":"best-effort","hdrMode":"force-sdr","variables":{"a":1}}"#;
+            "maxParallelChunks":16,"strictness":"best-effort","hdrMode":"force-sdr","variables":{"a":1},"codec":"h265",
+            "bitrate":"2.5M","outputResolution":"landscape-4k","outputResolutionAspectAgnostic":true}"#;
         let config: RenderConfig = serde_json::from_str(text).unwrap();
         assert_eq!((config.fps, config.quality), ("30".parse().ok(), Quality::High));
         assert_eq!((config.chunk_size, config.max_parallel_chunks), (Some(240), Some(16)));
         assert_eq!(config.strictness, Some(Strictness::BestEffort));
         assert_eq!(config.variables["a"], 1);
+        assert_eq!((config.codec, config.bitrate), (Some(Codec::H265), "2500k".parse().ok()));
+        assert_eq!(config.output_resolution, Some(Resolution::Landscape4k));
         let written: Value = serde_json::to_value(&config).unwrap();
         assert_eq!(serde_json::from_value::<RenderConfig>(written).unwrap(), config);
     }
@@ -78,7 +126,15 @@ mod tests {
         let plain = RenderConfig::default();
         let cut = RenderConfig { chunk_size: Some(60), max_parallel_chunks: Some(3), ..plain.clone() };
         assert_eq!(cut.identity(), plain.identity());
-        let other = RenderConfig { strictness: Some(Strictness::Strict), ..plain.clone() };
-        assert_ne!(other.identity(), plain.identity());
+        for other in [
+            RenderConfig { strictness: Some(Strictness::Strict), ..plain.clone() },
+            RenderConfig { codec: Some(Codec::H265), ..plain.clone() },
+            RenderConfig { crf: Some(20), ..plain.clone() },
+            RenderConfig { bitrate: "8M".parse().ok(), ..plain.clone() },
+            RenderConfig { output_resolution: Some(Resolution::Square), ..plain.clone() },
+            RenderConfig { gif_loop: Some(1), ..plain.clone() },
+        ] {
+            assert_ne!(other.identity(), plain.identity(), "{other:?}");
+        }
     }
 }

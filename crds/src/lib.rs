@@ -8,11 +8,13 @@
 //! This crate never reads a file, a clock, the environment or the network, and never decides anything:
 //! everybody depends on it, so it stays inert.
 
+pub mod bitrate;
 pub mod code;
 pub mod condition;
 pub mod config;
 pub mod diagnosis;
 pub mod event;
+pub mod folder;
 pub mod format;
 pub mod line;
 pub mod manifest;
@@ -23,14 +25,16 @@ pub mod project;
 pub mod quality;
 pub mod rate;
 pub mod render;
+pub mod resolution;
 pub mod schema;
 pub mod stack;
 pub mod usd;
 
+pub use bitrate::Bitrate;
 pub use code::{Code, Fault};
 pub use config::{RenderConfig, Strictness};
 pub use diagnosis::Diagnosis;
-pub use format::Format;
+pub use format::{Codec, Format};
 pub use line::{Failure, Line, Stage};
 pub use networks::Networks;
 pub use period::Period;
@@ -38,6 +42,7 @@ pub use printable::printable;
 pub use quality::Quality;
 pub use rate::FrameRate;
 pub use render::{Render, RenderSpec, RenderStatus};
+pub use resolution::Resolution;
 pub use stack::{HyperframesStack, HyperframesStackSpec, HyperframesStackStatus};
 pub use usd::Usd;
 

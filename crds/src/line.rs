@@ -41,7 +41,7 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Report {
-    /// The command failed. Always the last line.
+    /// The command failed: the last line. Of `lint`, something that would make rendering fail: one line for each.
     Error(Failure),
     /// Something is not as it should be, and the video is made all the same.
     Warning(Failure),

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    bitrate::Bitrate,
     config::{RenderConfig, Strictness},
-    format::Format,
+    format::{Codec, Format},
     period::Period,
     quality::Quality,
     rate::FrameRate,
+    resolution::Resolution,
     usd::Usd,
 };
 pub use status::{
@@ -116,7 +118,7 @@ impl RenderSpec {
         let Self {
             stack_ref: _,
             source: _,
-            output: Output { fps, quality, path: _ },
+            output: Output { fps, format, codec, quality, crf, bitrate, resolution, gif_loop, path: _ },
             chunking: Chunking { chunk_size },
             variables,
             strictness,
@@ -132,8 +134,14 @@ impl RenderSpec {
         } = self;
         RenderConfig {
             fps: *fps,
-            format: Format::Mp4,
+            format: *format,
+            codec: *codec,
             quality: *quality,
+            crf: crf.and_then(|crf| u8::try_from(crf).ok()),
+            bitrate: *bitrate,
+            output_resolution: *resolution,
+            output_resolution_aspect_agnostic: false,
+            gif_loop: gif_loop.and_then(|times| u16::try_from(times).ok()),
             chunk_size: chunk_size.and_then(|size| u32::try_from(size).ok()),
             max_parallel_chunks: None,
             strictness: *strictness,
@@ -217,19 +225,49 @@ pub struct ArchiveSource {
     pub path: Option<String>,
 }
 
-/// The video to make. Width and height are the composition's own.
+/// The video to make.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.codec) || self.format == 'mp4'").message("only an mp4 has a choice of codecs"))]
+#[x_kube(validation = Rule::new("!has(self.crf) || !has(self.bitrate)").message("crf and bitrate cannot both be given"))]
+#[x_kube(validation = Rule::new("(!has(self.crf) && !has(self.bitrate)) || self.format in ['mp4', 'webm', 'hls']").message("mov, png-sequence and gif have neither a rate factor nor a bit rate"))]
+#[x_kube(validation = Rule::new("!has(self.gifLoop) || self.format == 'gif'").message("gifLoop is for the format gif"))]
+#[x_kube(validation = Rule::new("!has(self.path) || (self.format in ['png-sequence', 'hls'] ? !self.path.matches('[.](mp4|mov|webm|gif)$') : self.path.matches('[^/][.](mp4|mov|webm|gif)$') && self.path.endsWith('.' + self.format))").message("a path ends with its format's extension, and that of a folder with none"))]
 pub struct Output {
-    /// Frames per second, `30` or `"30000/1001"`. Default: the composition's `data-fps`, else 30.
+    /// Container and codec: `mp4` (H.264 or H.265), `mov` (ProRes 4444), `webm` (VP9), `png-sequence` (a folder), `gif`, `hls`
+    /// (a folder with a playlist). In `mov`, `webm`, `png-sequence` and `gif` what the composition leaves open is
+    /// transparent, and its own background is left out. `png-sequence`, `gif` and `hls` cannot be had from AWS. Default: `mp4`.
+    #[serde(default)]
+    pub format: Format,
+    /// Codec of an `mp4`. Default: `h264`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<Codec>,
+    /// Frames per second, `30` or `"30000/1001"`; of a `gif` 50 at most. Default: the composition's `data-fps`, else 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<FrameRate>,
     /// Encoder preset. Default: `standard`.
     #[serde(default)]
     pub quality: Quality,
-    /// The mp4 to write, relative to the YAML file; in a cluster relative to the folder `<namespace>/<name>` of the
-    /// operator's videos, and below it. Default: `out/<name>.mp4` beside the file, or `<name>.mp4` in that folder.
+    /// Constant rate factor of an `mp4`, `webm` or `hls`: 0 is best, 51 smallest. Default: the quality's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 5, max = 4096), pattern(r"\.mp4$"))]
+    #[schemars(range(min = 0, max = 51))]
+    pub crf: Option<i32>,
+    /// Bit rate to aim at in place of a rate factor, such as `8M` or `2500k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitrate: Option<Bitrate>,
+    /// Size of the pictures, a whole multiple of the composition's: `landscape` (1920×1080), `portrait`, `square`, or one of
+    /// these with `-4k`. Default: the composition's own size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// How often a `gif` is shown, 0 for ever. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub gif_loop: Option<i32>,
+    /// The file or folder to write, relative to the YAML file; in a cluster relative to the folder `<namespace>/<name>` of the
+    /// operator's videos, and below it. A file ends with its format's extension. Default: `out/<name>` beside the file, or
+    /// `<name>` in that folder, with the format's extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
     pub path: Option<String>,
 }
 

@@ -69,7 +69,7 @@ impl Renderer {
         if config.chunk_size.is_none() {
             config.max_parallel_chunks.get_or_insert(PARALLEL);
         }
-        Ok(producer::plan(&Request { project, config, read_from: Vec::new() }, out, &self.context()?)?)
+        Ok(producer::plan(&Request { project, config, frames: None, read_from: Vec::new() }, out, &self.context()?)?)
     }
 
     pub(crate) fn chunk(&self, plan: &Path, index: u32, out: &Path) -> Result<ChunkReport, Error> {

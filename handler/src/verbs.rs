@@ -1,6 +1,6 @@
 //! What an event asks for: inputs from the store, the producer's verb, outputs to the store.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crds::{
     Code, Failure, Format,
@@ -8,8 +8,8 @@ use crds::{
 };
 
 use crate::{
-    archive, error::Error, guard::Places, manifest::Manifest, objects::transfer::Transfer, published,
-    renderer::Renderer, work::Work,
+    error::Error, guard::Places, manifest::Manifest, objects::transfer::Transfer, published, renderer::Renderer,
+    work::Work,
 };
 
 mod assemble;
@@ -67,31 +67,18 @@ async fn manifest(job: &Job<'_>, at: &published::Places, plan_hash: &str, format
     Ok(manifest)
 }
 
-/// Has the producer make a file. Where a format's result is a folder of pictures it makes `folder`, which becomes the file.
-fn make<R>(
-    format: Format,
-    file: &Path,
-    folder: &Path,
-    verb: impl FnOnce(&Path) -> Result<R, Error>,
-) -> Result<R, Error> {
-    if format.extension().is_some() {
-        return verb(file);
-    }
-    let report = verb(folder)?;
-    archive::pack(folder, file)?;
-    Ok(report)
-}
-
-/// Extension of an object: a folder of pictures goes as an archive.
+/// Extension of a finished object: a folder of pictures goes as an archive.
 fn extension(format: Format) -> &'static str {
     format.extension().unwrap_or("tar.gz")
 }
 
-fn content_type(format: Format) -> &'static str {
-    match format {
-        Format::Mp4 => "video/mp4",
-        Format::Mov => "video/quicktime",
-        Format::Webm => "video/webm",
-        Format::PngSequence => "application/gzip",
+/// Content type of an object by its extension.
+fn content_type(extension: &str) -> &'static str {
+    match extension {
+        "mp4" => "video/mp4",
+        "mov" => "video/quicktime",
+        "webm" => "video/webm",
+        "tar.gz" => "application/gzip",
+        _ => "application/octet-stream",
     }
 }

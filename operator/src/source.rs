@@ -201,7 +201,7 @@ impl DiskSources {
             Err(error) if is_loop(&depends.written) => Err(invalid(Code::IoFailed, error.to_string())),
             Err(error) => Err(unreadable(&error)),
         };
-        let target = resolve_target(&places.target);
+        let target = resolve_target(&places.target, render.spec.output.format.extension().is_none());
         depends.project = project.as_ref().ok().cloned();
         depends.target = target.as_ref().ok().cloned();
         self.dependents.note(&key, depends);
@@ -249,14 +249,18 @@ pub fn input_hash(digest: &str, config: &RenderConfig) -> String {
     hex::encode(Sha256::digest(canonical))
 }
 
-/// The file that writing to a path writes: links followed, missing folders still missing. It need not exist.
+/// The file or folder that writing to a path writes: links followed, missing folders still missing. It need not exist.
 ///
 /// # Errors
-/// Why nothing may be written there, as half a sentence: only a regular file is ever replaced.
-pub fn resolve_target(path: &Path) -> Result<PathBuf, String> {
+/// Why nothing may be written there, as half a sentence: only a regular file is ever replaced, or, where `is_folder`, a
+/// folder.
+pub fn resolve_target(path: &Path, is_folder: bool) -> Result<PathBuf, String> {
     let shown = path.display();
     match fs::metadata(path) {
-        Ok(meta) if meta.is_file() => return fs::canonicalize(path).map_err(|error| error.to_string()),
+        Ok(meta) if meta.is_dir() == is_folder && (meta.is_dir() || meta.is_file()) => {
+            return fs::canonicalize(path).map_err(|error| error.to_string());
+        }
+        Ok(meta) if meta.is_file() => return Err(format!("{shown} is a file: name a folder")),
         Ok(meta) if meta.is_dir() => return Err(format!("{shown} is a folder: name a file")),
         Ok(_) => return Err(format!("{shown} is a device, a pipe or a socket: name a file")),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {

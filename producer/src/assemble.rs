@@ -9,18 +9,21 @@ use crds::{
 
 use crate::{
     Error,
-    context::Context,
+    context::{Context, Meter},
     draw::browser,
+    encode::format::{FormatSpec, Output},
     files,
-    libav::{self, Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track},
+    libav::{self, Demuxer, Muxer, Packet, TAG_CHUNK, TAG_PLAN, Track},
     plan::Plan,
-    target::{Inputs, Target},
+    target::{self, Inputs, Target},
 };
 
+mod gif;
+
 /// Joins all chunks of the plan folder `plan` into the video `out`, whole or not at all. `chunks`: their files in order of
-/// index, or one folder that holds them as `0.mp4`, `1.mp4` and so on.
+/// index, or one folder that holds them as `0.mp4`, `1.mp4` and so on, with the extension of the format's chunks.
 ///
-/// Blocks the calling thread; nothing is decoded or encoded.
+/// Blocks the calling thread; nothing is decoded or encoded, but for a GIF.
 ///
 /// # Errors
 /// See [`Error`]; nothing is left behind. Foremost: `CHUNK_INVALID` with the path of a chunk that is missing, cut short, of
@@ -29,18 +32,23 @@ pub fn assemble(plan: &Path, chunks: &[PathBuf], out: &Path, context: &Context) 
     let plan = Plan::open(plan)?;
     plan.format.check_output(out)?;
     let chunks = chunk_files(&plan, chunks);
-    let target = Target::file(out, Inputs { project: None, plan: Some(plan.dir.path()), files: &chunks })?;
-    let finished = target.scratch().join(plan.format.file_name("video"));
+    let target = open_target(plan.format, out, Inputs { project: None, plan: Some(plan.dir.path()), files: &chunks })?;
+    let finished = target.scratch().join(plan.format.output_name());
     join(&plan, &chunks, &finished, context)?;
     let report = report(&plan, &finished, out)?;
     target.publish(&finished)?;
     Ok(report)
 }
 
+/// The place of an output: a file or a folder, as its format is.
+pub(crate) fn open_target(format: &FormatSpec, out: &Path, inputs: Inputs<'_>) -> Result<Target, Error> {
+    if format.is_folder() { Target::folder(out, inputs) } else { Target::file(out, inputs) }
+}
+
 fn chunk_files(plan: &Plan, given: &[PathBuf]) -> Vec<PathBuf> {
     match given {
         [folder] if folder.is_dir() => {
-            plan.chunks.iter().map(|chunk| folder.join(plan.format.file_name(&chunk.index.to_string()))).collect()
+            plan.chunks.iter().map(|chunk| folder.join(plan.format.chunk_name(&chunk.index.to_string()))).collect()
         }
         files => files.to_vec(),
     }
@@ -48,7 +56,7 @@ fn chunk_files(plan: &Plan, given: &[PathBuf]) -> Vec<PathBuf> {
 
 /// What a finished video came to that is going to be `out`.
 pub(crate) fn report(plan: &Plan, finished: &Path, out: &Path) -> Result<OutputReport, Error> {
-    let (bytes, sha256) = files::digest(finished)?;
+    let (bytes, sha256) = target::digest(finished)?;
     Ok(OutputReport {
         path: out.display().to_string(),
         bytes,
@@ -59,34 +67,49 @@ pub(crate) fn report(plan: &Plan, finished: &Path, out: &Path) -> Result<OutputR
     })
 }
 
-/// Joins all chunks, given in order, into a new file.
+/// Joins all chunks, given in order, into a new file or folder.
 pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &Context) -> Result<(), Error> {
     if chunks.len() != plan.chunks.len() {
         let reason = format!("{} chunks were given, the plan has {}", chunks.len(), plan.chunks.len());
         return Err(Error::Chunk { path: plan.dir.path().to_owned(), reason });
     }
-    let meter = context.stage(Stage::Assemble, plan.descriptor.total_frames);
+    let frames = plan.descriptor.total_frames;
+    // A GIF's are looked at for their colours, and once more to be drawn with them.
+    let passes = if plan.format.output == Output::Gif { 2 } else { 1 };
+    let chunks = Chunks { plan, files: chunks, context, meter: context.stage(Stage::Assemble, frames * passes) };
+    match plan.format.output {
+        Output::Joined | Output::Hls => video(&chunks, finished),
+        Output::Pictures => pictures(&chunks, finished),
+        Output::Gif => gif::join(&chunks, finished),
+    }
+}
+
+/// Every packet becomes a file, numbered from 1 (upstream's names).
+fn pictures(chunks: &Chunks<'_>, folder: &Path) -> Result<(), Error> {
+    files::create_dir(folder)?;
+    let mut number = 0;
+    chunks.packets(|_, packet| {
+        number += 1;
+        let file = folder.join(format!("frame_{number:06}.png"));
+        Ok(files::write(&file, packet.data().unwrap_or_default())?)
+    })
+}
+
+/// All packets become one track.
+fn video(chunks: &Chunks<'_>, finished: &Path) -> Result<(), Error> {
+    let plan = chunks.plan;
     let mut sound = plan.descriptor.has_audio.then(|| Sound::open(plan)).transpose()?;
     let mut video: Option<(Muxer, Track)> = None;
-    let mut pictures = None;
-    for (path, planned) in chunks.iter().zip(&plan.chunks) {
-        if context.stop.is_cancelled() {
-            return Err(browser::Error::Interrupted.into());
-        }
-        let wrong = |reason: String| Error::Chunk { path: path.clone(), reason };
-        files::open_regular(path).map_err(|error| wrong(error.to_string()))?;
-        let mut chunk = Demuxer::open(path).map_err(|error| wrong(error.to_string()))?;
-        is_planned(&chunk, plan, *planned).map_err(wrong)?;
-        let found = chunk.pictures().map_err(|error| wrong(error.to_string()))?;
-        let expected = *pictures.get_or_insert(found);
-        let size = (plan.layout.width, plan.layout.height);
-        if found != expected || (found.1, found.2) != size {
-            return Err(wrong(format!("its pictures are {found:?}, those of this plan {expected:?} of {size:?}")));
-        }
+    chunks.packets(|chunk, packet| {
         let (muxer, track) = match &mut video {
             Some(video) => video,
             none => {
-                let mut muxer = Muxer::create(finished, plan.format.container, &provenance(plan))?;
+                let mut muxer = if plan.format.output == Output::Hls {
+                    files::create_dir(finished)?;
+                    Muxer::create_hls(finished)?
+                } else {
+                    Muxer::create(finished, plan.format.container, &provenance(plan))?
+                };
                 let track = muxer.add_video(plan.rate, chunk.parameters()?)?;
                 if let Some(sound) = &mut sound {
                     sound.track = Some(muxer.add_sound(sound.demuxer.parameters()?)?);
@@ -94,20 +117,13 @@ pub(crate) fn join(plan: &Plan, chunks: &[PathBuf], finished: &Path, context: &C
                 none.insert((muxer, track))
             }
         };
-        let mut frames = 0;
-        while let Some(mut packet) = chunk.next(plan.rate).map_err(|error| wrong(error.to_string()))? {
-            libav::delay(&mut packet, planned.start_frame);
-            muxer.write(*track, packet)?;
-            if let Some(sound) = &mut sound {
-                sound.write(muxer, planned.start_frame + frames + 1)?;
-            }
-            frames += 1;
+        let frame = u32::try_from(packet.pts().unwrap_or_default()).unwrap_or_default();
+        muxer.write(*track, packet)?;
+        match &mut sound {
+            Some(sound) => sound.write(muxer, frame + 1),
+            None => Ok(()),
         }
-        if frames != planned.frames() {
-            return Err(wrong(format!("it has {frames} frames instead of {}", planned.frames())));
-        }
-        meter.add(frames);
-    }
+    })?;
     match video {
         Some((mut muxer, _)) => {
             if let Some(sound) = &mut sound {
@@ -124,7 +140,7 @@ struct Sound {
     demuxer: Demuxer,
     rate: FrameRate,
     track: Option<Track>,
-    next: Option<libav::Packet>,
+    next: Option<Packet>,
 }
 
 impl Sound {
@@ -142,6 +158,48 @@ impl Sound {
         while let Some(packet) = self.next.take_if(|packet| packet.dts().unwrap_or(0) <= until) {
             muxer.write(track, packet)?;
             self.next = self.demuxer.next_sound()?;
+        }
+        Ok(())
+    }
+}
+
+/// All chunks of a plan, in order.
+struct Chunks<'a> {
+    plan: &'a Plan,
+    files: &'a [PathBuf],
+    context: &'a Context,
+    meter: Meter,
+}
+
+impl Chunks<'_> {
+    /// Hands out every packet, its times counting frames of the video. A chunk that is not what the plan says is an error.
+    fn packets(&self, mut each: impl FnMut(&Demuxer, Packet) -> Result<(), Error>) -> Result<(), Error> {
+        let Self { plan, files, context, meter } = self;
+        let mut pictures = None;
+        for (path, planned) in files.iter().zip(&plan.chunks) {
+            if context.stop.is_cancelled() {
+                return Err(browser::Error::Interrupted.into());
+            }
+            let wrong = |reason: String| Error::Chunk { path: path.clone(), reason };
+            files::open_regular(path).map_err(|error| wrong(error.to_string()))?;
+            let mut chunk = Demuxer::open(path).map_err(|error| wrong(error.to_string()))?;
+            is_planned(&chunk, plan, *planned).map_err(wrong)?;
+            let found = chunk.pictures().map_err(|error| wrong(error.to_string()))?;
+            let expected = *pictures.get_or_insert(found);
+            let size = (plan.layout.width, plan.layout.height);
+            if found != expected || (found.1, found.2) != size {
+                return Err(wrong(format!("its pictures are {found:?}, those of this plan {expected:?} of {size:?}")));
+            }
+            let mut frames = 0;
+            while let Some(mut packet) = chunk.next(plan.rate).map_err(|error| wrong(error.to_string()))? {
+                libav::delay(&mut packet, planned.start_frame - plan.encoder.first_frame);
+                each(&chunk, packet)?;
+                frames += 1;
+            }
+            if frames != planned.frames() {
+                return Err(wrong(format!("it has {frames} frames instead of {}", planned.frames())));
+            }
+            meter.add(frames);
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crds::{
 use crate::{
     Error,
     context::{Context, Meter},
-    draw::drawer::Drawer,
+    draw::{drawer::Drawer, frames},
     encode::{
         encoders::{EncodedGop, Encoders, GopQueue},
         yuv::Picture,
@@ -43,7 +43,7 @@ pub fn chunk(plan: &Path, index: u32, out: &Path, context: &Context) -> Result<C
     let plan = Plan::open(plan)?;
     let chunk = plan.chunk(index)?;
     let target = Target::file(out, Inputs { plan: Some(plan.dir.path()), ..Inputs::default() })?;
-    let finished = target.scratch().join(plan.format.file_name("chunk"));
+    let finished = target.scratch().join(plan.format.chunk_name("chunk"));
     let work = Work::new(&plan, Capacity::of_this_machine(), chunk.frames(), context);
     let mut drawer = Drawer::open(&plan, context)?;
     let drawn = work.draw(&mut drawer, chunk, finished.clone())?;
@@ -72,7 +72,8 @@ impl<'a> Work<'a> {
     pub(crate) fn draw(&self, drawer: &mut Drawer<'_>, chunk: ChunkRange, file: PathBuf) -> Result<Drawn<'_>, Error> {
         drawer.begin(chunk)?;
         let source = drawer.source();
-        if source == FrameSourceKind::Screenshot && self.context.settings.frame_source.is_none() {
+        let chosen = frames::asked(self.context, self.plan.format.alpha).is_some();
+        if source == FrameSourceKind::Screenshot && !chosen {
             self.context.warn(&[slow()]);
         }
         let meter = Arc::clone(&self.meter);

@@ -1,13 +1,20 @@
 //! From the command line to an exit code.
 
-use std::{ffi::OsString, io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    ffi::OsString,
+    io::{IsTerminal as _, Write as _},
+    num::NonZeroUsize,
+    process::ExitCode,
+    sync::Arc,
+    time::Instant,
+};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use crds::{Code, Fault, line::Report};
 use signal_hook::consts::SIGXFSZ;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, context::Context, settings::Settings};
+use crate::{Error, context::Context, plan::Request, settings::Settings};
 
 mod args;
 mod config;
@@ -18,6 +25,8 @@ mod status;
 use args::{Cli, Command};
 use report::{Form, Reporter};
 
+/// The composition's fault.
+const COMPOSITION: u8 = 2;
 /// Wrong usage (BSD's `EX_USAGE`).
 const USAGE: u8 = 64;
 /// Interrupted (128 + `SIGINT`, as shells have it).
@@ -99,7 +108,7 @@ fn stopped_by_signals() -> CancellationToken {
 fn exit_code(code: Code) -> ExitCode {
     match (code, code.fault()) {
         (Code::Interrupted, _) => ExitCode::from(INTERRUPTED),
-        (_, Fault::Composition) => ExitCode::from(2),
+        (_, Fault::Composition) => ExitCode::from(COMPOSITION),
         (_, Fault::Transient | Fault::Permanent) => ExitCode::FAILURE,
     }
 }
@@ -108,7 +117,7 @@ fn execute(cli: Cli, context: &Context, reporter: &Reporter) -> Result<ExitCode,
     match cli.command {
         Command::Doctor => return Ok(doctor(context, cli.json)),
         Command::Plan { request, out } => {
-            let report = crate::plan(&request.read()?, &out, context)?;
+            let report = crate::plan(&request.read(None)?, &out, context)?;
             let human = format!("{}: {} frames in {}", out.display(), report.total_frames, count(report.chunks.len()));
             reporter.result(Report::Plan(report), &human);
         }
@@ -122,8 +131,20 @@ fn execute(cli: Cli, context: &Context, reporter: &Reporter) -> Result<ExitCode,
             let human = status::video(&report, None, context.asked.elapsed());
             reporter.result(Report::Output(report), &human);
         }
-        Command::Render { request, out, jobs } => {
-            let rendered = crate::render(&request.read()?, &out, jobs, context)?;
+        Command::Lint { request } => return lint(&request.read(None)?, context, reporter),
+        Command::Still { request, at, frame, out } => {
+            for report in crate::still(&request.read(None)?, &[at, frame].concat(), &out, context)? {
+                let human = status::still(&report);
+                reporter.result(Report::Output(report), &human);
+            }
+        }
+        Command::Render { request, out, frames, jobs } if out.as_os_str() == "-" => {
+            let request = Request { frames, ..request.read(None)? };
+            return stream(&request, jobs, cli.json, context, reporter);
+        }
+        Command::Render { request, out, frames, jobs } => {
+            let request = Request { frames, ..request.read(Some(&out))? };
+            let rendered = crate::render(&request, &out, jobs, context)?;
             let human = status::video(&rendered.output, Some(rendered.rate), context.asked.elapsed());
             if cli.json {
                 for chunk in rendered.chunks {
@@ -134,6 +155,40 @@ fn execute(cli: Cli, context: &Context, reporter: &Reporter) -> Result<ExitCode,
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn lint(request: &Request, context: &Context, reporter: &Reporter) -> Result<ExitCode, Error> {
+    let found = crate::lint(request, context)?;
+    found.iter().for_each(|failure| reporter.error(failure));
+    let project = request.project.display();
+    let (human, code) = match found.len() {
+        0 => (format!("{project}: nothing would fail"), ExitCode::SUCCESS),
+        1 => (format!("{project}: 1 error"), ExitCode::from(COMPOSITION)),
+        errors => (format!("{project}: {errors} errors"), ExitCode::from(COMPOSITION)),
+    };
+    reporter.aside(&human);
+    Ok(code)
+}
+
+/// Renders into standard output, which nothing else is written to.
+fn stream(
+    request: &Request,
+    jobs: Option<NonZeroUsize>,
+    json: bool,
+    context: &Context,
+    reporter: &Reporter,
+) -> Result<ExitCode, Error> {
+    let refused = match (json, std::io::stdout().is_terminal()) {
+        (true, _) => "standard output cannot take the video and JSON lines both: leave --json out, or name a file",
+        (_, true) => "a video is nothing for a terminal: name a file, or send standard output somewhere",
+        (false, false) => {
+            let rendered = crate::render::stream(request, &mut std::io::stdout().lock(), jobs, context)?;
+            reporter.aside(&status::video(&rendered.output, Some(rendered.rate), context.asked.elapsed()));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let _ = Cli::command().error(ErrorKind::ArgumentConflict, refused).print();
+    Ok(ExitCode::from(USAGE))
 }
 
 fn count(chunks: usize) -> String {

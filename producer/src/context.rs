@@ -7,10 +7,14 @@ use std::{
     time::Instant,
 };
 
-use crds::{Failure, Stage, line::Progress};
+use crds::{Failure, Stage, Strictness, line::Progress};
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::Settings;
+use crate::{
+    Error,
+    plan::defects::{Defects, refuse},
+    settings::Settings,
+};
 
 /// Is told what a verb comes to while it works, from its threads, and must not take long.
 pub trait Observer: Send + Sync {
@@ -41,13 +45,22 @@ pub struct Context {
     pub asked: Instant,
     /// Warnings that were told: chunks come to the same ones.
     told: Arc<Mutex<HashSet<Failure>>>,
+    /// Where errors of the composition go that the work can pass over, if it is there to find them all.
+    found: Option<Arc<Mutex<Vec<Failure>>>>,
 }
 
 impl Context {
     /// Asked for now, and never cancelled.
     #[must_use]
     pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
-        Self { settings, stop: CancellationToken::new(), observer, asked: Instant::now(), told: Arc::default() }
+        Self {
+            settings,
+            stop: CancellationToken::new(),
+            observer,
+            asked: Instant::now(),
+            told: Arc::default(),
+            found: None,
+        }
     }
 
     /// The same with a stop of its own, which the outer one sets off too.
@@ -60,6 +73,37 @@ impl Context {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let new = warnings.iter().filter(|warning| told.insert((*warning).clone()));
         new.for_each(|warning| self.observer.warning(warning));
+    }
+
+    /// The same, to find all errors and not only the first.
+    pub(crate) fn finding_all(&self) -> Self {
+        Self { found: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// The errors that were passed over, each once.
+    pub(crate) fn found(&self) -> Vec<Failure> {
+        let found = self.found.as_ref().map(|found| found.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let (mut seen, mut found) = (HashSet::new(), found.unwrap_or_default());
+        found.retain(|failure| seen.insert(failure.clone()));
+        found
+    }
+
+    /// Warns of what is only to be warned of; anything else is an error.
+    pub(crate) fn judge(&self, defects: Defects, strictness: Option<Strictness>) -> Result<(), Error> {
+        let (errors, warnings) = defects.divided(strictness);
+        self.warn(&warnings);
+        self.refuse(errors)
+    }
+
+    /// An error of all problems, unless it is passed over.
+    pub(crate) fn refuse(&self, problems: Vec<Failure>) -> Result<(), Error> {
+        match &self.found {
+            Some(found) => {
+                found.lock().unwrap_or_else(PoisonError::into_inner).extend(problems);
+                Ok(())
+            }
+            None => refuse(problems),
+        }
     }
 
     /// Begins a stage of `total` units.

@@ -9,10 +9,14 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     context::Context,
     draw::{
-        browser::{self, page::PageConfig},
+        browser::{
+            self,
+            page::{PageConfig, Size},
+        },
         frames, script,
         server::Frames,
     },
+    encode::format::EncoderKind,
     jobs::Capacity,
     layout::{MediaFiles, canonical},
     libav,
@@ -30,7 +34,7 @@ pub fn doctor(context: &Context) -> Diagnosis {
     let capacity = Capacity::of_this_machine();
     let jobs = u32::try_from(capacity.jobs(1920, 1080).get()).unwrap_or(u32::MAX);
     let browser = try_browser(context);
-    let libav = libav::version();
+    let libav = libav::version(EncoderKind::X264);
     let (cores, mebibytes) = (capacity.cores, capacity.memory >> 20);
     let renderer_digest = match (&browser, &libav) {
         (Ok((product, _)), Ok(libav)) => Some(renderer_digest(product, libav)),
@@ -49,6 +53,7 @@ pub fn doctor(context: &Context) -> Diagnosis {
     let checks = vec![
         check("browser", true, browser.as_ref().map(|(product, _)| product.clone()).map_err(ToString::to_string)),
         check("libav", true, libav.map_err(|error| error.to_string())),
+        check("encoders", false, encoders()),
         check(
             "frame source",
             false,
@@ -77,6 +82,16 @@ pub fn doctor(context: &Context) -> Diagnosis {
     Diagnosis { ready, jobs, renderer_digest, frame_source, checks }
 }
 
+/// The encoders of all formats; what is missing is only missed by whoever asks for its format.
+fn encoders() -> Result<String, String> {
+    let (there, missing): (Vec<_>, Vec<_>) = EncoderKind::ALL.into_iter().partition(|encoder| libav::has(*encoder));
+    let names = |encoders: Vec<EncoderKind>| encoders.into_iter().map(EncoderKind::name).collect::<Vec<_>>().join(", ");
+    if missing.is_empty() {
+        return Ok(names(there));
+    }
+    Err(format!("{}; not {}: install a libavcodec built with them", names(there), names(missing)))
+}
+
 fn check(name: &'static str, required: bool, result: Result<String, String>) -> Check {
     let ok = result.is_ok();
     Check { name: name.to_owned(), ok, required, detail: result.unwrap_or_else(|problem| problem) }
@@ -87,7 +102,14 @@ fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> 
     let script = script::page_script(FrameRate::default(), &Map::new(), &MediaFiles::new(), script::Purpose::Draw);
     let nothing = Path::new("/nonexistent");
     let remote = Arc::new(Remote::fetching(nothing, &Settings { offline: true, ..context.settings.clone() }));
-    let config = PageConfig { folder: nothing, remote, width: SIDE, height: SIDE, script, frames: Frames::default() };
+    let config = PageConfig {
+        folder: nothing,
+        remote,
+        size: Size { width: SIDE, height: SIDE, scale: 1 },
+        transparent: false,
+        script,
+        frames: Frames::default(),
+    };
     let (page, source) = frames::start(context, &config)?;
     Ok((page.product().to_owned(), source.kind()))
 }

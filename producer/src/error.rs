@@ -7,7 +7,7 @@ use crds::{Code, Failure};
 use crate::{
     draw::{browser, ready},
     files, libav,
-    plan::project,
+    plan::{defects, project},
     target,
 };
 
@@ -44,6 +44,9 @@ pub enum Error {
         /// The line in it, from 1.
         line: Option<u32>,
     },
+    /// Defects of the composition, at least one.
+    #[error("{}", defects::summary(.0).map(|summary| summary.message).unwrap_or_default())]
+    Defects(Vec<Failure>),
     /// A file of the plan is missing or not as a plan has it.
     #[error("{} is not a readable part of a plan ({reason}): plan again", path.display())]
     PlanUnreadable {
@@ -102,6 +105,7 @@ impl Error {
             Self::Browser(error) => error.code(),
             Self::Page(error) => error.code(),
             Self::Libav(error) => error.code(),
+            Self::Defects(all) => all.first().map_or(Code::Internal, |first| first.code),
             Self::Composition { code, .. } | Self::Version { code, .. } => *code,
             Self::PlanUnreadable { .. } => Code::MissingPlanArtifact,
             Self::PlanProtocol => Code::PlanProtocolUnsupported,
@@ -117,6 +121,7 @@ impl Error {
         let shown = |path: &std::path::Path| Some(path.display().to_string());
         let (path, line) = match self {
             Self::Composition { path, line, .. } => (path.clone(), *line),
+            Self::Defects(all) => all.first().map_or((None, None), |first| (first.path.clone(), first.line)),
             Self::Page(error) => error.place(),
             Self::Project(project::Error::ReferenceOutside { path, line, .. }) => (Some(path.clone()), *line),
             Self::Project(project::Error::LinkOutside { path, .. }) => (Some(path.clone()), None),
@@ -125,6 +130,15 @@ impl Error {
             _ => (None, None),
         };
         Failure { code: self.code(), message: self.to_string(), path, line }
+    }
+
+    /// What is told of it, each defect by itself.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Failure> {
+        match self {
+            Self::Defects(all) => all.clone(),
+            error => vec![error.failure()],
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crds::Code;
+use crds::{
+    Code,
+    folder::{OUTPUT_MARK, digested},
+};
 use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use nix::libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK};
 use sha2::{Digest as _, Sha256};
@@ -156,6 +159,12 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     io::copy(&mut source, &mut copy).map(drop).map_err(Error::Write)
 }
 
+/// Writes the content of a regular file into a stream.
+pub(crate) fn send(from: &Path, to: &mut dyn io::Write) -> Result<()> {
+    let mut source = open_regular(from)?;
+    io::copy(&mut source, to).and_then(|_| to.flush()).map_err(Error::Write)
+}
+
 /// Size in bytes and SHA-256 in hexadecimal of a regular file.
 pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
     let mut file = open_regular(path)?;
@@ -171,6 +180,21 @@ pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
             }
         }
     }
+}
+
+/// Size in bytes of all files of an output folder together, and their digest. What is no regular file is an error.
+pub(crate) fn digest_of_folder(folder: &Path) -> Result<(u64, String)> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(Error::Read)?;
+    let mut names: Vec<_> = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name != OUTPUT_MARK);
+    names.sort_unstable();
+    let (mut files, mut size) = (Vec::new(), 0);
+    for name in names {
+        let (bytes, sha256) = digest(&folder.join(&name))?;
+        size += bytes;
+        files.push((name, sha256));
+    }
+    Ok((size, hex::encode(Sha256::digest(digested(&files)))))
 }
 
 /// The folder a path lies in.
@@ -223,6 +247,19 @@ mod tests {
         File::create(&large).unwrap().set_len(LARGEST_PARSED + 1).unwrap();
         let error = read_text(&large).unwrap_err();
         assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+    }
+
+    /// Upstream's vector.
+    #[test]
+    fn a_folders_digest_is_upstreams() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in [("frame_000002.png", "two"), ("frame_000001.png", "one"), (OUTPUT_MARK, "x")] {
+            write(&folder.path().join(name), content).unwrap();
+        }
+        let digest = "a1ca7b73201b45a0dbe2d126cda3ac528375676371306f513bceabea4ef5f3a4".to_owned();
+        assert_eq!(digest_of_folder(folder.path()).unwrap(), (6, digest));
+        fs::create_dir(folder.path().join("deeper")).unwrap();
+        assert!(digest_of_folder(folder.path()).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crds::{Format, FrameRate, Quality, Strictness};
+use crds::{Bitrate, Format, FrameRate, Quality, Strictness};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -223,7 +223,11 @@ pub(crate) struct Encoder {
     pub(crate) encoder: String,
     pub(crate) quality: Quality,
     pub(crate) preset: String,
-    pub(crate) crf: u8,
+    /// Neither this nor a bit rate where the encoder has no such thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) crf: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bitrate: Option<Bitrate>,
     /// The encoder's own parameters, as `name=value:…`.
     pub(crate) encoder_params: String,
     pub(crate) pixel_format: String,
@@ -232,13 +236,20 @@ pub(crate) struct Encoder {
     pub(crate) gop_size: u32,
     pub(crate) chunk_size: u32,
     pub(crate) chunk_count: u32,
+    /// The frame of the whole video that the output begins with.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) first_frame: u32,
     /// Frames drawn and not kept before a chunk's first.
     pub(crate) pre_roll_frames: u32,
     /// All frames before a chunk's first are gone through: the composition remembers them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) goes_through_all_frames: bool,
     pub(crate) capture_mode: String,
+    /// Pixels of the output that one CSS pixel becomes, in each direction.
     pub(crate) device_scale_factor: u32,
+    /// How often a GIF is shown, 0 for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gif_loop: Option<u16>,
     pub(crate) browser_gpu_mode: String,
     pub(crate) ffmpeg_version: String,
     pub(crate) browser_version: String,
@@ -249,6 +260,11 @@ pub(crate) struct Encoder {
     pub(crate) strictness: Option<Strictness>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(crate) variables: Map<String, Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Descriptor {

@@ -11,16 +11,17 @@ use crds::Code;
 use ffmpeg_next as ffmpeg;
 pub(crate) use ffmpeg_next::Packet;
 
-use crate::files;
+use crate::{encode::format::EncoderKind, files};
 
 mod encode;
+pub(crate) mod gif;
 mod mux;
 mod pictures;
 mod probe;
 mod sound;
 mod source;
 
-pub(crate) use encode::{Encoding, Gop, encode_gop, x264_version};
+pub(crate) use encode::{Encoding, Gop, encode_gop};
 pub(crate) use mux::{Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track};
 pub(crate) use pictures::Pictures;
 pub(crate) use probe::is_animated;
@@ -102,15 +103,20 @@ fn quiet() {
 }
 
 /// The libraries that output bytes depend on, as one line: `libavcodec 59.37.100, libavformat 59.27.100, libavfilter 8.44.100, x264 core 164`.
-pub(crate) fn version() -> Result<String> {
+pub(crate) fn version(encoder: EncoderKind) -> Result<String> {
     let triple = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
     let (codec, format) = (triple(ffmpeg::codec::version()), triple(ffmpeg::format::version()));
     let filter = triple(ffmpeg::filter::version());
-    Ok(format!("libavcodec {codec}, libavformat {format}, libavfilter {filter}, {}", x264_version()?))
+    Ok(format!("libavcodec {codec}, libavformat {format}, libavfilter {filter}, {}", encode::version(encoder)?))
 }
 
 /// A path as an address that libav takes for a file, whatever is in it: a colon would make it a protocol.
 fn local(path: &Path) -> Result<String> {
     let unusable = || file("open", path)(ffmpeg::Error::InvalidData);
     path.to_str().map(|path| format!("file:{path}")).ok_or_else(unusable)
+}
+
+/// Whether this libav was built with an encoder.
+pub(crate) fn has(encoder: EncoderKind) -> bool {
+    ffmpeg::encoder::find_by_name(encoder.name()).is_some()
 }

@@ -4,6 +4,7 @@
 
 use std::{
     num::NonZeroUsize,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,14 +18,14 @@ use crate::{
     Error,
     context::Context,
     draw::{
-        browser::page::Page,
+        browser::page::{Page, Size},
         drawer::Canvas,
         ready::Expected,
         script::{self, Purpose, page_script},
     },
     encode::{
-        format::FormatSpec,
-        preset::{self, X264},
+        format::{FormatSpec, Output},
+        settings::{self, Settings, Wanted},
         yuv::{Layout, PixelFormat},
     },
     error::composition,
@@ -69,6 +70,9 @@ pub struct Request {
     pub project: PathBuf,
     /// How to make a video of it.
     pub config: RenderConfig,
+    /// Which frames, counted from 0 in the whole video, as from the first to the one after the last; else all of them. Each
+    /// is drawn as in the whole video.
+    pub frames: Option<Range<u32>>,
     /// The files that the configuration was read from: no output replaces them.
     pub read_from: Vec<PathBuf>,
 }
@@ -84,6 +88,9 @@ impl Request {
 const PRE_ROLL_FRAMES: u32 = 15;
 
 const STEPS: u32 = 3;
+
+/// Its clock counts hundredths of a second, and browsers slow down what is shown for only one.
+const FASTEST_GIF: f64 = 50.0;
 
 /// Upstream's limits of `chunkSize` and `maxParallelChunks`.
 pub(crate) const LARGEST_CHUNK: u32 = 3600;
@@ -115,7 +122,7 @@ pub(crate) trait Crew {
 }
 
 /// Nobody, here and now.
-struct Alone;
+pub(crate) struct Alone;
 
 impl Crew for Alone {
     fn parallel(&self, _: u32, _: u32) -> NonZeroUsize {
@@ -132,8 +139,9 @@ pub(crate) fn write(
     crew: &mut dyn Crew,
     context: &Context,
 ) -> Result<(PlanReport, Page), Error> {
-    let Request { project, config, read_from: _ } = request;
-    let format = FormatSpec::of(config.format)?;
+    let Request { project, config, frames, read_from: _ } = request;
+    let format = FormatSpec::of(config.format, config.codec)?;
+    let wanted = wanted(config, format)?;
     let cut = chunking(config)?;
     let meter = context.stage(Stage::Plan, STEPS);
     let project = Project::open(project)?;
@@ -146,22 +154,25 @@ pub(crate) fn write(
     let mut defects = Defects::default();
     let shape = root::shape(&compiled.root, &mut defects)?;
     variables::check(&config.variables, &compiled.variables, &mut defects)?;
-    context.warn(&defects.judge(config.strictness)?);
+    context.judge(defects, config.strictness)?;
+    let scale = scale(config, &shape)?;
     let rate = config.fps.or(shape.rate).unwrap_or_default();
+    in_time(format, rate)?;
     meter.add(1);
 
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
-    let Shape { width, height, .. } = shape;
-    let canvas = Canvas { folder: dir.compiled(), remote: Arc::clone(&remote), width, height };
+    let size = Size { width: shape.width, height: shape.height, scale };
+    let canvas = Canvas { folder: dir.compiled(), remote: Arc::clone(&remote), size, transparent: format.alpha };
     let gop = grid::gop_size(rate);
+    let (width, height) = size.pixels();
     let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
     let cut = |seconds: f64, crew: &mut dyn Crew| {
         let duration = root::in_range(seconds, compiled.root.line)?;
-        let total = rate.frames_in(duration);
-        let chunks = grid::chunks(total, gop, Chunking { parallel, ..cut });
+        let Range { start: first, end } = part(rate.frames_in(duration), frames.clone())?;
+        let chunks = grid::chunks(end - first, gop, Chunking { parallel, ..cut }, first);
         crew.prepare(&canvas, chunks.len());
-        Ok::<_, Error>((duration, total, chunks))
+        Ok::<_, Error>((duration, first..end, chunks))
     };
     let known = shape.duration.map(|seconds| cut(seconds, crew)).transpose()?;
     let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
@@ -170,8 +181,8 @@ pub(crate) fn write(
     let subject = Subject { folder: &canvas.folder, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     remote.record()?;
-    context.warn(&Defects { visible: Vec::new(), minor: remote.remarks() }.judge(config.strictness)?);
-    let (duration, total, chunks) = known.map_or_else(|| cut(probe.duration, crew), Ok)?;
+    context.judge(Defects { visible: Vec::new(), minor: remote.remarks() }, config.strictness)?;
+    let (duration, part, chunks) = known.map_or_else(|| cut(probe.duration, crew), Ok)?;
     meter.add(1);
 
     let played = play::Subject {
@@ -179,24 +190,25 @@ pub(crate) fn write(
         compiled: &compiled,
         library,
         probe: &probe,
-        frames: total,
+        frames: part.clone(),
         rate,
         format,
         strictness: config.strictness,
     };
     let played = play::write(played, context)?;
     let has_audio = played.sounds > 0;
-    let facts = Facts { format, shape, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks };
+    let facts =
+        Facts { format, wanted, shape, scale, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks };
     write_meta(&dir, config, &facts)?;
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
         plan_hash: String::new(),
         producer_version: crate::VERSION.to_owned(),
-        ffmpeg_version: libav::version()?,
+        ffmpeg_version: libav::version(format.encoder)?,
         font_snapshot_sha: compiled.font_snapshot_sha,
-        dimensions: dimensions(shape, rate, config.format),
+        dimensions: dimensions(rate, &shape, config.format),
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-        total_frames: total,
+        total_frames: part.end - part.start,
         duration,
         has_audio,
     };
@@ -205,11 +217,6 @@ pub(crate) fn write(
     meter.add(1);
     let Descriptor { plan_hash, total_frames, .. } = descriptor;
     Ok((PlanReport { plan_hash, total_frames, chunks }, page))
-}
-
-fn dimensions(shape: Shape, rate: FrameRate, format: Format) -> Dimensions {
-    let Shape { width, height, .. } = shape;
-    Dimensions { fps_num: rate.num(), fps_den: rate.den(), width, height, format }
 }
 
 /// How a configuration wants the work cut.
@@ -225,9 +232,69 @@ fn chunking(config: &RenderConfig) -> Result<Chunking, Error> {
     Ok(Chunking { size, most, parallel: 1 })
 }
 
+/// Whether a format can be shown as fast.
+fn in_time(format: &FormatSpec, rate: FrameRate) -> Result<(), Error> {
+    if format.output != Output::Gif || rate.per_second() <= FASTEST_GIF {
+        return Ok(());
+    }
+    let message = format!("a GIF has at most {FASTEST_GIF} frames per second, and {rate} are asked for: 15 are usual");
+    Err(composition(Code::ConfigInvalid, message))
+}
+
+fn dimensions(rate: FrameRate, shape: &Shape, format: Format) -> Dimensions {
+    let (fps_num, fps_den) = (rate.num(), rate.den());
+    Dimensions { fps_num, fps_den, width: shape.width, height: shape.height, format }
+}
+
+/// How good and how large a configuration wants the pictures.
+fn wanted(config: &RenderConfig, format: &FormatSpec) -> Result<Wanted, Error> {
+    /// Upstream's limit, and that of the encoders.
+    const LARGEST_CRF: u8 = 51;
+    let refuse = |message: String| Err(composition(Code::ConfigInvalid, message));
+    let &RenderConfig { quality, crf, bitrate, gif_loop, .. } = config;
+    let name = format.format.as_str();
+    if gif_loop.is_some() && format.output != Output::Gif {
+        return refuse(format!("gifLoop is for gif, and the format is {name}: leave it out"));
+    }
+    let wanted = Wanted { quality, crf, bitrate };
+    let (rate, made) = (crf.is_some() || bitrate.is_some(), settings::settings(format.encoder, wanted, 1));
+    match (crf, bitrate) {
+        (Some(_), Some(_)) => refuse("crf and bitrate are both given: leave one of the two out".to_owned()),
+        (Some(crf), None) if crf > LARGEST_CRF => {
+            refuse(format!("crf is {crf}: write a number from 0 (best) to {LARGEST_CRF} (smallest)"))
+        }
+        _ if rate && (made.crf, made.bitrate) == (None, None) => {
+            refuse(format!("{name} has neither a rate factor nor a bit rate: leave crf and bitrate out"))
+        }
+        _ => Ok(wanted),
+    }
+}
+
+/// The frames that are asked for of those there are.
+fn part(all: u32, asked: Option<Range<u32>>) -> Result<Range<u32>, Error> {
+    match asked {
+        None => Ok(0..all),
+        Some(part) if part.start < part.end && part.end <= all => Ok(part),
+        Some(Range { start, end }) => {
+            let message = format!("the composition has {all} frames, 0..{all}: {start}..{end} is no part of that");
+            Err(composition(Code::ConfigInvalid, message))
+        }
+    }
+}
+
+/// How many pixels each way a configuration has a CSS pixel become.
+fn scale(config: &RenderConfig, shape: &Shape) -> Result<u32, Error> {
+    let Some(asked) = config.output_resolution else { return Ok(1) };
+    let turns = config.output_resolution_aspect_agnostic;
+    let size = if turns { asked.turned_to(shape.width, shape.height) } else { asked };
+    size.scale_of(shape.width, shape.height).map_err(|message| composition(Code::ConfigInvalid, message))
+}
+
 struct Facts<'a> {
     format: &'static FormatSpec,
+    wanted: Wanted,
     shape: Shape,
+    scale: u32,
     rate: FrameRate,
     duration: f64,
     probe: &'a Probe,
@@ -238,7 +305,7 @@ struct Facts<'a> {
 }
 
 fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts { format, shape, rate, duration, probe, ref played, expected, gop, chunks } = *facts;
+    let Facts { format, wanted, shape, scale, rate, duration, probe, ref played, expected, gop, chunks } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
@@ -251,25 +318,28 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         missing_timelines: probe.missing_timelines.clone(),
         missing_assets: probe.missing_assets.clone(),
     };
-    let X264 { preset, crf, params } = preset::x264(config.quality, gop);
+    let Settings { preset, crf, bitrate, params } = settings::settings(format.encoder, wanted, gop);
     let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);
     let encoder = layout::Encoder {
         encoder: format.planned_as.to_owned(),
         quality: config.quality,
         preset: preset.to_owned(),
         crf,
+        bitrate,
         encoder_params: params,
         pixel_format: format.pixel_format.to_owned(),
         closed_gop: true,
         gop_size: gop,
         chunk_size: longest,
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
+        first_frame: chunks.first().map_or(0, |chunk| chunk.start_frame),
         pre_roll_frames: PRE_ROLL_FRAMES,
         goes_through_all_frames: probe.goes_through_all_frames,
         capture_mode: "beginframe".to_owned(),
-        device_scale_factor: 1,
+        device_scale_factor: scale,
+        gif_loop: config.gif_loop,
         browser_gpu_mode: "software".to_owned(),
-        ffmpeg_version: libav::version()?,
+        ffmpeg_version: libav::version(format.encoder)?,
         browser_version: probe.browser_version.clone(),
         page_script_sha256: script::digest(),
         strictness: config.strictness,
@@ -293,6 +363,8 @@ pub(crate) struct Plan {
     pub(crate) chunks: Vec<ChunkRange>,
     pub(crate) rate: FrameRate,
     pub(crate) format: &'static FormatSpec,
+    /// Of its page.
+    pub(crate) size: Size,
     /// Of its pictures.
     pub(crate) layout: Layout,
 }
@@ -310,26 +382,30 @@ impl Plan {
         let made_by = |version: &str, script: &str| format!("hf-producer {version} with page script {script}");
         let planned = made_by(&descriptor.producer_version, &encoder.page_script_sha256);
         same_version(Code::ProducerVersionMismatch, planned, made_by(crate::VERSION, &script::digest()))?;
-        same_version(Code::FfmpegVersionMismatch, encoder.ffmpeg_version.clone(), libav::version()?)?;
+        let unreadable = |reason: String| Error::PlanUnreadable { path: path.to_owned(), reason };
+        let format = FormatSpec::planned(descriptor.dimensions.format, &encoder.encoder).ok_or_else(|| {
+            unreadable(format!("its encoder is {:?}, which this build does not have", encoder.encoder))
+        })?;
+        let here = libav::version(format.encoder)?;
+        same_version(Code::FfmpegVersionMismatch, encoder.ffmpeg_version.clone(), here)?;
         let composition: layout::Composition = layout::read(&dir.composition())?;
         let chunks: Vec<ChunkRange> = layout::read(&dir.chunks())?;
-        sane::check(&descriptor, &composition, &encoder, &chunks)
-            .map_err(|reason| Error::PlanUnreadable { path: path.to_owned(), reason })?;
-        let (rate, format) = (descriptor.rate()?, FormatSpec::of(descriptor.dimensions.format)?);
-        let pixels = PixelFormat::of(&encoder.pixel_format).ok_or_else(|| Error::PlanUnreadable {
-            path: dir.encoder(),
-            reason: format!("pixel format {:?} is not made by this build", encoder.pixel_format),
+        sane::check(&descriptor, &composition, &encoder, &chunks, format).map_err(unreadable)?;
+        let rate = descriptor.rate()?;
+        let pixels = PixelFormat::of(&encoder.pixel_format).ok_or_else(|| {
+            unreadable(format!("its pixel format is {:?}, which this build does not make", encoder.pixel_format))
         })?;
-        let layout = Layout::of(pixels, composition.width, composition.height);
-        Ok(Self { dir, descriptor, composition, encoder, chunks, rate, format, layout })
+        let size = Size { width: composition.width, height: composition.height, scale: encoder.device_scale_factor };
+        let (width, height) = size.pixels();
+        let layout = Layout::of(pixels, width, height);
+        Ok(Self { dir, descriptor, composition, encoder, chunks, rate, format, size, layout })
     }
 
     /// What its frames are drawn on.
     pub(crate) fn canvas(&self) -> Result<Canvas, Error> {
-        let layout::Composition { width, height, .. } = self.composition;
         let folder = self.dir.compiled();
         let remote = Arc::new(Remote::recorded(&folder)?);
-        Ok(Canvas { folder, remote, width, height })
+        Ok(Canvas { folder, remote, size: self.size, transparent: self.format.alpha })
     }
 
     /// The chunk of an index.
@@ -340,14 +416,16 @@ impl Plan {
 
     /// How its pictures are encoded.
     pub(crate) fn encoding(&self) -> libav::Encoding {
+        let layout::Encoder { quality, crf, bitrate, gop_size: gop, .. } = self.encoder;
+        // What the plan says it is, or it would not have been opened.
+        let settings = settings::settings(self.format.encoder, Wanted { quality, crf, bitrate }, gop);
         libav::Encoding {
             encoder: self.format.encoder,
             layout: self.layout,
             rate: self.rate,
-            preset: self.encoder.preset.clone(),
-            crf: self.encoder.crf,
-            params: self.encoder.encoder_params.clone(),
-            gop: self.encoder.gop_size,
+            options: settings::options(self.format.encoder, &settings),
+            gop,
+            tag: self.format.tag,
         }
     }
 }

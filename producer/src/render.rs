@@ -1,6 +1,7 @@
 //! `render`: plan, chunks and assemble in one process, in parallel.
 
 use std::{
+    io::Write,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
@@ -21,9 +22,10 @@ use crate::{
     context::Context,
     draw::drawer::{Canvas, Drawer, Opened},
     encode::format::FormatSpec,
+    error::composition,
+    files::{self, Scratch},
     jobs::Capacity,
     plan::{self, Crew, Plan, Request},
-    target::Target,
 };
 
 /// What a render came to.
@@ -45,9 +47,9 @@ pub struct Rendered {
 /// # Errors
 /// Those of [`plan`](crate::plan()), [`chunk`](crate::chunk()) and [`assemble`](crate::assemble()); nothing is left behind.
 pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context: &Context) -> Result<Rendered, Error> {
-    let format = FormatSpec::of(request.config.format)?;
+    let format = FormatSpec::of(request.config.format, request.config.codec)?;
     format.check_output(out)?;
-    let target = Target::file(out, request.inputs())?;
+    let target = assemble::open_target(format, out, request.inputs())?;
     let folder = target.scratch().join("plan");
     let capacity = Capacity::of_this_machine();
     let within = context.within();
@@ -74,7 +76,7 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
         errors.reduce(|first, other| if first.code() == Code::Interrupted { other } else { first }).map_or(Ok(()), Err)
     })?;
     let (Some(plan), Some(Some(queue))) = (plan.get(), queue.get()) else { unreachable!("all chunks are rendered") };
-    let finished = target.scratch().join(format.file_name("video"));
+    let finished = target.scratch().join(format.output_name());
     assemble::join(plan, &queue.files, &finished, context)?;
     let output = assemble::report(plan, &finished, out)?;
     target.publish(&finished)?;
@@ -94,6 +96,30 @@ impl Drop for Released<'_, '_> {
     }
 }
 
+/// As [`render`], into a stream, once the video is whole.
+///
+/// # Errors
+/// Those of [`render`]; `CONFIG_INVALID` for a format that is a folder, `IO_FAILED` where the stream takes no more.
+pub(crate) fn stream(
+    request: &Request,
+    to: &mut dyn Write,
+    jobs: Option<NonZeroUsize>,
+    context: &Context,
+) -> Result<Rendered, Error> {
+    let format = FormatSpec::of(request.config.format, request.config.codec)?;
+    if format.is_folder() {
+        let message = format!("the output is {}, which is a folder: name one", format.format.as_str());
+        return Err(composition(Code::ConfigInvalid, message));
+    }
+    files::private_dir(&context.settings.scratch)?;
+    let scratch = Scratch::new(&context.settings.scratch, "stream-")?;
+    let file = scratch.path().join(format.output_name());
+    let mut rendered = render(request, &file, jobs, context)?;
+    files::send(&file, to)?;
+    "-".clone_into(&mut rendered.output.path);
+    Ok(rendered)
+}
+
 /// Starts workers while planning goes on: one fewer than there is to do at the same time, for whoever plans works too.
 struct Workers<F, T> {
     capacity: Capacity,
@@ -109,7 +135,8 @@ impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
     }
 
     fn prepare(&mut self, canvas: &Canvas, chunks: usize) {
-        let jobs = self.parallel(canvas.width, canvas.height).get().min(chunks);
+        let (width, height) = canvas.size.pixels();
+        let jobs = self.parallel(width, height).get().min(chunks);
         self.threads = (1..jobs).map(|_| (self.start)(canvas.clone())).collect();
     }
 }
@@ -133,7 +160,7 @@ struct Queue<'a> {
 impl<'a> Queue<'a> {
     /// All chunks of a plan, which go into files of a folder.
     fn new(plan: &'a Plan, folder: &Path, capacity: Capacity, context: &'a Context) -> Self {
-        let file = |chunk: &ChunkRange| folder.join(plan.format.file_name(&chunk.index.to_string()));
+        let file = |chunk: &ChunkRange| folder.join(plan.format.chunk_name(&chunk.index.to_string()));
         let files = plan.chunks.iter().map(file).collect();
         let work = Work::new(plan, capacity, plan.descriptor.total_frames, context);
         Self { work, plan, files, context, next: AtomicUsize::new(0), reports: Mutex::default() }

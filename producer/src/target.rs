@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crds::Code;
+use crds::{Code, folder::OUTPUT_MARK};
 use fs_err as fs;
 use walkdir::WalkDir;
 
@@ -61,6 +61,7 @@ pub(crate) struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     File,
+    Folder,
     Plan,
 }
 
@@ -68,6 +69,11 @@ impl Target {
     /// A file: replaces a regular file that is no part of the input, follows links, makes missing folders.
     pub(crate) fn file(path: &Path, inputs: Inputs<'_>) -> Result<Self, crate::Error> {
         Self::open(path, inputs, Place::File)
+    }
+
+    /// A folder of files: replaces an empty folder, or one that holds what was written here before and nothing else.
+    pub(crate) fn folder(path: &Path, inputs: Inputs<'_>) -> Result<Self, crate::Error> {
+        Self::open(path, inputs, Place::Folder)
     }
 
     /// A plan folder: replaces an empty folder, or a plan that holds what was planned and nothing else.
@@ -95,8 +101,17 @@ impl Target {
     pub(crate) fn publish(mut self, finished: &Path) -> Result<(), crate::Error> {
         // Somebody may have put something there meanwhile.
         self.place.replaces(&self.path).map_err(|refused| refused.of(&self.path))?;
+        if self.place == Place::Folder {
+            let (_, digest) = digest(finished)?;
+            files::write(&finished.join(OUTPUT_MARK), digest + "\n")?;
+        }
         Ok(self.scratch.publish(finished, &self.path)?)
     }
+}
+
+/// Size in bytes and SHA-256 of what an output is, a file or a folder.
+pub(crate) fn digest(output: &Path) -> Result<(u64, String), files::Error> {
+    if output.is_dir() { files::digest_of_folder(output) } else { files::digest(output) }
 }
 
 /// Why not, without the path that was named.
@@ -146,25 +161,42 @@ impl Place {
         match self {
             Self::File if meta.is_file() => Ok(()),
             Self::File if meta.is_dir() => refuse("it is a folder: name a file"),
-            Self::Plan if meta.is_dir() => only_a_plan(path, &meta),
-            Self::Plan if meta.is_file() => refuse("it is a file: name a folder"),
+            Self::Plan if meta.is_dir() => only_ours(path, &meta, |path| match hash::is_unchanged_plan(path) {
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    refuse("it is a plan in which something was changed since: remove it or name another folder")
+                }
+                Err(error) => {
+                    refuse(format!("it is a folder with something else in it than a plan ({error}): name another"))
+                }
+            }),
+            Self::Folder if meta.is_dir() => only_ours(path, &meta, only_an_output),
+            Self::Plan | Self::Folder if meta.is_file() => refuse("it is a file: name a folder"),
             _ => refuse("it is a device, a pipe or a socket"),
         }
     }
 }
 
-/// Whether a folder is empty, or a plan as it was written: its own hash tells what was put in or changed since.
-fn only_a_plan(path: &Path, meta: &std::fs::Metadata) -> Result<(), Refused> {
+/// Whether a folder is empty, or holds what was written as it was written: its own hash tells what was put in or changed
+/// since.
+fn only_ours(
+    path: &Path,
+    meta: &std::fs::Metadata,
+    unchanged: impl Fn(&Path) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     if fs::metadata(parent_of(path))?.dev() != meta.dev() {
         return refuse("something is mounted there: name a folder in it");
     }
-    if fs::read_dir(path)?.next().is_none() {
-        return Ok(());
-    }
-    match hash::is_unchanged_plan(path) {
-        Ok(true) => Ok(()),
-        Ok(false) => refuse("it is a plan in which something was changed since: remove it or name another folder"),
-        Err(error) => refuse(format!("it is a folder with something else in it than a plan ({error}): name another")),
+    if fs::read_dir(path)?.next().is_none() { Ok(()) } else { unchanged(path) }
+}
+
+fn only_an_output(path: &Path) -> Result<(), Refused> {
+    let Ok(written) = files::read_text(&path.join(OUTPUT_MARK)) else {
+        return refuse("it is a folder with something else in it: name another");
+    };
+    match digest(path) {
+        Ok((_, digest)) if digest == written.trim_end() => Ok(()),
+        _ => refuse("it is an output in which something was changed since: remove it or name another folder"),
     }
 }
 

@@ -73,6 +73,11 @@ const PLACE: &str = "exactly one member says where to render: aws or local";
 const HANDLER: &str = "exactly one member says what the function runs: zip or imageUri";
 const IDENTITY: &str = "say who to be: secretRef, assumeRole, or both";
 const DEADLINE: &str = "a deadline is longer than 0s";
+const CODEC: &str = "only an mp4 has a choice of codecs";
+const RATES: &str = "crf and bitrate cannot both be given";
+const NO_RATE: &str = "mov, png-sequence and gif have neither a rate factor nor a bit rate";
+const LOOP: &str = "gifLoop is for the format gif";
+const ENDING: &str = "a path ends with its format's extension, and that of a folder with none";
 const MOVES: &str = "a stack does not move between aws and local: make another stack";
 const REGION: &str = "the region cannot be changed: make another stack";
 const NAME: &str = "the stack's name cannot be changed: make another stack";
@@ -100,6 +105,7 @@ fn every_rule_takes_and_refuses() {
     );
     let (both, none) = (json!({ "aws": { "region": "us-east-1" }, "local": {} }), json!({}));
     check::<HyperframesStack>(&objects, PLACE, &[json!({ "local": {} }), aws("tags", json!({}))], &[both, none]);
+    check_outputs(&objects);
     let handler = |handler: Value| aws("handler", handler);
     check::<HyperframesStack>(
         &objects,
@@ -137,9 +143,47 @@ fn every_rule_takes_and_refuses() {
     for definition in tool(bin("hf-operator").to_str().unwrap(), &["crds"]).split("---\n") {
         rules(&serde_yaml::from_str(definition).unwrap(), &mut all);
     }
-    let tried = [SOURCE, DEADLINE, RATE, PLACE, HANDLER, IDENTITY, MOVES, REGION, NAME];
+    let tried =
+        [SOURCE, DEADLINE, RATE, CODEC, RATES, NO_RATE, LOOP, ENDING, PLACE, HANDLER, IDENTITY, MOVES, REGION, NAME];
     let untried: Vec<_> = all.iter().filter(|rule| !tried.iter().any(|tried| rule.contains(tried))).collect();
     assert!(untried.is_empty(), "{untried:?}");
+}
+
+fn check_outputs(objects: &Objects) {
+    let output = |output: Value| render("output", output);
+    let rules = [
+        (
+            CODEC,
+            vec![json!({ "codec": "h265" }), json!({ "format": "mp4", "codec": "h264" })],
+            vec![json!({ "format": "webm", "codec": "h265" })],
+        ),
+        (RATES, vec![json!({ "crf": 20 }), json!({ "bitrate": "8M" })], vec![json!({ "crf": 20, "bitrate": "8M" })]),
+        (
+            NO_RATE,
+            vec![json!({ "format": "webm", "crf": 20 }), json!({ "format": "hls", "bitrate": "8M" })],
+            vec![json!({ "format": "mov", "crf": 20 }), json!({ "format": "gif", "bitrate": "8M" })],
+        ),
+        (LOOP, vec![json!({ "format": "gif", "gifLoop": 0 })], vec![json!({ "gifLoop": 1 })]),
+        (
+            ENDING,
+            vec![
+                json!({ "path": "out/a.mp4" }),
+                json!({ "format": "webm", "path": "a.webm" }),
+                json!({ "format": "png-sequence", "path": "a.b/frames" }),
+            ],
+            vec![
+                json!({ "path": "a.mov" }),
+                json!({ "path": ".mp4" }),
+                json!({ "path": "out/.mp4" }),
+                json!({ "format": "webm", "path": "a" }),
+                json!({ "format": "hls", "path": "a.mp4" }),
+            ],
+        ),
+    ];
+    for (rule, taken, refused) in rules {
+        let [taken, refused] = [taken, refused].map(|all| all.into_iter().map(output).collect::<Vec<_>>());
+        check::<Render>(objects, rule, &taken, &refused);
+    }
 }
 
 #[test]
@@ -155,7 +199,11 @@ fn every_bound_takes_its_ends_and_refuses_what_is_beyond() {
     let size = |size: i32| render("chunking", json!({ "chunkSize": size }));
     check::<Render>(&objects, "spec.chunking.chunkSize", &[1, 3600].map(size), &[0, 3601].map(size));
     let path = |path: &str| render("output", json!({ "path": path }));
-    check::<Render>(&objects, "spec.output.path", &["a.mp4", "../a.mp4"].map(path), &[".mp4", "a.mov", ""].map(path));
+    check::<Render>(&objects, "spec.output.path", &["a.mp4", "../a.mp4"].map(path), &[path("")]);
+    let crf = |crf: i32| render("output", json!({ "crf": crf }));
+    check::<Render>(&objects, "spec.output.crf", &[0, 51].map(crf), &[-1, 52].map(crf));
+    let bitrate = |bitrate: &str| render("output", json!({ "bitrate": bitrate }));
+    check::<Render>(&objects, "spec.output.bitrate", &["8M", "1.5m", "800000"].map(bitrate), &["", "8 M"].map(bitrate));
     let state = |state: &str| render("desiredState", json!(state));
     check::<Render>(&objects, "spec.desiredState", &["Running", "Cancelled"].map(state), &[state("Stopped")]);
     let unknown = render("sourse", json!({}));

@@ -32,6 +32,8 @@ mod encode;
 mod examples;
 /// What may lie in a folder that `hf-reconcile` looks at.
 mod folders;
+/// Every output format: its streams, its opacity, the same however it is cut; what does not go together.
+mod formats;
 /// Files that are generated and committed are fresh.
 mod golden;
 /// What other renderers got wrong once, and authors do.

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crds::{
-    Code, Failure, Format,
+    Code, Failure,
     event::{AssembleAnswer, AssembleEvent},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{FRAMES, Job, PLAN_HASH, content_type, extension, make, manifest};
+use super::{FRAMES, Job, PLAN_HASH, content_type, extension, manifest};
 use crate::{
-    archive::{self, Limits},
+    archive,
     error::Error,
     files,
     guard::AssemblePlaces,
@@ -42,13 +42,18 @@ pub(super) async fn run(
         .buffered(CONCURRENCY)
         .try_collect::<Vec<_>>();
     let ((), chunks) = futures::try_join!(plan_files, chunks)?;
-    let packed = job.folder.join(format!("output.{}", extension(event.format)));
+    let extension = extension(event.format);
+    let file = job.folder.join(format!("output.{extension}"));
     let work = {
-        let (renderer, packed, folder) = (job.renderer.clone(), packed.clone(), job.folder.join("pictures"));
-        let format = event.format;
+        let (renderer, file, folder) = (job.renderer.clone(), file.clone(), job.folder.join("pictures"));
+        let is_folder = event.format.extension().is_none();
         move || -> Result<_, Error> {
-            let chunks = chunks.into_iter().map(|chunk| unpacked(chunk, format)).collect::<Result<Vec<_>, _>>()?;
-            make(format, &packed, &folder, |out| renderer.assemble(&plan, &chunks, out))
+            if !is_folder {
+                return renderer.assemble(&plan, &chunks, &file);
+            }
+            let report = renderer.assemble(&plan, &chunks, &folder)?;
+            archive::pack(&folder, &file)?;
+            Ok(report)
         }
     };
     let report = job.work.run(work).await?;
@@ -56,8 +61,8 @@ pub(super) async fn run(
         (PLAN_HASH.to_owned(), event.plan_hash.clone()),
         (FRAMES.to_owned(), report.frames.to_string()),
     ]);
-    let about = Description { content_type: content_type(event.format), metadata };
-    let stored = job.transfer.store(&packed, &places.output, about, Overwrite::Allowed).await?;
+    let about = Description { content_type: content_type(extension), metadata };
+    let stored = job.transfer.store(&file, &places.output, about, Overwrite::Allowed).await?;
     Ok(AssembleAnswer {
         output_s3_uri: places.output.to_string(),
         frames_encoded: report.frames,
@@ -88,7 +93,7 @@ async fn fetch(
     uri: &S3Uri,
     sha256: Option<String>,
 ) -> Result<PathBuf, Error> {
-    let to = job.folder.join(format!("chunks/{index:04}.{}", extension(event.format)));
+    let to = job.folder.join(format!("chunks/{index:04}.{}", event.format.chunk_extension()));
     let expected = Expected { most: Some(files::free_space(&job.folder)?), sha256, ..Expected::default() };
     let fetched = job.transfer.fetch(uri, &to, &expected).await?;
     if fetched.metadata.get(PLAN_HASH).is_some_and(|hash| *hash != event.plan_hash) {
@@ -96,15 +101,4 @@ async fn fetch(
         return Err(Failure::new(Code::ChunkInvalid, message).into());
     }
     Ok(to)
-}
-
-/// A chunk as the producer takes it: a folder, where pictures came as an archive.
-fn unpacked(chunk: PathBuf, format: Format) -> Result<PathBuf, Error> {
-    if format.extension().is_some() {
-        return Ok(chunk);
-    }
-    let folder = chunk.with_extension("").with_extension("frames");
-    archive::unpack(&chunk, &folder, Limits { bytes: u64::MAX / 2, ..Limits::default() })?;
-    files::remove(&chunk);
-    Ok(folder)
 }

@@ -8,7 +8,7 @@ use crds::{
     line::FrameSourceKind,
 };
 
-use super::{FRAMES, Job, PLAN_HASH, SIZE, content_type, extension, make, manifest};
+use super::{FRAMES, Job, PLAN_HASH, SIZE, content_type, manifest};
 use crate::{
     error::Error,
     files,
@@ -37,27 +37,27 @@ pub(super) async fn run(
             format!("the plan has {} chunks, numbered from 0: there is no chunk {index}", manifest.chunk_count);
         return Err(Failure::new(Code::ChunkIndexOutOfRange, message).into());
     }
-    let to = places.output.join(&format!("chunks/{index:04}.{}", extension(event.format)));
+    let extension = event.format.chunk_extension();
+    let to = places.output.join(&format!("chunks/{index:04}.{extension}"));
     if let Some((frames, sha256)) = there(&job.transfer.head(&to).await?.unwrap_or_default(), &event.plan_hash) {
         return Ok(answer(&to, index, frames, sha256, None));
     }
     let plan = job.folder.join("plan");
     published::materialise(job.transfer, &manifest, &places.plan, Target::Chunk(index), &plan).await?;
-    let packed = job.folder.join(format!("chunk.{}", extension(event.format)));
+    let file = job.folder.join(format!("chunk.{extension}"));
     let work = {
-        let (renderer, packed, folder) = (job.renderer.clone(), packed.clone(), job.folder.join("pictures"));
-        let format = event.format;
-        move || make(format, &packed, &folder, |out| renderer.chunk(&plan, index, out))
+        let (renderer, file) = (job.renderer.clone(), file.clone());
+        move || renderer.chunk(&plan, index, &file)
     };
     let report = job.work.run(work).await?;
     let metadata = BTreeMap::from([
         (PLAN_HASH.to_owned(), event.plan_hash.clone()),
         (FRAMES.to_owned(), report.frames.to_string()),
-        (SIZE.to_owned(), files::size(&packed)?.to_string()),
+        (SIZE.to_owned(), files::size(&file)?.to_string()),
     ]);
-    let about = Description { content_type: content_type(event.format), metadata };
+    let about = Description { content_type: content_type(extension), metadata };
     // Whoever renders this chunk too writes the same bytes; what another plan left here goes.
-    let Moved { sha256, .. } = job.transfer.store(&packed, &to, about, Overwrite::Allowed).await?;
+    let Moved { sha256, .. } = job.transfer.store(&file, &to, about, Overwrite::Allowed).await?;
     Ok(answer(&to, index, report.frames, sha256, Some(report.frame_source)))
 }
 

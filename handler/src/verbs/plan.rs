@@ -23,6 +23,11 @@ const LARGEST_ARCHIVE: u64 = 2 << 30;
 const LARGEST_VARIABLES: u64 = 4 << 20;
 
 pub(super) async fn run(job: &Job<'_>, event: &PlanEvent, places: &PlanPlaces) -> Result<PlanAnswer, Error> {
+    let format = event.config.render.format;
+    if !format.distributed() {
+        let message = format!("{} is made on one machine only: ask for another format", format.as_str());
+        return Err(Failure::new(Code::FormatNotDistributed, message).into());
+    }
     let archive = job.folder.join("project.tar.gz");
     let expected = Expected { most: Some(LARGEST_ARCHIVE), ..Expected::default() };
     let project = job.transfer.fetch(&places.project, &archive, &expected).await?;

@@ -56,7 +56,7 @@ impl Places {
     fn in_cluster(render: &Render, sources: &Path, written: &str, folders: &Folders) -> Result<Self, String> {
         let ObjectKey { namespace, name, .. } = ObjectKey::render(render);
         let (outputs, own) = (folders.outputs.clone(), Path::new(&namespace).join(&name));
-        let video = render.spec.output.path.clone().unwrap_or_else(|| format!("{name}.mp4"));
+        let video = render.spec.output.path.clone().unwrap_or_else(|| file_name(render, &name));
         Ok(Self {
             project: below(sources, written, "spec.source.path")?,
             target: below(&outputs.join(&own), &video, "spec.output.path")?,
@@ -84,8 +84,13 @@ impl Places {
 /// The video of a Render whose YAML file lies in this folder, as written.
 #[must_use]
 pub fn target_path(render: &Render, folder: &Path) -> PathBuf {
-    let path = render.spec.output.path.clone().unwrap_or_else(|| format!("out/{}.mp4", render.name_any()));
-    folder.join(path)
+    let path = render.spec.output.path.clone();
+    folder.join(path.unwrap_or_else(|| format!("out/{}", file_name(render, &render.name_any()))))
+}
+
+/// What a video is called where its Render does not say: with the extension of its format, if that has one.
+fn file_name(render: &Render, name: &str) -> String {
+    render.spec.output.format.extension().map_or_else(|| name.to_owned(), |extension| format!("{name}.{extension}"))
 }
 
 /// A path below a folder, as written.
@@ -107,5 +112,5 @@ fn resolved(folder: &Path) -> Result<PathBuf, String> {
     if folder.is_dir() {
         return fs::canonicalize(folder).map_err(|error| error.to_string());
     }
-    resolve_target(folder)
+    resolve_target(folder, false)
 }

@@ -1,16 +1,19 @@
 //! The command line, and nothing else.
 
-use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZeroUsize, ops::Range, path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use crds::{Format, FrameRate, Quality, Strictness, line::FrameSourceKind};
+use crds::{Bitrate, Codec, Format, FrameRate, Quality, Resolution, Strictness, line::FrameSourceKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::plan::{LARGEST_CHUNK, MOST_CHUNKS};
+use crate::{
+    plan::{LARGEST_CHUNK, MOST_CHUNKS},
+    still::Moment,
+};
 
 /// Renders HyperFrames compositions (HTML, CSS, JavaScript) to video on this machine.
 ///
@@ -99,20 +102,43 @@ pub(crate) enum Command {
     Assemble {
         /// A plan folder
         plan: PathBuf,
-        /// All chunk files in order of index, or one folder that holds them as 0.mp4, 1.mp4 and so on
+        /// All chunk files in order of index, or one folder that holds them as 0.mp4, 1.mp4 and so on, with the
+        /// extension of the format's chunks
         #[arg(required = true, value_name = "CHUNKS")]
         chunks: Vec<PathBuf>,
         /// The video to write
         #[arg(short, long, value_name = "OUT")]
         out: PathBuf,
     },
+    /// Look for everything that is wrong with a project, without rendering it; the flags say how it would be rendered
+    Lint {
+        #[command(flatten)]
+        request: RequestArgs,
+    },
+    /// Draw single frames as PNG files
+    Still {
+        #[command(flatten)]
+        request: RequestArgs,
+        /// A time in the video, as 2.5s or 2500ms; more than once for more files
+        #[arg(long, value_name = "TIME", required_unless_present = "frame", value_parser = moment)]
+        at: Vec<Moment>,
+        /// The number of a frame, from 0; more than once for more files
+        #[arg(long, value_name = "N", value_parser = |text: &str| text.parse().map(Moment::Frame))]
+        frame: Vec<Moment>,
+        /// The PNG file to write; of more than one, each gets its frame's number before the extension
+        #[arg(short, long, value_name = "FILE.png")]
+        out: PathBuf,
+    },
     /// Plan, render and assemble in one go, in parallel on this machine
     Render {
         #[command(flatten)]
         request: RequestArgs,
-        /// The video to write
-        #[arg(short, long, value_name = "OUT.mp4")]
+        /// The video to write, or for png-sequence and hls the folder; - for standard output
+        #[arg(short, long, value_name = "OUT")]
         out: PathBuf,
+        /// Only these frames of the video, as FIRST..END, from 0 and without END itself
+        #[arg(long, value_name = "FIRST..END", value_parser = frames)]
+        frames: Option<Range<u32>>,
         /// Chunks rendered at the same time [default: as usable cores and memory allow]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZeroUsize>,
@@ -124,7 +150,7 @@ pub(crate) enum Command {
 /// 1. the composition's own attributes (`data-fps`) and, where it has none, the defaults named below;
 /// 2. the file of `--config`: a `crds::RenderConfig` as JSON, upstream's names, unknown fields ignored;
 /// 3. the flags. `--chunks` and `--chunk-size` both say how the work is cut: either one replaces both of the file's
-///    `maxParallelChunks` and `chunkSize`. `--variables` replaces the file's variables as a whole.
+///    `maxParallelChunks` and `chunkSize`; so do `--crf` and `--bitrate` for `crf` and `bitrate`. `--variables` replaces the file's variables as a whole.
 #[derive(Debug, Args)]
 pub(crate) struct RequestArgs {
     /// Folder that holds index.html
@@ -135,9 +161,25 @@ pub(crate) struct RequestArgs {
     /// Frames per second, 30 or 30000/1001 [default: the composition's data-fps, else 30]
     #[arg(long)]
     pub(crate) fps: Option<FrameRate>,
-    /// Container and codec; only mp4 so far [default: mp4]
+    /// Container and codec [default: the output's extension, else mp4]
     #[arg(long, value_parser = named::<Format, _>(Format::ALL.map(Format::as_str)))]
     pub(crate) format: Option<Format>,
+    /// Codec of an mp4 [default: h264]
+    #[arg(long, value_parser = named::<Codec, _>(Codec::ALL.map(Codec::as_str)))]
+    pub(crate) codec: Option<Codec>,
+    /// Constant rate factor, 0 (best) to 51 (smallest) [default: the quality's]
+    #[arg(long, value_name = "N", conflicts_with = "bitrate", value_parser = clap::value_parser!(u8).range(0..=51))]
+    pub(crate) crf: Option<u8>,
+    /// Bit rate to aim at in place of a rate factor, such as 8M or 2500k
+    #[arg(long, value_name = "RATE")]
+    pub(crate) bitrate: Option<Bitrate>,
+    /// Size of the pictures, a whole multiple of the composition's: landscape, portrait, square (1080 lines), the same with
+    /// -4k, or 1080p and 4k for the composition's orientation [default: the composition's]
+    #[arg(long, value_name = "SIZE", value_parser = resolution)]
+    pub(crate) resolution: Option<(Resolution, bool)>,
+    /// How often a GIF is shown, 0 for ever [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) gif_loop: Option<u16>,
     /// Encoder preset [default: standard]
     #[arg(long, value_parser = named::<Quality, _>(Quality::ALL.map(Quality::as_str)))]
     pub(crate) quality: Option<Quality>,
@@ -155,6 +197,42 @@ pub(crate) struct RequestArgs {
     pub(crate) chunk_size: Option<u32>,
 }
 
+/// `FIRST..END`
+fn frames(text: &str) -> Result<Range<u32>, String> {
+    let range = text.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    range.filter(|range| range.start < range.end).ok_or_else(|| "write it as 30..90".to_owned())
+}
+
+/// A time in seconds or milliseconds.
+fn moment(text: &str) -> Result<Moment, String> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1000.0),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let time = number.parse::<f64>().ok().filter(|_| plain);
+    time.map(|time| Moment::Time(time / unit)).ok_or_else(|| "write it as 2.5s or 2500ms".to_owned())
+}
+
+/// A preset by its name or one of upstream's others, and whether it turns with the composition.
+fn resolution(name: &str) -> Result<(Resolution, bool), String> {
+    let preset = match name {
+        "1080p" | "hd" => return Ok((Resolution::Landscape, true)),
+        "4k" | "uhd" => return Ok((Resolution::Landscape4k, true)),
+        "1080p-portrait" | "portrait-1080p" => Resolution::Portrait,
+        "4k-portrait" => Resolution::Portrait4k,
+        "1080p-square" | "square-1080p" => Resolution::Square,
+        "4k-square" => Resolution::Square4k,
+        name => {
+            let found = Resolution::ALL.into_iter().find(|preset| preset.as_str() == name);
+            found.ok_or_else(|| {
+                format!("write one of 1080p, 4k, {}", Resolution::ALL.map(Resolution::as_str).join(", "))
+            })?
+        }
+    };
+    Ok((preset, false))
+}
+
 /// One of some names, as the wire type spells them; clap suggests the nearest.
 fn named<T: DeserializeOwned + Clone + Send + Sync + 'static, const N: usize>(
     names: [&'static str; N],
@@ -169,5 +247,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_and_parts_are_read_as_written() {
+        assert_eq!(super::moment("2.5s"), Ok(super::Moment::Time(2.5)));
+        assert_eq!(super::moment("250ms"), Ok(super::Moment::Time(0.25)));
+        assert_eq!(super::moment("3"), Ok(super::Moment::Time(3.0)));
+        for text in ["", "s", "-1s", "1e3", "inf", "2m", "1,5s"] {
+            assert!(super::moment(text).is_err(), "{text}");
+        }
+        assert_eq!(super::frames("30..90"), Ok(30..90));
+        for text in ["", "30", "30..", "..90", "90..30", "3..3", "-1..3", "1..=3"] {
+            assert!(super::frames(text).is_err(), "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crds::{Code, RenderConfig};
+use crds::{Code, Format, RenderConfig};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -13,18 +13,43 @@ use super::args::RequestArgs;
 use crate::{Error, files, plan::Request};
 
 impl RequestArgs {
-    /// Reads what the arguments name.
+    /// Reads what the arguments name. `out` is the output, where it has a format's name.
     ///
     /// # Errors
     /// `CONFIG_INVALID` or `VARIABLES_INVALID` with file and line, and those of reading files.
-    pub(crate) fn read(self) -> Result<Request, Error> {
-        let Self { project, config, fps, format, quality, strictness, variables, chunks, chunk_size } = self;
+    pub(crate) fn read(self, out: Option<&Path>) -> Result<Request, Error> {
+        let Self {
+            project,
+            config,
+            fps,
+            format,
+            codec,
+            crf,
+            bitrate,
+            resolution,
+            gif_loop,
+            quality,
+            strictness,
+            variables,
+            chunks,
+            chunk_size,
+        } = self;
+        // A file says what format it is for, if only by leaving it open.
+        let named = out.filter(|_| config.is_none()).and_then(Format::of_name);
         let mut read_from: Vec<PathBuf> = config.iter().cloned().collect();
         let config: Option<RenderConfig> =
             config.map(|path| json(&files::read_text(&path)?, Code::ConfigInvalid, Some(&path))).transpose()?;
         let mut config = config.unwrap_or_default();
         config.fps = fps.or(config.fps);
-        config.format = format.unwrap_or(config.format);
+        config.format = format.or(named).unwrap_or(config.format);
+        config.codec = codec.or(config.codec);
+        if crf.is_some() || bitrate.is_some() {
+            (config.crf, config.bitrate) = (crf, bitrate);
+        }
+        if let Some((size, turns)) = resolution {
+            (config.output_resolution, config.output_resolution_aspect_agnostic) = (Some(size), turns);
+        }
+        config.gif_loop = gif_loop.or(config.gif_loop);
         config.quality = quality.unwrap_or(config.quality);
         config.strictness = strictness.or(config.strictness);
         if let Some(variables) = variables {
@@ -34,7 +59,7 @@ impl RequestArgs {
         if chunks.or(chunk_size).is_some() {
             (config.max_parallel_chunks, config.chunk_size) = (chunks, chunk_size);
         }
-        Ok(Request { project, config, read_from })
+        Ok(Request { project, config, frames: None, read_from })
     }
 }
 
@@ -67,7 +92,7 @@ fn json<T: DeserializeOwned>(text: &str, code: Code, path: Option<&Path>) -> Res
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use crds::{Format, Quality, Strictness};
+    use crds::{Codec, Quality, Resolution, Strictness};
     use serde_json::json;
 
     use super::*;
@@ -89,7 +114,7 @@ mod tests {
         let flags = flags.iter().map(place);
         let fixed = ["hf-producer", "plan", "site", "-o", "plan"].map(str::to_owned);
         match Cli::try_parse_from(fixed.into_iter().chain(flags)).unwrap().command {
-            Command::Plan { request, .. } => match request.read() {
+            Command::Plan { request, .. } => match request.read(None) {
                 Ok(request) => Ok(request.config),
                 Err(error) => Err((error.code(), error.failure().line)),
             },
@@ -107,12 +132,19 @@ mod tests {
             ["--fps", "30000/1001"],
             ["--quality", "draft"],
             ["--format", "mp4"],
+            ["--codec", "h265"],
+            ["--bitrate", "8M"],
+            ["--resolution", "4k"],
             ["--strictness", "best-effort"],
             ["--variables", " {\"a\": 4}"],
         ];
         let expected = RenderConfig {
             fps: "30000/1001".parse().ok(),
             format: Format::Mp4,
+            codec: Some(Codec::H265),
+            bitrate: "8M".parse().ok(),
+            output_resolution: Some(Resolution::Landscape4k),
+            output_resolution_aspect_agnostic: true,
             quality: Quality::Draft,
             strictness: Some(Strictness::BestEffort),
             variables: json!({"a": 4}).as_object().unwrap().clone(),

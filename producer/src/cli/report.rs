@@ -80,6 +80,16 @@ impl Reporter {
         }
     }
 
+    /// The result, for a person, where standard output is taken.
+    pub(crate) fn aside(&self, human: &str) {
+        if let Channel::Bar(bar) = &self.channel {
+            bar.finish_and_clear();
+        }
+        if !matches!(self.channel, Channel::Quiet | Channel::Json) {
+            say(&printable(human));
+        }
+    }
+
     /// The command failed.
     pub(crate) fn error(&self, failure: &Failure) {
         match &self.channel {

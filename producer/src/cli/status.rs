@@ -32,6 +32,11 @@ pub(crate) fn video(report: &OutputReport, rate: Option<FrameRate>, took: Durati
     format!("{path}: {frames} frames, {width}×{height}{rate}, {}, in {took:.1} s", size(*bytes))
 }
 
+/// `x.png: 640×360, 12 kB`.
+pub(crate) fn still(OutputReport { path, bytes, width, height, .. }: &OutputReport) -> String {
+    format!("{path}: {width}×{height}, {}", size(*bytes))
+}
+
 /// In powers of ten, as file managers show it.
 fn size(bytes: u64) -> String {
     match bytes {

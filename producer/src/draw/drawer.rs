@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::{
     browser::{
         cdp::Pending,
-        page::{Page, PageConfig},
+        page::{Page, PageConfig, Size},
     },
     frames::{self, FrameSource},
     ready::{self, Expected},
@@ -25,11 +25,7 @@ use crate::{
     encode::yuv::{Picture, Pool},
     layout::{self, Videos},
     media::Feed,
-    plan::{
-        Plan,
-        defects::{Defects, refuse},
-        references::References,
-    },
+    plan::{Plan, defects::Defects, references::References},
     remote::Remote,
     stopwatch::{Lap, Stopwatch},
 };
@@ -65,16 +61,17 @@ pub(crate) struct Canvas {
     pub(crate) folder: PathBuf,
     /// What is under other addresses.
     pub(crate) remote: Arc<Remote>,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+    pub(crate) size: Size,
+    /// Whether what it does not paint is transparent.
+    pub(crate) transparent: bool,
 }
 
 impl Canvas {
     /// Of a page whose documents begin with a script.
     pub(crate) fn page(&self, script: String) -> PageConfig<'_> {
-        let Self { folder, remote, width, height } = self;
+        let Self { folder, remote, size, transparent } = self;
         let (remote, frames) = (Arc::clone(remote), Frames::default());
-        PageConfig { folder, remote, width: *width, height: *height, script, frames }
+        PageConfig { folder, remote, size: *size, transparent: *transparent, script, frames }
     }
 }
 
@@ -95,12 +92,12 @@ impl Opened {
 
     /// Goes on with the browser that planning looked at the composition with, if frames leave it as they would leave another.
     pub(crate) fn go_on(mut page: Page, context: &Context, canvas: &Canvas) -> Result<Self, Error> {
-        if !frames::can_go_on(context) {
+        if !frames::can_go_on(context, canvas.transparent) {
             drop(page);
             return Self::start(context, canvas);
         }
         page.renew()?;
-        let source = frames::open(&mut page, canvas.width, canvas.height, context.settings.frame_source)?;
+        let source = frames::open(&mut page, canvas.size, frames::asked(context, canvas.transparent))?;
         Ok(Self { page, source, empty: true })
     }
 }
@@ -142,8 +139,7 @@ impl<'a> Drawer<'a> {
         let Self { plan, context, page, source, .. } = self;
         if !std::mem::replace(&mut self.empty, false) {
             page.renew()?;
-            let (width, height) = (plan.composition.width, plan.composition.height);
-            *source = frames::open(page, width, height, context.settings.frame_source)?;
+            *source = frames::open(page, plan.size, frames::asked(context, plan.format.alpha))?;
         }
         self.last = None;
         page.navigate()?;
@@ -217,12 +213,11 @@ impl<'a> Drawer<'a> {
     /// What the page asked for in vain: planning saw only a few of its moments.
     fn tell_defects(&self) -> Result<(), Error> {
         let (events, references) = (self.page.events(), References::default());
-        refuse(references.external(self.page.refused()))?;
+        self.context.refuse(references.external(self.page.refused()))?;
         let told = &self.plan.composition.missing_assets;
         let missing = events.missing.iter().filter(|address| !told.contains(*address));
         let defects = Defects { visible: references.missing(missing), minor: Vec::new() };
-        self.context.warn(&defects.judge(self.plan.encoder.strictness)?);
-        Ok(())
+        self.context.judge(defects, self.plan.encoder.strictness)
     }
 
     /// Draws what the page shows, completely: waits for what the frame asked for, if it asked for anything. The answer is
@@ -241,7 +236,7 @@ impl<'a> Drawer<'a> {
         if let (false, Some(last)) = (changed, &self.last) {
             return Ok(Arc::clone(last));
         }
-        let width = self.plan.composition.width;
+        let (width, _) = self.plan.size.pixels();
         let mut picture = self.pool.take();
         watch.read_begins();
         self.source.read(&mut |first_row, rows| {

@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     draw::browser::{
         self,
-        page::{Page, PageConfig, SETTLE},
+        page::{Page, PageConfig, SETTLE, Size},
     },
 };
 
@@ -27,7 +27,8 @@ pub(crate) trait FrameSource: Send {
     fn draw_checked(&mut self, page: &mut Page) -> browser::Result<bool>;
 
     /// The pixels of the frame just drawn, in strips of whole rows from the top, an even number of rows each but for
-    /// the last: `strip(first_row, rows)`, four bytes a pixel in the order blue, green, red, unused.
+    /// the last: `strip(first_row, rows)`, four bytes a pixel in the order blue, green, red, straight
+    /// opacity. Only where the page is transparent the last one means anything.
     fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()>;
 
     /// Which implementation this is.
@@ -39,11 +40,11 @@ const BLANK: u32 = 0x00c4_275e;
 
 /// Starts a browser, and takes its frames in the settings' way; without one, in the cheapest that works here.
 pub(crate) fn start(context: &Context, config: &PageConfig<'_>) -> browser::Result<(Page, Box<dyn FrameSource>)> {
-    let asked = context.settings.frame_source;
+    let asked = asked(context, config.transparent);
     let open = |share: bool| {
         let mut page =
             if share { Page::open_sharing(context, config.clone()) } else { Page::open(context, config.clone()) }?;
-        let source = open(&mut page, config.width, config.height, asked)?;
+        let source = open(&mut page, config.size, asked)?;
         Ok((page, source))
     };
     let share = asked.map_or_else(|| !bitmap::may_read_memory(), |kind| kind == FrameSourceKind::SharedBitmap);
@@ -56,9 +57,14 @@ pub(crate) fn start(context: &Context, config: &PageConfig<'_>) -> browser::Resu
     Ok(started)
 }
 
+/// The way that frames must be taken in, if there is only one: the compositor's bitmap is opaque, whatever it shows.
+pub(crate) fn asked(context: &Context, transparent: bool) -> Option<FrameSourceKind> {
+    if transparent { Some(FrameSourceKind::Screenshot) } else { context.settings.frame_source }
+}
+
 /// Whether a browser that shares no memory gives frames as one from [`start`] does.
-pub(crate) fn can_go_on(context: &Context) -> bool {
-    context.settings.frame_source.map_or_else(bitmap::may_read_memory, |kind| kind != FrameSourceKind::SharedBitmap)
+pub(crate) fn can_go_on(context: &Context, transparent: bool) -> bool {
+    asked(context, transparent).map_or_else(bitmap::may_read_memory, |kind| kind != FrameSourceKind::SharedBitmap)
 }
 
 /// A source of a kind; without one, the cheapest that works here: the compositor's bitmap, else screenshots.
@@ -66,10 +72,10 @@ pub(crate) fn can_go_on(context: &Context) -> bool {
 /// Must be called while the page is still empty.
 pub(crate) fn open(
     page: &mut Page,
-    width: u32,
-    height: u32,
+    size: Size,
     kind: Option<FrameSourceKind>,
 ) -> browser::Result<Box<dyn FrameSource>> {
+    let (width, height) = size.pixels();
     let bitmap = match kind {
         Some(FrameSourceKind::Screenshot) => None,
         Some(FrameSourceKind::CompositorBitmap | FrameSourceKind::SharedBitmap) => {

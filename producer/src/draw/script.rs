@@ -3,6 +3,7 @@
 use crds::FrameRate;
 use serde_json::{Map, Value, json};
 
+use super::browser::page::NO_BACKGROUND;
 use crate::layout::MediaFiles;
 
 const TIME: &str = include_str!("page/time.js");
@@ -42,6 +43,7 @@ pub(crate) fn digest() -> String {
             .chain_update(TIME)
             .chain_update(MEDIA)
             .chain_update(DRIVER)
+            .chain_update(NO_BACKGROUND)
             .chain_update(crate::fonts::digest())
             .finalize(),
     )

@@ -1,4 +1,4 @@
-//! One GOP in, H.264 packets out.
+//! One GOP in, packets out.
 //!
 //! Every GOP has an encoder of its own on one thread: rate control and look-ahead do not stop at a keyframe, so only a
 //! fresh encoder makes a GOP's bytes independent of where a chunk was cut and how many cores there are.
@@ -12,24 +12,23 @@ use tracing::debug;
 
 use super::{Error, Result, encoding, quiet};
 use crate::encode::{
-    preset::{self, X264},
+    format::EncoderKind,
+    settings::{self, Wanted},
     yuv::{Layout, Picture, PixelFormat, Planes, Pool},
 };
 
 /// How pictures are encoded. Everything here is part of the plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoding {
-    /// The encoder's name.
-    pub(crate) encoder: &'static str,
+    pub(crate) encoder: EncoderKind,
     pub(crate) layout: Layout,
     pub(crate) rate: FrameRate,
-    pub(crate) preset: String,
-    /// Constant rate factor.
-    pub(crate) crf: u8,
-    /// The encoder's own parameters, as `name=value:…`.
-    pub(crate) params: String,
+    /// The encoder's own options, by libav's names.
+    pub(crate) options: Vec<(String, String)>,
     /// Frames from one keyframe to the next.
     pub(crate) gop: u32,
+    /// What a container calls the codec, where it has a choice.
+    pub(crate) tag: Option<[u8; 4]>,
 }
 
 /// An encoded GOP.
@@ -52,6 +51,12 @@ pub(crate) fn encode_gop(
     let parameters = codec::Parameters::from(&encoder);
     let mut packets = Vec::new();
     let mut frame = frame::Video::new(pixel(settings.layout), settings.layout.width, settings.layout.height);
+    // Some encoders ask the frame, some their context.
+    let colours = Colours::of(settings.layout.format);
+    frame.set_color_space(colours.space);
+    frame.set_color_range(colours.range);
+    frame.set_color_primaries(color::Primaries::BT709);
+    frame.set_color_transfer_characteristic(colours.transfer);
     let mut last: Option<Arc<Picture>> = None;
     for (index, picture) in (0..).zip(pictures) {
         if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &picture)) {
@@ -72,32 +77,65 @@ pub(crate) fn encode_gop(
 fn pixel(layout: Layout) -> Pixel {
     match layout.format {
         PixelFormat::Yuv420p => Pixel::YUV420P,
+        PixelFormat::Yuva420p => Pixel::YUVA420P,
+        PixelFormat::Yuva444p10 => Pixel::YUVA444P10LE,
+        PixelFormat::Rgba => Pixel::RGBA,
+        PixelFormat::Rgb24 => Pixel::RGB24,
+    }
+}
+
+/// What the numbers of a picture mean, beside BT.709's primaries.
+struct Colours {
+    space: color::Space,
+    range: color::Range,
+    transfer: color::TransferCharacteristic,
+}
+
+impl Colours {
+    fn of(format: PixelFormat) -> Self {
+        use color::{Range, Space, TransferCharacteristic};
+        match format {
+            PixelFormat::Yuv420p | PixelFormat::Yuva420p | PixelFormat::Yuva444p10 => {
+                Self { space: Space::BT709, range: Range::MPEG, transfer: TransferCharacteristic::BT709 }
+            }
+            // Pictures of a browser: sRGB.
+            PixelFormat::Rgba | PixelFormat::Rgb24 => {
+                Self { space: Space::RGB, range: Range::JPEG, transfer: TransferCharacteristic::IEC61966_2_1 }
+            }
+        }
     }
 }
 
 fn open(settings: &Encoding) -> Result<encoder::video::Encoder> {
     quiet();
-    let codec = encoder::find_by_name(settings.encoder).ok_or(Error::NoEncoder(settings.encoder))?;
+    let name = settings.encoder.name();
+    let codec = encoder::find_by_name(name).ok_or(Error::NoEncoder(name))?;
     let mut video = codec::Context::new_with_codec(codec).encoder().video().map_err(encoding("set up the encoder"))?;
     let (num, den) = (settings.rate.num().cast_signed(), settings.rate.den().cast_signed());
+    let colours = Colours::of(settings.layout.format);
     video.set_width(settings.layout.width);
     video.set_height(settings.layout.height);
     video.set_format(pixel(settings.layout));
     video.set_time_base(Rational(den, num));
     video.set_frame_rate(Some(Rational(num, den)));
     video.set_gop(settings.gop);
-    video.set_colorspace(color::Space::BT709);
-    video.set_color_range(color::Range::MPEG);
+    video.set_colorspace(colours.space);
+    video.set_color_range(colours.range);
     video.set_color_primaries(color::Primaries::BT709);
-    video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
+    video.set_color_transfer_characteristic(colours.transfer);
     video.set_flags(codec::Flags::GLOBAL_HEADER);
-    let mut options = Dictionary::new();
-    options.set("preset", &settings.preset);
-    options.set("crf", &settings.crf.to_string());
-    options.set("threads", "1");
-    options.set("x264-params", &settings.params);
-    debug!(encoder = settings.encoder, size = ?settings.layout, ?options, "opening an encoder");
+    if let Some(tag) = settings.tag {
+        set_tag(&mut video, tag);
+    }
+    let options: Dictionary = settings.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    debug!(encoder = name, size = ?settings.layout, ?options, "opening an encoder");
     video.open_as_with(codec, options).map_err(encoding("open the encoder"))
+}
+
+#[expect(unsafe_code, reason = "ffmpeg-next has no safe call for it")]
+fn set_tag(video: &mut encoder::video::Video, tag: [u8; 4]) {
+    // SAFETY: the pointer is that of a context of ours, which lives as long as `video`, and the field is a plain number.
+    unsafe { (*video.as_mut_ptr()).codec_tag = u32::from_le_bytes(tag) }
 }
 
 fn drain(encoder: &mut encoder::video::Encoder, packets: &mut Vec<Packet>) -> Result<()> {
@@ -129,24 +167,44 @@ fn copy(planes: &Planes<'_>, frame: &mut frame::Video) {
     }
 }
 
-/// Name and build of the x264 library, as it writes them into every stream it makes.
-pub(crate) fn x264_version() -> Result<String> {
-    let X264 { preset, crf, params } = preset::x264(Quality::Draft, 1);
-    let layout = Layout::of(PixelFormat::Yuv420p, 16, 16);
+/// Name and build of an encoder's library, as it writes them into every stream it makes; of those that do not, nothing more
+/// than is said of libav.
+pub(crate) fn version(encoder: EncoderKind) -> Result<String> {
+    // "x264 - core 164 r3095 baee400 - H.264/MPEG-4 AVC codec - …", "x265 (build 199) - 3.5+1-f0c1022b6:[Linux]… - H.265/…"
+    let (name, before) = match encoder {
+        EncoderKind::X264 => ("x264 ", "x264 - "),
+        EncoderKind::X265 => ("x265 ", "x265 "),
+        EncoderKind::Vp9 | EncoderKind::ProRes | EncoderKind::Png => return Ok(encoder.name().to_owned()),
+    };
+    let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None };
+    let layout = Layout::of(PixelFormat::Yuv420p, 64, 64);
     let settings = Encoding {
-        encoder: "libx264",
+        encoder,
         layout,
         rate: FrameRate::default(),
-        preset: preset.to_owned(),
-        crf,
-        params,
+        options: settings::options(encoder, &settings::settings(encoder, wanted, 1)),
         gop: 1,
+        tag: None,
     };
     let picture = Arc::new(Pool::new(layout).take());
     let gop = encode_gop(&settings, std::iter::once(picture), || {})?;
-    let bytes: Vec<u8> = gop.packets.iter().filter_map(|packet| packet.data()).flatten().copied().collect();
+    let header = header(&gop.parameters);
+    let packets = gop.packets.iter().filter_map(|packet| packet.data()).flatten();
+    let bytes: Vec<u8> = header.iter().chain(packets).copied().collect();
     let text = String::from_utf8_lossy(&bytes);
-    // "x264 - core 164 r3095 baee400 - H.264/MPEG-4 AVC codec - …"
-    let name = text.split_once("x264 - ").and_then(|(_, rest)| rest.split_once(" - ")).map(|(name, _)| name);
-    Ok(format!("x264 {}", name.unwrap_or("of unknown version")))
+    let version = text.split_once(before).and_then(|(_, rest)| rest.split_once(" - H.26")).map(|(version, _)| version);
+    Ok(format!("{name}{}", version.unwrap_or("of unknown version")))
+}
+
+/// What an encoder puts in front of all packets.
+#[expect(unsafe_code, reason = "ffmpeg-next has no safe call for it")]
+fn header(parameters: &codec::Parameters) -> &[u8] {
+    // SAFETY: libav keeps `extradata_size` bytes at `extradata`, or none, for as long as the parameters live.
+    unsafe {
+        let parameters = &*parameters.as_ptr();
+        match usize::try_from(parameters.extradata_size) {
+            Ok(size) if !parameters.extradata.is_null() => std::slice::from_raw_parts(parameters.extradata, size),
+            _ => &[],
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Muxer {
     /// Of each track, what its packets' times count, in seconds.
     units: Vec<Rational>,
     options: Vec<(&'static str, String)>,
+    /// Whether the clocks of its tracks can be chosen.
+    quicktime: bool,
     begun: bool,
 }
 
@@ -44,22 +46,50 @@ impl Muxer {
         debug!(path = %path.display(), container, ?tags, "writing a video file");
         let mut output = format::output_as(&local(path)?, container).map_err(file("create", path))?;
         output.set_metadata(tags.iter().copied().collect());
-        let options = [("movflags", "+faststart+use_metadata_tags"), ("fflags", "+bitexact")];
-        let options = options.map(|(name, value)| (name, value.to_owned())).to_vec();
-        Ok(Self { output, path: path.to_owned(), units: Vec::new(), options, begun: false })
+        let mut options = vec![("fflags", "+bitexact".to_owned())];
+        let quicktime = matches!(container, "mp4" | "mov");
+        if quicktime {
+            options.push(("movflags", "+faststart+use_metadata_tags".to_owned()));
+        }
+        Ok(Self { output, path: path.to_owned(), units: Vec::new(), options, quicktime, begun: false })
+    }
+
+    /// Starts an HLS playlist `index.m3u8` in a folder, with a segment of fragmented MP4 for every GOP beside it.
+    pub(crate) fn create_hls(folder: &Path) -> Result<Self> {
+        let mut muxer = Self::create(&folder.join("index.m3u8"), "hls", &[])?;
+        let segments = local(&folder.join("segment_%05d.m4s"))?;
+        let options = [
+            ("hls_segment_type", "fmp4"),
+            ("hls_playlist_type", "vod"),
+            ("hls_flags", "independent_segments"),
+            ("hls_fmp4_init_filename", "init.mp4"),
+            ("hls_segment_filename", &segments),
+            // It is cut at the first keyframe after so many seconds: at every one, for a GOP has more.
+            ("hls_time", "1"),
+        ];
+        muxer.options.extend(options.map(|(name, value)| (name, value.to_owned())));
+        Ok(muxer)
     }
 
     /// Adds a video track, whose packets' times count frames.
     pub(crate) fn add_video(&mut self, rate: FrameRate, mut parameters: codec::Parameters) -> Result<Track> {
+        let id = parameters.id();
         // A chunk's own average would make the file depend on how the video was cut; the muxer computes its own.
         parameters.set_bit_rate(0);
         let (units, _) = track_clock(rate);
-        self.options.push(("video_track_timescale", units.to_string()));
+        if self.quicktime {
+            self.options.push(("video_track_timescale", units.to_string()));
+        }
         let mut stream = self.output.add_stream(codec::Id::None).map_err(file("add a track to", &self.path))?;
         stream.set_parameters(parameters);
         stream.set_time_base(Rational(1, units.cast_signed()));
         let frame = frame_time(rate);
         stream.set_avg_frame_rate(frame.invert());
+        // All VP9 that is made here has opacity, in a stream of its own.
+        if id == codec::Id::VP9 {
+            // Players look for it only where they are told of it.
+            stream.set_metadata(std::iter::once(("alpha_mode", "1")).collect());
+        }
         self.units.push(frame);
         Ok(Track(self.units.len() - 1))
     }
@@ -107,7 +137,7 @@ impl Muxer {
 const SAMPLE: Rational = Rational(1, RATE.cast_signed());
 
 /// How long a frame lasts, in seconds.
-fn frame_time(rate: FrameRate) -> Rational {
+pub(super) fn frame_time(rate: FrameRate) -> Rational {
     Rational(rate.den().cast_signed(), rate.num().cast_signed())
 }
 

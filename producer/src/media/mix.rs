@@ -1,6 +1,6 @@
 //! The sound of the whole video, mixed on the timeline of its samples, a tenth of a second at a time.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use crds::{Failure, FrameRate};
 
@@ -15,10 +15,10 @@ use crate::{
 /// Samples that are mixed at once.
 const BLOCK: u64 = 4800;
 
-/// Writes the sound of a video of so many frames into a new file. What cannot be decoded is left out, and returned.
+/// Writes the sound of some frames of a video into a new file. What cannot be decoded is left out, and returned.
 pub(crate) fn mix(
     tracks: &[Track],
-    (frames, rate): (u32, FrameRate),
+    (frames, rate): (Range<u32>, FrameRate),
     file: &Path,
     (container, encoding): (&str, SoundEncoding),
     context: &Context,
@@ -26,7 +26,8 @@ pub(crate) fn mix(
     let mut playing: Vec<_> = tracks.iter().map(Playing::new).collect();
     let mut failures = Vec::new();
     let mut writer = SoundWriter::create(file, container, encoding)?;
-    let total = samples_in(frames, rate);
+    // What comes before is gone through too: a track may have begun in it.
+    let [first, total] = [frames.start, frames.end].map(|frame| samples_in(frame, rate));
     for at in (0..total).step_by(usize::try_from(BLOCK).unwrap_or(1)) {
         if context.stop.is_cancelled() {
             return Err(browser::Error::Interrupted.into());
@@ -41,7 +42,10 @@ pub(crate) fn mix(
                 failures.push(failure);
             }
         }
-        writer.write(&block)?;
+        let before = usize::try_from(first.saturating_sub(at)).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
+        if let Some(rest) = block.get(before..).filter(|rest| !rest.is_empty()) {
+            writer.write(rest)?;
+        }
     }
     writer.finish()?;
     Ok(failures)

@@ -17,34 +17,38 @@ pub(crate) struct Defects {
 const NAMED: usize = 20;
 
 impl Defects {
-    /// The defects that are only warned of; an error if there is another. Without a strictness what is visible is an error.
-    pub(crate) fn judge(self, strictness: Option<Strictness>) -> Result<Vec<Failure>, Error> {
+    /// The defects that are errors, and those that are only warned of. Without a strictness what is visible is an error.
+    pub(crate) fn divided(self, strictness: Option<Strictness>) -> (Vec<Failure>, Vec<Failure>) {
         let Self { visible, minor } = self;
-        let (errors, warnings) = match strictness {
+        match strictness {
             Some(Strictness::BestEffort) => (Vec::new(), [visible, minor].concat()),
             None => (visible, minor),
             Some(Strictness::Strict) => ([visible, minor].concat(), Vec::new()),
-        };
-        refuse(errors).map(|()| warnings)
+        }
     }
 }
 
-/// The first problem as an error that names the others, if there is one.
+/// An error that names all problems, if there is one.
 pub(crate) fn refuse(problems: Vec<Failure>) -> Result<(), Error> {
+    if problems.is_empty() { Ok(()) } else { Err(Error::Defects(problems)) }
+}
+
+/// The first problem, with a message that names the others.
+pub(crate) fn summary(problems: &[Failure]) -> Option<Failure> {
+    let (first, others) = problems.split_first()?;
     let more = problems.len().saturating_sub(NAMED);
-    let mut problems = problems.into_iter().take(NAMED);
-    let Some(Failure { code, mut message, path, line }) = problems.next() else { return Ok(()) };
-    for Failure { message: other, path, line, .. } in problems {
-        let place = path.map_or_else(String::new, |path| match line {
+    let mut summary = first.clone();
+    for Failure { message: other, path, line, .. } in others.iter().take(NAMED - 1) {
+        let place = path.as_ref().map_or_else(String::new, |path| match line {
             Some(line) => format!("{path}:{line}: "),
             None => format!("{path}: "),
         });
-        message += &format!("\n{place}{other}");
+        summary.message += &format!("\n{place}{other}");
     }
     if more > 0 {
-        message += &format!("\nand {more} more");
+        summary.message += &format!("\nand {more} more");
     }
-    Err(Error::Composition { code, message, path, line })
+    Some(summary)
 }
 
 #[cfg(test)]
@@ -58,7 +62,10 @@ mod tests {
             let failures = |count| vec![Failure::new(Code::CompositionInvalid, "x"); count];
             Defects { visible: failures(visible), minor: failures(minor) }
         };
-        let judged = |defects: Defects, strictness| defects.judge(strictness).map(|warnings| warnings.len()).ok();
+        let judged = |defects: Defects, strictness| {
+            let (errors, warnings) = defects.divided(strictness);
+            errors.is_empty().then_some(warnings.len())
+        };
         for (strictness, visible, minor) in [
             (None, None, Some(1)),
             (Some(Strictness::BestEffort), Some(1), Some(1)),

@@ -38,8 +38,8 @@ fn requested(total: u32, chunk_size: Option<u32>, max_parallel: u32, target: Opt
 }
 
 /// The chunks of a video of `total` frames (at least 1): never empty, disjoint, complete, each starting on the GOP
-/// grid, and as even as whole GOPs allow.
-pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking) -> Vec<ChunkRange> {
+/// grid, and as even as whole GOPs allow. The grid begins with frame `first`.
+pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking, first: u32) -> Vec<ChunkRange> {
     let gops = total.div_ceil(gop);
     let by_size = |size: u32, most: u32| requested(total, Some(size.next_multiple_of(gop)), most, None).0;
     let count = match chunking {
@@ -50,7 +50,7 @@ pub(crate) fn chunks(total: u32, gop: u32, chunking: Chunking) -> Vec<ChunkRange
     let count = count.min(gops);
     let boundary = |index: u32| {
         let gops_before = u64::from(index) * u64::from(gops) / u64::from(count);
-        u32::try_from(gops_before * u64::from(gop)).map_or(total, |frame| frame.min(total))
+        first + u32::try_from(gops_before * u64::from(gop)).map_or(total, |frame| frame.min(total))
     };
     (0..count).map(|index| ChunkRange { index, start_frame: boundary(index), end_frame: boundary(index + 1) }).collect()
 }
@@ -105,7 +105,7 @@ mod tests {
                     .chain([1, 60, 240].map(size))
                     .chain([parallel(5), Chunking { size: Some(60), most: Some(4), parallel: 1 }])
                 {
-                    let chunks = chunks(total, gop, chunking);
+                    let chunks = chunks(total, gop, chunking, 0);
                     let mut next = 0;
                     for (index, chunk) in (0..).zip(&chunks) {
                         assert_eq!((chunk.index, chunk.start_frame), (index, next));
@@ -120,8 +120,9 @@ mod tests {
 
     #[test]
     fn a_count_is_kept_up_to_the_number_of_gops_and_a_size_is_a_limit() {
-        let sizes =
-            |total, chunking| -> Vec<u32> { chunks(total, 60, chunking).iter().map(|chunk| chunk.frames()).collect() };
+        let sizes = |total, chunking| -> Vec<u32> {
+            chunks(total, 60, chunking, 0).iter().map(|chunk| chunk.frames()).collect()
+        };
         assert_eq!(sizes(600, count(8)), [60, 60, 60, 120, 60, 60, 60, 120]);
         assert_eq!(sizes(150, count(16)), [60, 60, 30]);
         assert_eq!(sizes(600, size(240)), [180, 180, 240]);

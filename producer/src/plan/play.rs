@@ -1,12 +1,14 @@
 //! What is to be seen and heard in a composition, written into its plan.
 
-use crds::{FrameRate, Strictness};
+use std::ops::Range;
 
-use super::{compile::Compiled, defects::refuse, probe::Probe};
+use crds::{Code, Failure, FrameRate, Strictness};
+
+use super::{compile::Compiled, probe::Probe};
 use crate::{
     Error,
     context::Context,
-    encode::format::FormatSpec,
+    encode::format::{FormatSpec, Output},
     files,
     layout::{PlanDir, Videos, pretty},
     media::{self, Found, Judge, Library},
@@ -24,8 +26,8 @@ pub(super) struct Subject<'a> {
     pub(super) compiled: &'a Compiled,
     pub(super) library: Library,
     pub(super) probe: &'a Probe,
-    /// Of the whole video.
-    pub(super) frames: u32,
+    /// Of the whole video, those that are rendered.
+    pub(super) frames: Range<u32>,
     pub(super) rate: FrameRate,
     pub(super) format: &'static FormatSpec,
     pub(super) strictness: Option<Strictness>,
@@ -39,18 +41,22 @@ pub(super) fn write(subject: Subject<'_>, context: &Context) -> Result<Played, E
         library: &library,
         references: &compiled.references,
         folder: &folder,
-        duration: rate.time_of(frames),
+        duration: rate.time_of(frames.end),
         volumes: &probe.volumes,
     };
     let Found { videos, tracks, mut defects, refused } = judge.judge(&probe.media);
-    refuse(refused)?;
-    if !tracks.is_empty() {
+    context.refuse(refused)?;
+    let silent = matches!(format.output, Output::Pictures | Output::Gif);
+    if silent && !tracks.is_empty() {
+        let message = format!("a {} has no sound: it is left out", format.format.as_str());
+        defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
+    } else if !tracks.is_empty() {
         let audio = ("mp4", format.sound);
         defects.minor.extend(media::mix(&tracks, (frames, rate), &dir.sound(), audio, context)?);
     }
-    context.warn(&defects.judge(strictness)?);
+    context.judge(defects, strictness)?;
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    let played = Played { videos: count(videos.len()), sounds: count(tracks.len()) };
+    let played = Played { videos: count(videos.len()), sounds: if silent { 0 } else { count(tracks.len()) } };
     let videos = Videos { videos, extracted: [], files: library.files };
     files::write(&dir.videos(), pretty(&videos).trim_end())?;
     Ok(played)

@@ -20,7 +20,7 @@ use crate::{
     media::Told,
     plan::{
         compile::Compiled,
-        defects::{Defects, refuse},
+        defects::Defects,
         drawn::Drawn,
         remembered::{self, Remembered},
     },
@@ -71,10 +71,10 @@ pub(crate) fn probe(
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
-    refuse(references.external(page.refused()))?;
+    context.refuse(references.external(page.refused()))?;
     if ready.is_err() {
         // A script that is not there is why others throw.
-        refuse(references.missing(&page.events().missing))?;
+        context.refuse(references.missing(&page.events().missing))?;
     }
     let Ready { duration: computed, missing_timelines, mut defects } = ready?;
     let duration = duration.unwrap_or(computed);
@@ -96,14 +96,14 @@ pub(crate) fn probe(
     defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
     drawn.look(page, fonts)?;
-    refuse(references.external(page.refused()))?;
-    refuse_unsupported(page)?;
+    context.refuse(references.external(page.refused()))?;
+    refuse_unsupported(page, context)?;
     if page.evaluate("__hfProducer.hasShaderTransitions()")? {
         let message = "shader transitions are drawn as plain crossfades";
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }
-    refuse(stuck_animations(page, folder)?)?;
-    refuse(opened_all_the_same(page, compiled))?;
+    context.refuse(stuck_animations(page, folder)?)?;
+    context.refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
@@ -116,7 +116,7 @@ pub(crate) fn probe(
         Remembered::default()
     };
     defects.minor.extend(remembered.remark);
-    context.warn(&defects.judge(strictness)?);
+    context.judge(defects, strictness)?;
     let goes_through_all_frames = remembered.everything;
     Ok(Probe {
         duration,
@@ -188,11 +188,11 @@ fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
     Ok(fonts.into_iter().map(failure).collect())
 }
 
-fn refuse_unsupported(page: &mut Page) -> Result<(), Error> {
+fn refuse_unsupported(page: &mut Page, context: &Context) -> Result<(), Error> {
     let found: Vec<String> = page.evaluate("__hfProducer.unsupported()")?;
     let failure =
         |feature| Failure::new(Code::FeatureUnsupported, format!("{feature} cannot be rendered yet: remove it"));
-    refuse(found.into_iter().map(failure).collect())
+    context.refuse(found.into_iter().map(failure).collect())
 }
 
 /// What is wrong with documents that only a script knew how to open.

@@ -4,12 +4,18 @@ use crds::line::ChunkRange;
 
 use super::{grid, root};
 use crate::{
-    encode::preset,
+    encode::{
+        format::FormatSpec,
+        settings::{Settings, Wanted, settings},
+    },
     layout::{Composition, Descriptor, Encoder, Fps},
 };
 
 /// More frames are never needed before a chunk's first.
 const LONGEST_PRE_ROLL: u32 = 600;
+
+/// The smallest composition has this many pixels in the largest output.
+const LARGEST_SCALE: u32 = 240;
 
 /// What is wrong with a plan, as half a sentence.
 pub(super) fn check(
@@ -17,6 +23,7 @@ pub(super) fn check(
     composition: &Composition,
     encoder: &Encoder,
     chunks: &[ChunkRange],
+    format: &FormatSpec,
 ) -> Result<(), String> {
     let rate = descriptor.rate().map_err(|error| error.to_string())?;
     let size = &descriptor.dimensions;
@@ -26,24 +33,35 @@ pub(super) fn check(
     whole(sizes == [composition.width, composition.height], "its sizes differ")?;
     whole(composition.fps == Fps { num: rate.num(), den: rate.den() }, "its frame rates differ")?;
     let total = descriptor.total_frames;
-    whole((1..=rate.frames_in(root::LONGEST)).contains(&total), "it has no frames, or more than 24 hours of them")?;
+    let longest = rate.frames_in(root::LONGEST);
+    let ends = total.saturating_add(encoder.first_frame);
+    whole((1..=longest).contains(&total) && ends <= longest, "it has no frames, or more than 24 hours of them")?;
     let gop = grid::gop_size(rate);
     whole(encoder.gop_size == gop, "its GOPs are not those of this build")?;
-    let made_so = preset::x264(encoder.quality, gop);
+    let Encoder { quality, crf, bitrate, .. } = *encoder;
+    let made_so = settings(format.encoder, Wanted { quality, crf, bitrate }, gop);
+    let Settings { preset, crf: made_crf, bitrate: made_bitrate, params } = made_so;
     whole(
-        encoder.preset == made_so.preset && encoder.crf == made_so.crf && encoder.encoder_params == made_so.params,
+        encoder.preset == preset
+            && (crf, bitrate) == (made_crf, made_bitrate)
+            && encoder.encoder_params == params
+            && encoder.pixel_format == format.pixel_format,
         "its encoder's settings are not those of this build",
     )?;
+    whole((1..=LARGEST_SCALE).contains(&encoder.device_scale_factor), "its pictures are too large")?;
     whole(encoder.pre_roll_frames <= LONGEST_PRE_ROLL, "it draws too many frames before each chunk")?;
     let counts = [descriptor.chunk_count, encoder.chunk_count].map(|count| count as usize);
     whole(counts == [chunks.len(); 2], "its numbers of chunks differ")?;
-    let mut start = 0;
+    let mut start = encoder.first_frame;
     for (index, chunk) in (0..).zip(chunks) {
         let follows = chunk.index == index && chunk.start_frame == start && chunk.end_frame > start;
-        whole(follows && start.is_multiple_of(gop), "its chunks do not follow each other on whole GOPs")?;
+        whole(
+            follows && (start - encoder.first_frame).is_multiple_of(gop),
+            "its chunks do not follow each other on whole GOPs",
+        )?;
         start = chunk.end_frame;
     }
-    whole(start == total, "its chunks are not all of its frames")
+    whole(start - encoder.first_frame == total, "its chunks are not all of its frames")
 }
 
 #[cfg(test)]
@@ -52,13 +70,15 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::encode::format::EncoderKind;
 
     type Parts = (Descriptor, Composition, Encoder, Vec<ChunkRange>);
 
     fn plan() -> Parts {
         let rate = "30".parse().unwrap();
         let gop = grid::gop_size(rate);
-        let x264 = preset::x264(Quality::Draft, gop);
+        let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None };
+        let x264 = settings(EncoderKind::X264, wanted, gop);
         let descriptor = json!({
             "protocol": crate::layout::Protocol::default(), "planHash": "", "producerVersion": "", "ffmpegVersion": "",
             "fontSnapshotSha": "", "chunkCount": 2, "totalFrames": 100, "duration": 3.4, "hasAudio": false,
@@ -73,16 +93,19 @@ mod tests {
             quality: Quality::Draft,
             preset: x264.preset.to_owned(),
             crf: x264.crf,
+            bitrate: None,
             encoder_params: x264.params,
-            pixel_format: String::new(),
+            pixel_format: "yuv420p".to_owned(),
             closed_gop: true,
             gop_size: gop,
             chunk_size: gop,
             chunk_count: 2,
+            first_frame: 0,
             pre_roll_frames: 15,
             goes_through_all_frames: false,
             capture_mode: String::new(),
             device_scale_factor: 1,
+            gif_loop: None,
             browser_gpu_mode: String::new(),
             ffmpeg_version: String::new(),
             browser_version: String::new(),
@@ -100,15 +123,18 @@ mod tests {
         let judge = |change: &dyn Fn(&mut Parts)| {
             let mut parts = plan();
             change(&mut parts);
-            check(&parts.0, &parts.1, &parts.2, &parts.3)
+            check(&parts.0, &parts.1, &parts.2, &parts.3, FormatSpec::of(Format::Mp4, None).unwrap())
         };
         assert_eq!(judge(&|_| {}), Ok(()));
-        let changes: [&dyn Fn(&mut Parts); 16] = [
+        let changes: [&dyn Fn(&mut Parts); 21] = [
             &|parts| parts.2.gop_size = 0,
             &|parts| parts.2.gop_size = u32::MAX,
             &|parts| parts.2.pre_roll_frames = u32::MAX,
             &|parts| parts.2.encoder_params += ":stats=/tmp/x",
-            &|parts| parts.2.crf += 1,
+            &|parts| parts.2.crf = None,
+            &|parts| parts.2.bitrate = "8M".parse().ok(),
+            &|parts| parts.2.pixel_format = "rgba".to_owned(),
+            &|parts| parts.2.device_scale_factor = 0,
             &|parts| parts.0.total_frames = 0,
             &|parts| parts.0.total_frames = u32::MAX,
             &|parts| parts.0.dimensions.width = 0,
@@ -118,6 +144,8 @@ mod tests {
             &|parts| parts.3[1].end_frame = u32::MAX,
             &|parts| parts.3[1].start_frame = u32::MAX,
             &|parts| parts.3[0].start_frame = 1,
+            &|parts| parts.2.first_frame = 1,
+            &|parts| parts.2.first_frame = u32::MAX,
             &|parts| parts.3[1].index = 0,
             &|parts| parts.3.clear(),
         ];

@@ -114,6 +114,16 @@ impl AwsBackend {
     }
 
     async fn start_in(&self, place: &AwsPlace, spec: &AttemptSpec) -> Result<String, Error> {
+        let format = spec.inputs.config.format;
+        // The function makes a png-sequence too, as an archive, which nobody here unpacks.
+        let Some(extension) = format.extension().filter(|_| format.distributed()) else {
+            let message = format!(
+                "spec.output.format: {} cannot be had from AWS: choose another, or a local stack",
+                format.as_str()
+            );
+            let failure = Failure::new(Code::FormatNotDistributed, message);
+            return Err(Error::Backend { failure, class: Class::Terminal });
+        };
         let Deployed { bucket, machine, code } = self.deployed(&spec.attempt.stack).await?;
         let cloud = self.cloud(place).await?;
         let name = &spec.attempt.name;
@@ -130,7 +140,7 @@ impl AwsBackend {
         let input = json!({
             "ProjectS3Uri": project,
             "PlanOutputS3Prefix": format!("s3://{bucket}/{prefix}/"),
-            "OutputS3Uri": format!("s3://{bucket}/outputs/{name}/{}.mp4", spec.owner.name),
+            "OutputS3Uri": format!("s3://{bucket}/outputs/{name}/{}.{extension}", spec.owner.name),
             "PlanProtocol": "v2",
             "Config": config,
         });

@@ -1,12 +1,13 @@
 //! One attempt: plan, chunks in parallel, assemble.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crds::{
-    Code, Failure,
+    Code, Failure, Format,
     line::{ChunkRange, OutputReport, PlanReport, Report as Line},
     render::{OutputStatus, ProgressStage, ProgressStatus},
 };
@@ -133,7 +134,7 @@ impl Attempt {
         }
         let plan = self.plan(spec, warnings).await?;
         let lock = self.lock(&plan.plan_hash, name).await?;
-        self.chunks(&lock, &plan, warnings).await?;
+        self.chunks(&lock, &plan, spec.inputs.config.format, warnings).await?;
         let output = self.assemble(spec, &lock, &plan, warnings).await?;
         self.outputs.made(&spec.inputs.target, &output.sha256);
         let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -201,15 +202,24 @@ impl Attempt {
     }
 
     /// Renders the chunks that are missing, as many at the same time as there are places.
-    async fn chunks(&self, lock: &PlanLock, plan: &PlanReport, warnings: &Warnings) -> Result<(), StepError> {
+    async fn chunks(
+        &self,
+        lock: &PlanLock,
+        plan: &PlanReport,
+        format: Format,
+        warnings: &Warnings,
+    ) -> Result<(), StepError> {
         let (done, missing): (Vec<ChunkRange>, Vec<ChunkRange>) =
-            plan.chunks.iter().partition(|chunk| lock.chunk(chunk.index).is_file());
+            plan.chunks.iter().partition(|chunk| lock.chunk(chunk.index, format).is_file());
         debug!(already_done = done.len(), missing = missing.len(), "chunks");
         let counter = ProgressCounter::new(&self.report, plan, &done, missing.len());
         let abort = self.stop.child_token();
         let mut running: FuturesUnordered<_> = (0..)
             .zip(&missing)
-            .map(|(place, chunk)| self.chunk(lock, *chunk, ChunkCounter { counter: &counter, place }, &abort, warnings))
+            .map(|(place, chunk)| {
+                let out = lock.chunk(chunk.index, format);
+                self.chunk(lock, *chunk, out, ChunkCounter { counter: &counter, place }, &abort, warnings)
+            })
             .collect();
         let mut first = Ok(());
         while let Some(result) = running.next().await {
@@ -227,6 +237,7 @@ impl Attempt {
         &self,
         lock: &PlanLock,
         chunk: ChunkRange,
+        out: PathBuf,
         counter: ChunkCounter<'_>,
         abort: &CancellationToken,
         warnings: &Warnings,
@@ -234,7 +245,7 @@ impl Attempt {
         let _permit = self.permit(abort).await?;
         debug!(index = chunk.index, "a place is free: the chunk starts");
         counter.started();
-        let step = Step::Chunk { plan: lock.plan(), index: chunk.index, out: lock.chunk(chunk.index) };
+        let step = Step::Chunk { plan: lock.plan(), index: chunk.index, out };
         let made = self.run_step(&step, abort, warnings, |frames| counter.frames(frames)).await;
         counter.ended(made.as_ref().ok().map(|_| chunk));
         match made? {
@@ -264,7 +275,8 @@ impl Attempt {
             && failure.code == Code::ChunkInvalid
         {
             // Rendered again by the next attempt.
-            let files = plan.chunks.iter().map(|chunk| lock.chunk(chunk.index));
+            let format = spec.inputs.config.format;
+            let files = plan.chunks.iter().map(|chunk| lock.chunk(chunk.index, format));
             for file in files.filter(|file| failure.path.as_deref() == file.to_str()) {
                 files::remove_file(&file).unwrap_or_else(|error| warn!(%error, "a broken chunk stays"));
             }

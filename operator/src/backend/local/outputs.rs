@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-use crds::render::OutputStatus;
+use crds::{
+    folder::{OUTPUT_MARK, digested},
+    render::OutputStatus,
+};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tracing::debug;
 
 use crate::{
@@ -53,35 +57,57 @@ impl Outputs {
         Self { file, known: Mutex::new(known) }
     }
 
-    /// Whether the video at `path` is the recorded one.
+    /// Whether the video at `path`, a file or a folder, is the recorded one.
     pub(super) fn check(&self, recorded: &OutputStatus, path: &Path) -> io::Result<OutputCheck> {
+        let lost = |reason: &str| Ok(OutputCheck::Lost(reason.to_owned()));
         let meta = match fs::metadata(path) {
             Ok(meta) if meta.is_file() => meta,
-            Ok(_) => return Ok(OutputCheck::Lost("something else is in its video's place".to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(OutputCheck::Lost("its video is gone".to_owned()));
-            }
+            Ok(meta) if meta.is_dir() && path.join(OUTPUT_MARK).is_file() => return self.check_folder(recorded, path),
+            Ok(_) => return lost("something else is in its video's place"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return lost("its video is gone"),
             Err(error) => return Err(error),
         };
-        let changed = || OutputCheck::Lost("its video was changed".to_owned());
-        if i64::try_from(meta.len()) != Ok(recorded.bytes) {
-            return Ok(changed());
+        if i64::try_from(meta.len()) == Ok(recorded.bytes) && self.digest(path, &meta)? == recorded.sha256 {
+            Ok(OutputCheck::Intact)
+        } else {
+            lost("its video was changed")
         }
-        let stamp = Stamp::of(&meta);
+    }
+
+    /// The same of a folder, whose digest is over the names and digests of its files.
+    fn check_folder(&self, recorded: &OutputStatus, folder: &Path) -> io::Result<OutputCheck> {
+        let lost = || Ok(OutputCheck::Lost("its video was changed".to_owned()));
+        let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+        entries.retain(|entry| entry.file_name() != OUTPUT_MARK);
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let (mut files, mut bytes) = (Vec::new(), 0);
+        for entry in entries {
+            let meta = entry.metadata()?;
+            if !meta.is_file() {
+                return lost();
+            }
+            bytes += meta.len();
+            files.push((entry.file_name().to_string_lossy().into_owned(), self.digest(&entry.path(), &meta)?));
+        }
+        let sha256 = hex::encode(Sha256::digest(digested(&files)));
+        let same = i64::try_from(bytes) == Ok(recorded.bytes) && sha256 == recorded.sha256;
+        if same { Ok(OutputCheck::Intact) } else { lost() }
+    }
+
+    /// SHA-256 of a file, which is only read if it does not look as it did when it was read last.
+    fn digest(&self, path: &Path, meta: &std::fs::Metadata) -> io::Result<String> {
+        let stamp = Stamp::of(meta);
         let known =
             self.known().videos.get(path).filter(|video| video.stamp == stamp).map(|video| video.sha256.clone());
-        let sha256 = match known {
-            Some(sha256) => sha256,
-            None => {
-                let sha256 = file_digest(path)?;
-                // One that was written to just now may be written to again without looking any different.
-                if stamp.age().is_some_and(|age| age > SETTLED) {
-                    self.note(path, stamp, &sha256);
-                }
-                sha256
-            }
-        };
-        Ok(if sha256 == recorded.sha256 { OutputCheck::Intact } else { changed() })
+        if let Some(sha256) = known {
+            return Ok(sha256);
+        }
+        let sha256 = file_digest(path)?;
+        // One that was written to just now may be written to again without looking any different.
+        if stamp.age().is_some_and(|age| age > SETTLED) {
+            self.note(path, stamp, &sha256);
+        }
+        Ok(sha256)
     }
 
     /// A video was just made.
@@ -149,6 +175,25 @@ mod tests {
         fs::remove_file(&video).unwrap();
         assert_eq!(again.check(&recorded(3, &sha256), &video).unwrap(), lost("its video is gone"));
         fs::create_dir(&video).unwrap();
+        fs::write(video.join("frame_000001.png"), "one").unwrap();
         assert_eq!(again.check(&recorded(3, &sha256), &video).unwrap(), lost("something else is in its video's place"));
+    }
+
+    #[test]
+    fn a_folder_is_the_recorded_one_while_its_files_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outputs, video) = (Outputs::load(folder.path().join("cache")), folder.path().join("frames"));
+        fs::create_dir(&video).unwrap();
+        for (name, content) in [("frame_000001.png", "one"), ("frame_000002.png", "two"), (OUTPUT_MARK, "x")] {
+            fs::write(video.join(name), content).unwrap();
+        }
+        // Upstream's vector.
+        let recorded = recorded(6, "a1ca7b73201b45a0dbe2d126cda3ac528375676371306f513bceabea4ef5f3a4");
+        assert_eq!(outputs.check(&recorded, &video).unwrap(), OutputCheck::Intact);
+        let lost = OutputCheck::Lost("its video was changed".into());
+        fs::write(video.join("frame_000002.png"), "owt").unwrap();
+        assert_eq!(outputs.check(&recorded, &video).unwrap(), lost);
+        fs::remove_file(video.join("frame_000002.png")).unwrap();
+        assert_eq!(outputs.check(&recorded, &video).unwrap(), lost);
     }
 }

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{Failure, render::OutputStatus};
+use crds::{Failure, Format, render::OutputStatus};
 use fs_err as fs;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -180,8 +180,8 @@ impl PlanLock {
         self.folder.join("chunks")
     }
 
-    pub(super) fn chunk(&self, index: u32) -> PathBuf {
-        self.chunks().join(format!("{index}.mp4"))
+    pub(super) fn chunk(&self, index: u32, format: Format) -> PathBuf {
+        self.chunks().join(format!("{index}.{}", format.chunk_extension()))
     }
 
     /// Writes down what an attempt came to.

@@ -208,7 +208,7 @@ impl Scan {
             {
                 let written = path.parent().unwrap_or(&snapshot.root).join(video);
                 // One that cannot be written is told with its Render.
-                if let Ok(target) = source::resolve_target(&written) {
+                if let Ok(target) = source::resolve_target(&written, crds::Format::of_name(&written).is_none()) {
                     targets.push((target, key.clone(), Arc::clone(path)));
                 }
             }

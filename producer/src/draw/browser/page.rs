@@ -40,12 +40,31 @@ pub(crate) struct PageConfig<'a> {
     pub(crate) folder: &'a Path,
     /// What is under other addresses than its own.
     pub(crate) remote: Arc<Remote>,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+    pub(crate) size: Size,
+    /// Whether what it does not paint is transparent, and not white.
+    pub(crate) transparent: bool,
     /// Runs in every document before any script of the composition.
     pub(crate) script: String,
     /// What videos show.
     pub(crate) frames: Frames,
+}
+
+/// How large a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// CSS pixels.
+    pub(crate) width: u32,
+    /// CSS pixels.
+    pub(crate) height: u32,
+    /// Pixels of a frame that one of those becomes, in each direction.
+    pub(crate) scale: u32,
+}
+
+impl Size {
+    /// Width and height of its frames.
+    pub(crate) fn pixels(self) -> (u32, u32) {
+        (self.width * self.scale, self.height * self.scale)
+    }
 }
 
 /// A page and everything it needs to live.
@@ -57,6 +76,8 @@ pub(crate) struct Page {
     remote: Arc<Remote>,
     frames: Frames,
     window: Window,
+    scale: u32,
+    transparent: bool,
     script: String,
     product: String,
     /// What the page shares with no other one.
@@ -102,14 +123,26 @@ impl Page {
         begin_frame_control: bool,
         shares_memory: bool,
     ) -> Result<Self> {
-        let PageConfig { folder, remote, width, height, script, frames } = config;
+        let PageConfig { folder, remote, size: Size { width, height, scale }, transparent, script, frames } = config;
         let server = Server::start(folder, Arc::clone(&remote), frames.clone()).map_err(files::Error::Read)?;
         let (proxy_port, proxy_key) = (server.port(), server.key_digest().to_owned());
         let window = Window { width, height, proxy_port, proxy_key, begin_frame_control, shares_memory };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
-        let mut page =
-            Self { cdp, browser, _server: server, remote, frames, window, script, product, profile: None, ticks: 0 };
+        let mut page = Self {
+            cdp,
+            browser,
+            _server: server,
+            remote,
+            frames,
+            window,
+            scale,
+            transparent,
+            script,
+            product,
+            profile: None,
+            ticks: 0,
+        };
         page.explained(|page| {
             page.product = page.cdp.call(&browser::GetVersionParams::default())?.product;
             page.attach()
@@ -142,7 +175,11 @@ impl Page {
         // Animations started by scripts must not run on the real clock until the runtime finds them.
         cdp.call(&animation::SetPlaybackRateParams::new(0.0))?;
         cdp.call(&page::SetFontFamiliesParams::new(generic_families()))?;
-        cdp.call(&emulation::SetDeviceMetricsOverrideParams::new(width, height, 1.0, false))?;
+        let scale = f64::from(self.scale);
+        cdp.call(&emulation::SetDeviceMetricsOverrideParams::new(width, height, scale, false))?;
+        if self.transparent {
+            cdp.call(&transparent())?;
+        }
         Ok(())
     }
 
@@ -244,6 +281,9 @@ impl Page {
 
     /// Loads what the composition declares, and shows its first frame.
     pub(crate) fn prepare(&mut self) -> Result<()> {
+        if self.transparent {
+            self.evaluate::<()>(NO_BACKGROUND)?;
+        }
         let late = self.evaluate(&format!("__hfProducer.prepare({})", SETTLE.as_millis()))?;
         in_time(late)
     }
@@ -375,6 +415,16 @@ impl Page {
         decode_base64(self.cdp.call(&command)?.data.as_ref())
     }
 }
+
+/// Nothing where a page would be white.
+fn transparent() -> emulation::SetDefaultBackgroundColorOverrideParams {
+    let nothing = dom::Rgba { r: 0, g: 0, b: 0, a: Some(0.0) };
+    emulation::SetDefaultBackgroundColorOverrideParams { color: Some(nothing) }
+}
+
+/// Takes the backgrounds of the page and of every composition's root away (upstream's rule): what is left is what an overlay
+/// shows.
+pub(crate) const NO_BACKGROUND: &str = include_str!("../page/transparent.js");
 
 /// Every generic family is the default font: Chromium's own names for them have other meanings here.
 fn generic_families() -> page::FontFamilies {

@@ -29,7 +29,7 @@ type Pixels = Vec<[u8; 3]>;
 fn planned(project: &str, folder: &Path, context: &Context) -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let config = RenderConfig { quality: Quality::Draft, ..RenderConfig::default() };
-    let request = Request { project: root.join(project), config, read_from: Vec::new() };
+    let request = Request { project: root.join(project), config, frames: None, read_from: Vec::new() };
     plan::plan(&request, &folder.join("plan"), context).unwrap();
     Plan::open(&folder.join("plan")).unwrap()
 }
@@ -60,11 +60,17 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
 
 /// The same frames in a browser that draws when it likes.
 fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
-    let (width, height) = (plan.composition.width, plan.composition.height);
     let script = page_script(plan.rate, &plan.encoder.variables, &MediaFiles::new(), Purpose::Draw);
     let folder = plan.dir.compiled();
     let remote = Arc::new(Remote::recorded(&folder).unwrap());
-    let config = PageConfig { folder: &folder, remote, width, height, script, frames: Frames::default() };
+    let config = PageConfig {
+        folder: &folder,
+        remote,
+        size: plan.size,
+        transparent: plan.format.alpha,
+        script,
+        frames: Frames::default(),
+    };
     let mut page = Page::open_plain(context, config).unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
