@@ -142,21 +142,10 @@ pub(crate) fn write(
     let Request { project, config, frames, read_from: _ } = request;
     let format = FormatSpec::of(config.format, config.codec)?;
     let wanted = wanted(config, format)?;
-    let cut = chunking(config)?;
+    let cutting = chunking(config)?;
     let meter = context.stage(Stage::Plan, STEPS);
-    let project = Project::open(project)?;
     let dir = PlanDir::new(folder);
-    for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
-        files::create_dir(&folder)?;
-    }
-    let remote = Arc::new(Remote::fetching(&dir.compiled(), &context.settings));
-    let compiled = compile::compile(&project, &dir.compiled(), &remote, &config.variables, &context.stop)?;
-    let mut defects = Defects::default();
-    let shape = root::shape(&compiled.root, &mut defects)?;
-    variables::check(&config.variables, &compiled.variables, &mut defects)?;
-    context.judge(defects, config.strictness)?;
-    let scale = scale(config, &shape)?;
-    let rate = config.fps.or(shape.rate).unwrap_or_default();
+    let Source { compiled, remote, library, shape, scale, rate } = source(project, config, &dir, context)?;
     in_time(format, rate)?;
     meter.add(1);
 
@@ -164,39 +153,27 @@ pub(crate) fn write(
     let expected = Expected { timelines, missing_timelines: &[], duration };
     let size = Size { width: shape.width, height: shape.height, scale };
     let canvas = Canvas { folder: dir.compiled(), remote: Arc::clone(&remote), size, transparent: format.alpha };
-    let gop = grid::gop_size(rate);
-    let (width, height) = size.pixels();
-    let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
-    let cut = |seconds: f64, crew: &mut dyn Crew| {
+    let mut cut = |seconds: f64| {
         let duration = root::in_range(seconds, compiled.root.line)?;
-        let Range { start: first, end } = part(rate.frames_in(duration), frames.clone())?;
-        let chunks = grid::chunks(end - first, gop, Chunking { parallel, ..cut }, first);
-        crew.prepare(&canvas, chunks.len());
-        Ok::<_, Error>((duration, first..end, chunks))
+        let part = part(rate.frames_in(duration), frames.clone())?;
+        Ok::<_, Error>(Cut::new(duration, part, rate, cutting, &canvas, crew))
     };
-    let known = shape.duration.map(|seconds| cut(seconds, crew)).transpose()?;
-    let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
+    let known = shape.duration.map(&mut cut).transpose()?;
     let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
     let mut page = Page::open(context, canvas.page(script))?;
     let subject = Subject { folder: &canvas.folder, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     remote.record()?;
     context.judge(Defects { visible: Vec::new(), minor: remote.remarks() }, config.strictness)?;
-    let (duration, part, chunks) = known.map_or_else(|| cut(probe.duration, crew), Ok)?;
+    let Cut { duration, frames, chunks } = known.map_or_else(|| cut(probe.duration), Ok)?;
     meter.add(1);
 
-    let played = play::Subject {
-        dir: &dir,
-        compiled: &compiled,
-        library,
-        probe: &probe,
-        frames: part.clone(),
-        rate,
-        format,
-        strictness: config.strictness,
-    };
+    let (total_frames, strictness) = (frames.end - frames.start, config.strictness);
+    let played =
+        play::Subject { dir: &dir, compiled: &compiled, library, probe: &probe, frames, rate, format, strictness };
     let played = play::write(played, context)?;
     let has_audio = played.sounds > 0;
+    let gop = grid::gop_size(rate);
     let facts =
         Facts { format, wanted, shape, scale, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks };
     write_meta(&dir, config, &facts)?;
@@ -208,15 +185,70 @@ pub(crate) fn write(
         font_snapshot_sha: compiled.font_snapshot_sha,
         dimensions: dimensions(rate, &shape, config.format),
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-        total_frames: part.end - part.start,
+        total_frames,
         duration,
         has_audio,
     };
     descriptor.plan_hash = hash::of(&dir, &descriptor)?;
     files::write(&dir.descriptor(), pretty(&descriptor))?;
     meter.add(1);
-    let Descriptor { plan_hash, total_frames, .. } = descriptor;
-    Ok((PlanReport { plan_hash, total_frames, chunks }, page))
+    Ok((PlanReport { plan_hash: descriptor.plan_hash, total_frames, chunks }, page))
+}
+
+/// A project in its plan folder, before it is looked at.
+struct Source {
+    compiled: compile::Compiled,
+    remote: Arc<Remote>,
+    library: media::Library,
+    shape: Shape,
+    scale: u32,
+    rate: FrameRate,
+}
+
+/// Compiles a project into a new plan folder.
+fn source(project: &Path, config: &RenderConfig, dir: &PlanDir, context: &Context) -> Result<Source, Error> {
+    let project = Project::open(project)?;
+    for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
+        files::create_dir(&folder)?;
+    }
+    let remote = Arc::new(Remote::fetching(&dir.compiled(), &context.settings));
+    let compiled = compile::compile(&project, &dir.compiled(), &remote, &config.variables, &context.stop)?;
+    let mut defects = Defects::default();
+    let shape = root::shape(&compiled.root, &mut defects)?;
+    variables::check(&config.variables, &compiled.variables, &mut defects)?;
+    context.judge(defects, config.strictness)?;
+    let scale = scale(config, &shape)?;
+    let rate = config.fps.or(shape.rate).unwrap_or_default();
+    let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
+    Ok(Source { compiled, remote, library, shape, scale, rate })
+}
+
+/// How the work is cut.
+struct Cut {
+    /// Of the whole composition, seconds.
+    duration: f64,
+    /// Those that are rendered.
+    frames: Range<u32>,
+    chunks: Vec<ChunkRange>,
+}
+
+impl Cut {
+    /// Cuts, and tells whoever renders.
+    fn new(
+        duration: f64,
+        frames: Range<u32>,
+        rate: FrameRate,
+        cutting: Chunking,
+        canvas: &Canvas,
+        crew: &mut dyn Crew,
+    ) -> Self {
+        let (width, height) = canvas.size.pixels();
+        let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
+        let cutting = Chunking { parallel, ..cutting };
+        let chunks = grid::chunks(frames.end - frames.start, grid::gop_size(rate), cutting, frames.start);
+        crew.prepare(canvas, chunks.len());
+        Self { duration, frames, chunks }
+    }
 }
 
 /// How a configuration wants the work cut.
