@@ -8,8 +8,7 @@ use ffmpeg_next as ffmpeg;
 use super::{Error, Result, file, local, quiet};
 
 /// Containers that are taken, as libav names them: none that names other files, as a playlist does.
-const CONTAINERS: &str =
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mp3,wav,w64,aiff,caf,ogg,flac,aac";
+const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mp3,wav,w64,aiff,caf,ogg,flac,aac";
 
 /// Pixels of the largest picture that is decoded: 16384×4096.
 const MOST_PIXELS: u64 = 1 << 26;
