@@ -29,7 +29,8 @@ use crate::{
     error::composition,
     files,
     layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
-    libav, media,
+    libav,
+    media::{self, Library},
     target::{Inputs, Target},
 };
 
@@ -52,6 +53,7 @@ mod sane;
 mod scenes;
 mod variables;
 
+use compile::Compiled;
 use defects::Defects;
 use grid::Chunking;
 use play::Played;
@@ -127,51 +129,39 @@ pub(crate) fn write(
     let rate = config.fps.or(shape.rate).unwrap_or_default();
     meter.add(1);
 
-    let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
-    let expected = Expected { timelines, missing_timelines: &[], duration };
     let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
-    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
-    let (width, height) = (shape.width, shape.height);
-    let page = PageConfig { folder: &dir.compiled(), width, height, script, frames: Frames::default() };
-    let mut page = Page::open(context, page)?;
-    let subject = Subject { rate, duration: shape.duration, expected, compiled: &compiled };
-    let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
-    drop(page);
+    let probe = look(&dir, &compiled, (shape, rate), &library, config, context)?;
     let duration = root::in_range(probe.duration, compiled.root.line)?;
     meter.add(1);
 
     let total = rate.frames_in(duration);
-    let played = play::write(
-        play::Subject {
-            dir: &dir,
-            compiled: &compiled,
-            library,
-            probe: &probe,
-            frames: total,
-            rate,
-            format,
-            strictness: config.strictness,
-        },
-        context,
-    )?;
-    let parallel = parallel(width, height).get();
+    let strictness = config.strictness;
+    let subject = play::Subject {
+        dir: &dir,
+        compiled: &compiled,
+        library,
+        probe: &probe,
+        frames: total,
+        rate,
+        format,
+        strictness,
+    };
+    let played = play::write(subject, context)?;
+    let parallel = parallel(shape.width, shape.height).get();
     let cut = Chunking { parallel: u32::try_from(parallel).unwrap_or(u32::MAX), ..cut };
     let gop = grid::gop_size(rate);
     let chunks = grid::chunks(total, gop, cut);
-    let has_audio = played.sounds > 0;
-    write_meta(
-        &dir,
-        config,
-        &Facts { format, shape, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks },
-    )?;
-    let size = Dimensions { fps_num: rate.num(), fps_den: rate.den(), width, height, format: config.format };
+    let (has_audio, timelines) = (played.sounds > 0, compiled.declares_timelines);
+    let facts = Facts { format, shape, rate, duration, probe: &probe, played, timelines, gop, chunks: &chunks };
+    write_meta(&dir, config, &facts)?;
+    let (fps_num, fps_den, width, height) = (rate.num(), rate.den(), shape.width, shape.height);
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
         plan_hash: String::new(),
         producer_version: crate::VERSION.to_owned(),
         ffmpeg_version: libav::version()?,
         font_snapshot_sha: compiled.font_snapshot_sha,
-        dimensions: size,
+        dimensions: Dimensions { fps_num, fps_den, width, height, format: config.format },
         chunk_count: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         total_frames: total,
         duration,
@@ -182,6 +172,24 @@ pub(crate) fn write(
     meter.add(1);
     let Descriptor { plan_hash, total_frames, .. } = descriptor;
     Ok(PlanReport { plan_hash, total_frames, chunks })
+}
+
+/// Opens the compiled composition and looks at it.
+fn look(
+    dir: &PlanDir,
+    compiled: &Compiled,
+    (shape, rate): (Shape, FrameRate),
+    library: &Library,
+    config: &RenderConfig,
+    context: &Context,
+) -> Result<Probe, Error> {
+    let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
+    let expected = Expected { timelines, missing_timelines: &[], duration };
+    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
+    let Shape { width, height, duration, .. } = shape;
+    let page = PageConfig { folder: &dir.compiled(), width, height, script, frames: Frames::default() };
+    let mut page = Page::open(context, page)?;
+    probe::probe(&mut page, &Subject { rate, duration, expected, compiled }, context, config.strictness)
 }
 
 /// How a configuration wants the work cut.
@@ -204,13 +212,13 @@ struct Facts<'a> {
     duration: f64,
     probe: &'a Probe,
     played: Played,
-    expected: Expected<'a>,
+    timelines: bool,
     gop: u32,
     chunks: &'a [ChunkRange],
 }
 
 fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts { format, shape, rate, duration, probe, ref played, expected, gop, chunks } = *facts;
+    let Facts { format, shape, rate, duration, probe, ref played, timelines, gop, chunks } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
@@ -219,7 +227,7 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         video_count: played.videos,
         audio_count: played.sounds,
         image_count: probe.image_count,
-        declares_timelines: expected.timelines,
+        declares_timelines: timelines,
         missing_timelines: probe.missing_timelines.clone(),
         missing_assets: probe.missing_assets.clone(),
     };
