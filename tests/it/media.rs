@@ -179,13 +179,13 @@ fn a_video_is_shown_as_an_image_would_be() {
     folder.project(
         "site",
         &seconds(1),
-        &page(&|style| format!("<video src=\"clip.mp4\" data-start=\"0\" {style}></video>")),
+        &page(&|style| format!("<video src=\"clip.mp4\" data-start=\"0\" data-media-start=\"0.4\" {style}></video>")),
     );
     folder.project("truth", &seconds(1), &page(&|style| format!("<img alt=\"\" src=\"clip.png\" {style}>")));
     let rendered = |name: &str| {
         let out = folder.join(&format!("{name}.mp4"));
         render(&folder.join(name), &out, &["--quality", "high"]);
-        rgb_frames(&out, FRAME).swap_remove(12)
+        rgb_frames(&out, FRAME).swap_remove(0)
     };
     let (site, truth) = (rendered("site"), rendered("truth"));
     let worst = site.iter().zip(&truth).map(|(a, b)| a.abs_diff(*b)).max().unwrap();

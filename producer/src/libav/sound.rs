@@ -44,8 +44,8 @@ pub(crate) struct Part {
 
 /// Reading begins this much earlier, in microseconds: decoders need what came before.
 const LEAD: i64 = 500_000;
-/// A gap between packets of less than this, in seconds, is only the rounding of their times.
-const GAP: f64 = 0.05;
+/// A gap between packets of less than this part of a second is only the rounding of their times.
+const GAPS: u32 = 20;
 
 impl Sound {
     /// Opens a part of a file's sound; `None` where it has none.
@@ -108,8 +108,7 @@ impl Sound {
             .timestamp()
             .map(|time| time.rescale(self.track.unit, unit) - self.source.origin().rescale(MICROSECOND, unit));
         let expected = self.position.or(heard).unwrap_or(0);
-        #[expect(clippy::cast_possible_truncation, reason = "a twentieth of a rate")]
-        let gap = (GAP * f64::from(frame.rate())) as u64;
+        let gap = u64::from(frame.rate() / GAPS);
         let position = heard.filter(|heard| heard.abs_diff(expected) > gap).unwrap_or(expected);
         frame.set_pts(Some(position));
         self.position = i64::try_from(frame.samples()).ok().map(|samples| position + samples);

@@ -74,6 +74,7 @@ pub(crate) fn files<'a>(folder: &Path, paths: impl Iterator<Item = &'a str>) -> 
 /// What an element of the page says of itself. Times are in seconds of the video.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "what an element says, word by word")]
 pub(crate) struct Told {
     /// Its name, the same whenever the page is opened.
     pub(crate) id: String,
@@ -120,6 +121,14 @@ pub(crate) struct Found {
     pub(crate) refused: Vec<Failure>,
 }
 
+/// Characters of an address that are told.
+const QUOTED: usize = 100;
+
+/// Whether an address is none of the project's.
+fn is_elsewhere(address: &str) -> bool {
+    address.split_once(':').is_some_and(|(scheme, _)| !scheme.contains('/'))
+}
+
 /// What elements are judged by.
 pub(crate) struct Judge<'a> {
     pub(crate) library: &'a Library,
@@ -142,19 +151,25 @@ impl Judge<'_> {
         found
     }
 
-    fn take(&self, element: &Told, found: &mut Found) {
-        let Some(path) = &element.path else { return };
-        let fail = |code, words: &str| {
-            let address = format!("{ORIGIN}{path}");
-            self.references.failure(code, &address, |path| format!("{} of {}: {words}", path, element.place))
-        };
-        if path.split_once(':').is_some_and(|(scheme, _)| !scheme.contains('/')) {
+    /// A failure about what an element names.
+    fn failure(&self, element: &Told, code: Code, words: &str) -> Failure {
+        let named = element.path.as_deref().unwrap_or_default();
+        let elsewhere = is_elsewhere(named);
+        let address = if elsewhere { named.to_owned() } else { format!("{ORIGIN}{named}") };
+        self.references.failure(code, &address, |shown| {
+            let shown: String = shown.chars().take(QUOTED).collect();
+            format!("{shown} of {}: {words}", element.place)
+        })
+    }
+
+    /// The path and the file that an element names, if it can be played.
+    fn file<'t>(&self, element: &'t Told, found: &mut Found) -> Option<(&'t str, MediaFile)> {
+        let path = element.path.as_deref()?;
+        let fail = |code, words: &str| self.failure(element, code, words);
+        if is_elsewhere(path) {
             let words = "the media of an element must be a file of the project: copy it there";
-            found.refused.push(self.references.failure(Code::RemoteAssetUnsupported, path, |address| {
-                let shown: String = address.chars().take(100).collect();
-                format!("{shown} of {}: {words}", element.place)
-            }));
-            return;
+            found.refused.push(fail(Code::RemoteAssetUnsupported, words));
+            return None;
         }
         let Some(file) = self.library.files.get(path) else {
             found.defects.minor.push(match self.library.unreadable.get(path) {
@@ -165,22 +180,28 @@ impl Judge<'_> {
                 ),
                 None => fail(Code::AssetMissing, "left out, for there is no such file in the project"),
             });
-            return;
+            return None;
         };
         if element.video && self.library.high_dynamic_range.contains(path) {
             let words = "video with high dynamic range cannot be shown rightly yet: convert it to BT.709 first";
             found.refused.push(fail(Code::FeatureUnsupported, words));
-            return;
+            return None;
         }
-        let clip = self.clip(element, *file);
+        Some((path, *file))
+    }
+
+    fn take(&self, element: &Told, found: &mut Found) {
+        let Some((path, file)) = self.file(element, found) else { return };
+        let clip = self.clip(element, file);
         if clip.end <= clip.start {
             return;
         }
+        let fail = |code, words: &str| self.failure(element, code, words);
         let heard = file.sound && !element.silent;
         if element.video && file.width.is_some() {
             found.videos.push(Video {
                 id: element.id.clone(),
-                src: path.clone(),
+                src: path.to_owned(),
                 start: clip.start,
                 end: clip.end,
                 media_start: clip.media_start,

@@ -123,7 +123,7 @@ pub(crate) fn compile(
 
 /// A file other than the entry, as far as it was read.
 enum Read {
-    Document(Document),
+    Document(Box<Document>),
     Sheet {
         sheet: Sheet,
         lines: Lines,
@@ -145,7 +145,7 @@ impl Read {
             },
             "html" | "htm" if file.path != ENTRY => match document(file, Some(Inserts::default()), &Mounted::default())
             {
-                Ok(document) => Self::Document(document),
+                Ok(document) => Self::Document(Box::new(document)),
                 Err(error) => Self::Other(Some(error)),
             },
             "js" | "mjs" => {

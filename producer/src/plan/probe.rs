@@ -159,12 +159,13 @@ fn volumes(
 ) -> Result<BTreeMap<String, Vec<(f64, f64)>>, Error> {
     /// Asked for at once, so that an answer comes in time.
     const AT_ONCE: usize = 300;
+    /// Frame rates are at most four times as high.
     const MOST_A_SECOND: f64 = 60.0;
     let mut volumes: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     if media.is_empty() || !page.evaluate::<bool>("__hfProducer.setsVolumes()")? {
         return Ok(volumes);
     }
-    let step = (1_u16..).find(|step| rate.per_second() <= MOST_A_SECOND * f64::from(*step)).unwrap_or(1);
+    let step = (1_u16..=4).find(|step| rate.per_second() <= MOST_A_SECOND * f64::from(*step)).unwrap_or(1);
     let times: Vec<f64> = (0..=last).step_by(step.into()).map(|frame| rate.time_of(frame)).collect();
     for times in times.chunks(AT_ONCE) {
         let told: BTreeMap<String, Vec<(f64, f64)>> =
