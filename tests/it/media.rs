@@ -304,13 +304,9 @@ fn sound_is_mixed() {
         assert!(first.abs_diff(expected) <= 40, "{first} instead of {expected}");
     };
     let level = |samples: &[[f32; 2]], at: f64, expected: [f32; 2]| {
-        for channel in 0..2 {
+        for (channel, expected) in expected.into_iter().enumerate() {
             let found = loudness(samples, channel, at - 0.05, at + 0.05);
-            assert!(
-                (found - expected[channel].abs()).abs() < 0.015,
-                "{found} instead of {} at {at}",
-                expected[channel]
-            );
+            assert!((found - expected.abs()).abs() < 0.015, "{found} instead of {expected} at {at}");
         }
     };
 
@@ -454,8 +450,9 @@ fn animated_images() {
     make(&folder, "site/forever.gif", &input, "-loop 0");
     make(&folder, "site/once.gif", &input, "-loop -1");
     make(&folder, "site/twice.png", &input, "-f apng -plays 2");
-    let forever: fn(u32) -> u32 = |frame| frame / 3 % 10;
-    let images: [(&str, &str, fn(u32) -> u32); 4] = [
+    type Shown = fn(u32) -> u32;
+    let forever: Shown = |frame| frame / 3 % 10;
+    let images: [(&str, &str, Shown); 4] = [
         ("forever.gif", "", forever),
         ("once.gif", "", |frame| (frame / 3).min(9)),
         ("twice.png", "", |frame| if frame < 60 { frame / 3 % 10 } else { 9 }),

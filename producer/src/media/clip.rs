@@ -88,6 +88,8 @@ mod tests {
 
     #[test]
     fn rates_stay_in_their_limits() {
-        assert_eq!([0.0, f64::NAN, 0.01, 2.5, 99.0].map(Clip::rate), [1.0, 1.0, 0.1, 2.5, 10.0]);
+        for (told, expected) in [0.0, f64::NAN, 0.01, 2.5, 99.0].into_iter().zip([1.0, 1.0, 0.1, 2.5, 10.0]) {
+            assert!((Clip::rate(told) - expected).abs() < 1e-9, "{told}");
+        }
     }
 }
