@@ -62,12 +62,13 @@ fn every_format_is_tagged_and_timed_as_players_expect() {
         json!({"codec_name": "h264", "codec_tag_string": "avc1", "pix_fmt": "yuv420p", "duration": "1.000000"}),
         json!({"codec_name": "hevc", "codec_tag_string": "hvc1", "pix_fmt": "yuv420p", "duration": "1.000000"}),
         json!({
-            "codec_name": "prores", "profile": "4444", "codec_tag_string": "ap4h", "pix_fmt": "yuva444p10le",
-            "duration": "1.000000",
+            "codec_name": "prores", "profile": "4444", "codec_tag_string": "ap4h", "duration": "1.000000",
+            // As libav decodes it; its 10 bits are in the upper ones.
+            "pix_fmt": "yuva444p12le",
         }),
         json!({"codec_name": "vp9", "pix_fmt": "yuv420p"}),
         json!({"codec_name": "png", "pix_fmt": "rgba"}),
-        json!({"codec_name": "gif", "pix_fmt": "bgra", "avg_frame_rate": "15/1"}),
+        json!({"codec_name": "gif", "pix_fmt": "bgra"}),
         json!({"codec_name": "h264", "pix_fmt": "yuv420p"}),
     ];
     for ((name, options), mut expected) in OUTPUTS.into_iter().zip(facts) {
@@ -99,7 +100,7 @@ fn every_format_is_tagged_and_timed_as_players_expect() {
         &["-v", "error", "-show_streams", "-of", "json", folder.join("v.webm").to_str().unwrap()],
     ))
     .unwrap();
-    assert_eq!(stream["streams"][0]["tags"]["alpha_mode"], "1");
+    assert_eq!(stream["streams"][0]["tags"]["ALPHA_MODE"], "1");
 }
 
 /// From the colours in its style sheet: half red, a ramp of green, a blue box that moves by 32 pixels a second, and nothing
@@ -186,7 +187,11 @@ fn rate_factors_and_bit_rates_are_obeyed() {
         let bytes = |options: &[&str]| {
             let codec = if codec.is_empty() { vec![] } else { vec!["--codec", codec] };
             let out = folder.join(name);
-            let run = render(&fixture("motion"), &out, &[options, &["--quality", "draft"], &codec].concat());
+            let run = render(
+                &fixture("motion"),
+                &out,
+                &[options, &["--quality", "draft", "--frames", "0..120"], &codec].concat(),
+            );
             (run.output().bytes, fs::read(out).unwrap())
         };
         let (fine, _) = bytes(&["--crf", "10"]);
@@ -195,9 +200,9 @@ fn rate_factors_and_bit_rates_are_obeyed() {
         if name == "v.mp4" {
             assert!(String::from_utf8_lossy(&file).contains("crf=45.0"));
         }
-        // 20 s of 400 kbit/s.
+        // 4 s of 400 kbit/s.
         let (aimed, _) = bytes(&["--bitrate", "400k"]);
-        assert!((500_000..1_500_000).contains(&aimed), "{name}: {aimed} bytes");
+        assert!((100_000..400_000).contains(&aimed), "{name}: {aimed} bytes");
     }
 }
 
