@@ -319,7 +319,15 @@ fn scale(config: &RenderConfig, shape: &Shape) -> Result<u32, Error> {
     let Some(asked) = config.output_resolution else { return Ok(1) };
     let turns = config.output_resolution_aspect_agnostic;
     let size = if turns { asked.turned_to(shape.width, shape.height) } else { asked };
-    size.scale_of(shape.width, shape.height).map_err(|message| composition(Code::ConfigInvalid, message))
+    match size.scale_of(shape.width, shape.height) {
+        Ok(1) => Ok(1),
+        // The compositor does not draw at a density that is only emulated.
+        Ok(_) => {
+            let message = "a composition is drawn in its own size alone so far: leave the resolution out";
+            Err(composition(Code::FeatureUnsupported, message))
+        }
+        Err(message) => Err(composition(Code::ConfigInvalid, message)),
+    }
 }
 
 struct Facts<'a> {
