@@ -71,6 +71,24 @@ fn unsafe_code_stands_where_it_may() {
     assert_eq!(found, allowed);
 }
 
+/// Each of the faults of other renderers has a test, or a reason why it has none.
+#[test]
+fn every_check_names_tests_that_exist() {
+    let table = fs::read_to_string(root().join("docs/checks.md")).unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| R")).collect();
+    for (number, row) in (1..).zip(&rows) {
+        assert!(row.starts_with(&format!("| R{number:02} |")), "{row}");
+    }
+    assert_eq!(rows.len(), 49);
+    let functions: String = sources().iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    for row in rows {
+        let here = row.rsplit('|').nth(1).unwrap();
+        for name in here.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
+            assert!(functions.contains(&format!("fn {name}(")), "{row}: there is no {name}");
+        }
+    }
+}
+
 /// All Rust files of the crates.
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
