@@ -16,7 +16,7 @@ use tests::{
 const MOMENTS: [u64; 3] = [0, 200, 400];
 const CHUNK_SIZE: u32 = 150;
 const CHUNKS: usize = 4;
-const CHILDREN_END: Duration = Duration::from_secs(2);
+const CHILDREN_END: Duration = Duration::from_secs(5);
 
 /// A folder with a Render of 600 frames.
 fn prepared() -> Folder {

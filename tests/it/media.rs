@@ -190,7 +190,8 @@ fn a_video_is_shown_as_an_image_would_be() {
     let (site, truth) = (rendered("site"), rendered("truth"));
     let worst = site.iter().zip(&truth).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
     let mean = site.iter().zip(&truth).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / site.len() as f64;
-    assert!(worst <= 40 && mean < 0.5, "worst {worst}, mean {mean}");
+    // Both are encoded: they differ by what x264 leaves out.
+    assert!(worst <= 48 && mean < 1.0, "worst {worst}, mean {mean}");
 }
 
 /// What is transparent in a video shows what is behind it.
@@ -402,16 +403,12 @@ fn what_cannot_be_played_is_told() {
             producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap(), "--strictness", "strict"]);
         assert_eq!(strict.error().map(|error| error.code), Some(code), "{element}");
     }
-    // Of a file that is cut short there is what there is; then its last picture.
-    folder.project(
-        "site",
-        &seconds(2),
-        &format!("<video src=\"cut.mp4\" data-start=\"0\" data-duration=\"2\" {PLACE}></video>"),
-    );
-    let numbers = shown(&folder, &["--chunks", "1"], AT);
-    let last = numbers.last().unwrap().unwrap();
-    assert!((5..59).contains(&last) && numbers[..5] == [Some(0), Some(1), Some(2), Some(3), Some(4)], "{numbers:?}");
-    let address = "<video src=\"https://example.com/a.mp4\" data-start=\"0\"></video>";
+    // Of a file that is cut short no picture is made up.
+    let cut = format!("<video src=\"cut.mp4\" data-start=\"0\" data-duration=\"2\" {PLACE}></video>");
+    folder.project("site", &seconds(2), &cut);
+    let run = producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap()]);
+    assert_eq!(run.error().map(|error| error.code), Some(Code::MediaUnreadable), "{run:#?}");
+    let address = "<video src=\"http://127.0.0.1/a.mp4\" data-start=\"0\"></video>";
     folder.project("site", &seconds(1), address);
     let run = producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap()]);
     assert_eq!(run.error().map(|error| error.code), Some(Code::RemoteAssetUnsupported), "{run:#?}");

@@ -52,7 +52,7 @@ pub(crate) struct Compiled {
 }
 
 /// What scripts go on from frame to frame with.
-const STEPS: [&str; 2] = ["requestAnimationFrame", "setInterval"];
+const STEPS: [&str; 3] = ["requestAnimationFrame", "setInterval", "__hfD3"];
 
 fn goes_on(script: &str) -> bool {
     STEPS.iter().any(|step| script.contains(step))

@@ -99,7 +99,7 @@ pub(crate) fn probe(
     context.refuse(references.external(page.refused()))?;
     refuse_unsupported(page, context)?;
     if page.evaluate("__hfProducer.hasShaderTransitions()")? {
-        let message = "shader transitions are drawn as plain crossfades";
+        let message = "shader transitions are not drawn: one scene follows the other at once";
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }
     context.refuse(stuck_animations(page, folder)?)?;
