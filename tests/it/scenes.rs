@@ -109,7 +109,7 @@ fn a_host_inside_is_not_taken_for_the_content() {
 fn what_cannot_be_mounted_is_named_with_its_place() {
     let scene = |inside: &str| format!("<div data-composition-id=\"a\">\n{inside}</div>");
     let nested = |file: &str| scene(&format!("<p data-composition-id=\"b\" data-composition-src=\"{file}\"></p>"));
-    let (cycle, missing, video) = (nested("a.html"), nested("gone.html"), scene("<video src=\"x.mp4\"></video>"));
+    let (cycle, missing) = (nested("a.html"), nested("gone.html"));
     for (body, files, code, place, words) in [
         (host("a.html"), vec![("a.html", "")], Code::CompositionInvalid, "a.html", "empty"),
         (host("a.html"), vec![("a.html", "<p>x</p>")], Code::CompositionInvalid, "a.html", "data-composition-id"),
@@ -125,7 +125,6 @@ fn what_cannot_be_mounted_is_named_with_its_place() {
         (host("https://x.example/a.html"), vec![], Code::RemoteAssetUnsupported, "index.html:4", "x.example"),
         (host("a.html"), vec![("a.html", cycle.as_str())], Code::CompositionInvalid, "a.html:2", "a.html → a.html"),
         (host("index.html"), vec![], Code::CompositionInvalid, "index.html:4", "index.html → index.html"),
-        (host("a.html"), vec![("a.html", video.as_str())], Code::FeatureUnsupported, "a.html:2", "video"),
         (
             format!("{}\n", host("a.html").replace("a\"\n", "a\" data-variable-values='[1]'\n")),
             vec![("a.html", "<p data-composition-id=\"a\">x</p>")],
