@@ -194,6 +194,22 @@ fn a_video_is_shown_as_an_image_would_be() {
     assert!(worst <= 48 && mean < 1.0, "worst {worst}, mean {mean}");
 }
 
+/// Whatever container it goes into.
+#[test]
+#[ignore = "needs Chromium"]
+fn every_format_that_has_sound_is_heard() {
+    let folder = Folder::new();
+    sound(&folder, "site/good.wav", "0.25", 1.0, "-c:a pcm_s16le");
+    let project = folder.project("site", &seconds(1), "<audio src=\"good.wav\" data-start=\"0\"></audio>");
+    for (name, options, played) in
+        [("v.mov", &[][..], "v.mov"), ("v.webm", &[], "v.webm"), ("hls", &["--format", "hls"], "hls/index.m3u8")]
+    {
+        let run = render(&project, &folder.join(name), options);
+        assert!(run.warnings().is_empty(), "{name}: {run:#?}");
+        assert!(loudness(&heard(&folder.join(played)), 0, 0.2, 0.8) > 0.2, "{name}");
+    }
+}
+
 /// What is transparent in a video shows what is behind it.
 #[test]
 #[ignore = "needs Chromium"]

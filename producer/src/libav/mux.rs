@@ -97,7 +97,9 @@ impl Muxer {
     /// Adds a track of sound, whose packets' times count samples.
     pub(crate) fn add_sound(&mut self, parameters: codec::Parameters) -> Result<Track> {
         // What is skipped at its beginning and where it ends is said in this unit, in which sound is exact.
-        self.options.push(("movie_timescale", RATE.to_string()));
+        if self.quicktime {
+            self.options.push(("movie_timescale", RATE.to_string()));
+        }
         let mut stream = self.output.add_stream(codec::Id::None).map_err(file("add a track to", &self.path))?;
         stream.set_parameters(parameters);
         stream.set_time_base(SAMPLE);
