@@ -199,7 +199,7 @@ fn a_video_is_shown_as_an_image_would_be() {
 #[ignore = "needs Chromium"]
 fn every_format_that_has_sound_is_heard() {
     let folder = Folder::new();
-    sound(&folder, "site/good.wav", "0.25", 1.0, "-c:a pcm_s16le");
+    sound(&folder, "site/good.wav", "0.5*sin(2*PI*440*t)", 1.0, "-c:a pcm_s16le");
     let project = folder.project("site", &seconds(1), "<audio src=\"good.wav\" data-start=\"0\"></audio>");
     for (name, options, played) in
         [("v.mov", &[][..], "v.mov"), ("v.webm", &[], "v.webm"), ("hls", &["--format", "hls"], "hls/index.m3u8")]
