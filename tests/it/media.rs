@@ -194,6 +194,24 @@ fn a_video_is_shown_as_an_image_would_be() {
     assert!(worst <= 48 && mean < 1.0, "worst {worst}, mean {mean}");
 }
 
+/// A chunk that goes through all frames before its own shows videos as any other.
+#[test]
+#[ignore = "needs Chromium"]
+fn videos_beside_scripts_that_go_on_from_frame_to_frame() {
+    let folder = Folder::new();
+    video(&folder, "site/clip.mp4", 120, "30", H264);
+    let body = format!(
+        "<video src=\"clip.mp4\" data-start=\"0\" {PLACE}></video><p id=\"p\">Text</p><script>let n = 0;\n\
+         requestAnimationFrame(function step() {{ p.style.marginLeft = n++ % 100 + 'px'; requestAnimationFrame(step) }})</script>"
+    );
+    let project = folder.project("site", &seconds(4), &body);
+    let out = folder.join("out.mp4");
+    let run = render(&project, &out, &["--quality", "high", "--chunk-size", "60"]);
+    assert_eq!((run.warnings(), run.chunks().len()), (vec![Code::NotSeekable], 2));
+    let numbers = rgb_frames(&out, FRAME).iter().map(|frame| number(frame, FRAME.0, AT, 1)).collect::<Vec<_>>();
+    assert_eq!(numbers, (0..120).map(Some).collect::<Vec<_>>());
+}
+
 /// Whatever container it goes into.
 #[test]
 #[ignore = "needs Chromium"]

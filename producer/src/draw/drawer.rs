@@ -1,6 +1,6 @@
 //! A browser that draws one chunk after the other.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use chromiumoxide_cdp::cdp::js_protocol::runtime::EvaluateParams;
 use crds::{
@@ -150,9 +150,10 @@ impl<'a> Drawer<'a> {
         frames::wait_for_document(page, &mut **source)?;
         // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
         page.settle(|page| source.draw(page))?;
-        let first = chunk.start_frame.saturating_sub(plan.encoder.pre_roll_frames);
-        self.feed = Some(Feed::start(&self.videos, &plan.dir.compiled(), plan.rate, first..chunk.end_frame)?);
-        self.pre_roll(chunk.start_frame)
+        let drawn = chunk.start_frame.saturating_sub(plan.encoder.pre_roll_frames);
+        let gone_through = if plan.encoder.goes_through_all_frames { 0 } else { drawn };
+        self.feed = Some(Feed::start(&self.videos, &plan.dir.compiled(), plan.rate, gone_through..chunk.end_frame)?);
+        self.pre_roll(gone_through..chunk.start_frame, drawn)
     }
 
     /// Starts moving the page to the frame after the last one.
@@ -167,11 +168,9 @@ impl<'a> Drawer<'a> {
         Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures)?)
     }
 
-    /// Draws the frames before a chunk's first without keeping them, and goes through all before them where that matters.
-    fn pre_roll(&mut self, first: u32) -> Result<(), Error> {
-        let drawn = first.saturating_sub(self.plan.encoder.pre_roll_frames);
-        let begin = if self.plan.encoder.goes_through_all_frames { 0 } else { drawn };
-        for frame in begin..first {
+    /// Goes through the frames before a chunk's first, and draws those from `drawn` on without keeping them.
+    fn pre_roll(&mut self, frames: Range<u32>, drawn: u32) -> Result<(), Error> {
+        for frame in frames {
             let requests = self.page.events().started;
             let seek = self.seek_later(frame)?;
             self.page.evaluated(seek)?;

@@ -20,7 +20,7 @@ use crate::{
     Error,
     context::Context,
     draw::{browser, server},
-    error::composition_at,
+    error::{composition, composition_at},
     files,
     layout::Videos,
     libav::Pictures,
@@ -86,7 +86,10 @@ impl Feed {
         loop {
             match frames.recv_timeout(STOP_NOTICED) {
                 Ok(shown) => return shown,
-                Err(RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let message = "no picture of a video was decoded for a frame: report this";
+                    return Err(composition(Code::Internal, message));
+                }
                 Err(RecvTimeoutError::Timeout) if context.stop.is_cancelled() => {
                     return Err(browser::Error::Interrupted.into());
                 }
