@@ -78,11 +78,22 @@ impl RenderConfig {
             strictness,
             variables,
         } = self;
-        json!({
-            "fps": fps, "format": format, "codec": codec, "quality": quality, "crf": crf, "bitrate": bitrate,
-            "outputResolution": output_resolution, "outputResolutionAspectAgnostic": output_resolution_aspect_agnostic,
-            "gifLoop": gif_loop, "strictness": strictness, "variables": variables,
-        })
+        let mut identity = json!({
+            "fps": fps, "format": format, "quality": quality, "strictness": strictness, "variables": variables,
+        });
+        // What joined later is there only where it is said: by a new version alone nothing is rendered again.
+        let joined = [
+            ("codec", json!(codec)),
+            ("crf", json!(crf)),
+            ("bitrate", json!(bitrate)),
+            ("outputResolution", json!(output_resolution)),
+            ("outputResolutionAspectAgnostic", json!(output_resolution_aspect_agnostic.then_some(true))),
+            ("gifLoop", json!(gif_loop)),
+        ];
+        for (name, value) in joined.into_iter().filter(|(_, value)| !value.is_null()) {
+            identity[name] = value;
+        }
+        identity
     }
 }
 
@@ -119,6 +130,12 @@ mod tests {
         assert_eq!(config.output_resolution, Some(Resolution::Landscape4k));
         let written: Value = serde_json::to_value(&config).unwrap();
         assert_eq!(serde_json::from_value::<RenderConfig>(written).unwrap(), config);
+    }
+
+    #[test]
+    fn what_says_nothing_new_is_what_it_was() {
+        let first = json!({ "fps": null, "format": "mp4", "quality": "standard", "strictness": null, "variables": {} });
+        assert_eq!(RenderConfig::default().identity(), first);
     }
 
     #[test]
