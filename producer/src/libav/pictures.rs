@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use ffmpeg::{Packet, Rational, Rescale as _, color, decoder, filter, format::Pixel, frame};
+use ffmpeg::{Rational, Rescale as _, color, decoder, filter, format::Pixel, frame};
 use ffmpeg_next as ffmpeg;
 
 use super::{
@@ -149,8 +149,8 @@ impl Pictures {
 
     /// The next picture in the order of showing; `None` after the last. What cannot be decoded is passed over, as players do.
     fn read(&mut self) -> Result<Option<Timed>> {
-        let failed = |source| file("decode", &self.source.path)(source);
         loop {
+            let failed = |source| file("decode", &self.source.path)(source);
             let mut frame = frame::Video::empty();
             match self.decoder.receive_frame(&mut frame) {
                 Ok(()) => {
@@ -166,20 +166,8 @@ impl Pictures {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(failed(ffmpeg::Error::Exit));
             }
-            let mut packet = Packet::empty();
-            let sent = match packet.read(&mut self.source.input) {
-                Ok(()) if packet.stream() == self.track.index => self.decoder.send_packet(&packet),
-                Ok(()) => Ok(()),
-                // Of a file that is cut short there is what there is.
-                Err(_) => {
-                    self.drained = true;
-                    self.decoder.send_eof()
-                }
-            };
-            match sent {
-                Ok(()) | Err(ffmpeg::Error::InvalidData | ffmpeg::Error::Eof) => {}
-                Err(source) => return Err(failed(source)),
-            }
+            let fed = self.source.feed(&self.track, &mut self.decoder);
+            self.drained |= !fed.map_err(file("decode", &self.source.path))?;
         }
     }
 }

@@ -120,8 +120,8 @@ impl Sound {
     }
 
     fn decode(&mut self) -> Result<Option<frame::Audio>> {
-        let failed = |source| file("decode the sound of", &self.source.path)(source);
         loop {
+            let failed = |source| file("decode the sound of", &self.source.path)(source);
             let mut frame = frame::Audio::empty();
             match self.decoder.receive_frame(&mut frame) {
                 Ok(()) => return Ok(Some(frame)),
@@ -132,20 +132,8 @@ impl Sound {
             if self.drained {
                 return Ok(None);
             }
-            let mut packet = Packet::empty();
-            let sent = match packet.read(&mut self.source.input) {
-                Ok(()) if packet.stream() == self.track.index => self.decoder.send_packet(&packet),
-                Ok(()) => Ok(()),
-                // Of a file that is cut short there is what there is.
-                Err(_) => {
-                    self.drained = true;
-                    self.decoder.send_eof()
-                }
-            };
-            match sent {
-                Ok(()) | Err(ffmpeg::Error::InvalidData | ffmpeg::Error::Eof) => {}
-                Err(source) => return Err(failed(source)),
-            }
+            let fed = self.source.feed(&self.track, &mut self.decoder);
+            self.drained |= !fed.map_err(file("decode the sound of", &self.source.path))?;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ffmpeg::{Dictionary, Rational, codec, color, decoder, format, media, packet::side_data};
+use ffmpeg::{Dictionary, Packet, Rational, codec, color, decoder, format, media, packet::side_data};
 use ffmpeg_next as ffmpeg;
 
 use super::{Error, Result, file, local, quiet};
@@ -57,6 +57,25 @@ impl Source {
         // SAFETY: the pointer is that of an open file of ours.
         let start = unsafe { (*self.input.as_ptr()).start_time };
         if start == ffmpeg::ffi::AV_NOPTS_VALUE { 0 } else { start }
+    }
+
+    /// Gives a decoder the next packet, if it is of this track; false once it has got everything. Of a file that is cut short
+    /// there is what there is, and what cannot be decoded is passed over, as players do.
+    pub(super) fn feed(
+        &mut self,
+        track: &Track,
+        decoder: &mut decoder::Opened,
+    ) -> std::result::Result<bool, ffmpeg::Error> {
+        let mut packet = Packet::empty();
+        let (sent, more) = match packet.read(&mut self.input) {
+            Ok(()) if packet.stream() == track.index => (decoder.send_packet(&packet), true),
+            Ok(()) => (Ok(()), true),
+            Err(_) => (decoder.send_eof(), false),
+        };
+        match sent {
+            Ok(()) | Err(ffmpeg::Error::InvalidData | ffmpeg::Error::Eof) => Ok(more),
+            Err(source) => Err(source),
+        }
     }
 
     /// Its track of pictures that move; no picture on a cover.
