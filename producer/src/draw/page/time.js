@@ -150,17 +150,22 @@ window.requestIdleCallback = (callback) =>
   addTimer(() => callback({ didTimeout: false, timeRemaining: () => 50 }), 0, [], false);
 window.cancelIdleCallback = window.clearTimeout;
 
-const virtualTimers = () => Array.from(timers).filter(([, timer]) => !timer.aside);
 const endLoading = () => {
   if (!loading) return;
   loading = false;
-  for (const [, timer] of virtualTimers()) original.clearTimeout(timer.handle);
+  for (const timer of timers.values()) if (!timer.aside) original.clearTimeout(timer.handle);
+};
+const earliest = (until) => {
+  let first;
+  for (const entry of timers) {
+    const { aside, due } = entry[1];
+    if (!aside && due <= until && !(first?.[1].due <= due)) first = entry;
+  }
+  return first;
 };
 const runTimers = (until) => {
-  for (let runs = 0; runs < MOST_RUNS; runs++) {
-    const due = virtualTimers().filter(([, timer]) => timer.due <= until);
-    if (!due.length) return;
-    const [id, timer] = due.reduce((first, next) => (next[1].due < first[1].due ? next : first));
+  for (let runs = 0, next; runs < MOST_RUNS && (next = earliest(until)); runs++) {
+    const [id, timer] = next;
     now = Math.max(now, timer.due);
     reseed(now);
     if (timer.every) timer.due += timer.every;
