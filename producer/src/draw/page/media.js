@@ -198,14 +198,15 @@ const showAnimations = (time) =>
     const frameIndex = Math.max(0, frameAt(moving, Math.round((time - shownAt(image)) * 1e6)));
     if (state.frame === frameIndex && image.currentSrc === state.address) return;
     const { image: picture } = await moving.decoder.decode({ frameIndex });
-    const canvas = new OffscreenCanvas(picture.displayWidth, picture.displayHeight);
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: picture.displayWidth, height: picture.displayHeight });
     canvas.getContext("2d").drawImage(picture, 0, 0);
     picture.close();
-    const address = URL.createObjectURL(await canvas.convertToBlob());
+    // At once: a blob is made when the browser is idle, which it never is while nothing is drawn, or after a second.
+    const address = canvas.toDataURL();
     image.removeAttribute("srcset");
     if (image.parentElement?.localName === "picture") image.parentElement.querySelectorAll("source").forEach((source) => source.remove());
     image.src = address;
     await image.decode();
-    if (state.address) URL.revokeObjectURL(state.address);
     Object.assign(state, { address, frame: frameIndex });
   }));
