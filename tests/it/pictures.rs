@@ -114,6 +114,42 @@ fn what_comes_late_is_there_when_it_is_shown() {
     assert_eq!(frame_hashes(&video).len(), 30);
 }
 
+/// Clips of images are as large as their images, whether these arrive before the runtime looks or after.
+#[test]
+#[ignore = "needs Chromium"]
+fn images_have_their_own_size() {
+    let clip = "data-start=\"0\" data-duration=\"1\" style=\"position: absolute;";
+    let clips = format!(
+        "<img alt=\"\" src=\"black.svg\" {clip} left: 300px; top: 0\">\n\
+         <img alt=\"\" src=\"black.svg\" {clip} left: 0; top: 0; width: 30px\">\n\
+         <div {clip} left: 80px; top: 90px; background: #000\"><img alt=\"\" src=\"black.svg\"></div>"
+    );
+    let slowly: String = (0..8).map(|index| format!("<script src=\"empty.js?{index}\"></script>")).collect();
+    let folder = Folder::new();
+    let rendered = |name: &str, body: &str| {
+        let project = folder.project(name, "data-no-timeline data-duration=\"1\"", body);
+        let black = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"40\"><rect width=\"40\" height=\"40\"/></svg>";
+        folder.write(&format!("{name}/black.svg"), black);
+        folder.write(&format!("{name}/empty.js"), ";");
+        let video = folder.join(&format!("{name}.mp4"));
+        render(&project, &video, &["--quality", "high"]);
+        rgb_frame(&video, 5)
+    };
+    let after = rendered("after", &clips);
+    for ((x, y), black) in [
+        ((310, 20), true),
+        ((310, 100), false),
+        ((15, 15), true),
+        ((15, 60), false),
+        ((100, 110), true),
+        ((200, 110), false),
+        ((100, 170), false),
+    ] {
+        assert_eq!(after[(y * 320 + x) * 3] < 50, black, "at {x}, {y}");
+    }
+    assert!(after == rendered("before", &format!("{clips}{slowly}")));
+}
+
 /// A file that is only asked for between the moments planning looks at, and is not there, is an error of the chunk.
 #[test]
 #[ignore = "needs Chromium"]

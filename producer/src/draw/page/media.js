@@ -167,7 +167,23 @@ const openAnimation = async (path) => {
     ends.push(end);
     image.close();
   }
-  return { decoder, ends, plays: repetitionCount + 1 };
+  return { decoder, ends, plays: repetitionCount + 1, last: null };
+};
+// The address of a frame's picture, made once for all who show it now.
+const pictureAt = (moving, frameIndex) => {
+  const { last, decoder } = moving;
+  if (last?.frameIndex === frameIndex) return last.address;
+  const draw = async () => {
+    const { image } = await decoder.decode({ frameIndex });
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: image.displayWidth, height: image.displayHeight });
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    image.close();
+    // At once: a blob is made when the browser is idle, which it never is while nothing is drawn, or after a second.
+    return canvas.toDataURL();
+  };
+  moving.last = { frameIndex, address: draw() };
+  return moving.last.address;
 };
 const animation = (path) => {
   if (!animations.has(path)) animations.set(path, openAnimation(path));
@@ -197,13 +213,7 @@ const showAnimations = (time) =>
     const moving = await animation(path);
     const frameIndex = Math.max(0, frameAt(moving, Math.round((time - shownAt(image)) * 1e6)));
     if (state.frame === frameIndex && image.currentSrc === state.address) return;
-    const { image: picture } = await moving.decoder.decode({ frameIndex });
-    const canvas = document.createElement("canvas");
-    Object.assign(canvas, { width: picture.displayWidth, height: picture.displayHeight });
-    canvas.getContext("2d").drawImage(picture, 0, 0);
-    picture.close();
-    // At once: a blob is made when the browser is idle, which it never is while nothing is drawn, or after a second.
-    const address = canvas.toDataURL();
+    const address = await pictureAt(moving, frameIndex);
     image.removeAttribute("srcset");
     if (image.parentElement?.localName === "picture") image.parentElement.querySelectorAll("source").forEach((source) => source.remove());
     image.src = address;
