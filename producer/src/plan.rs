@@ -169,8 +169,17 @@ pub(crate) fn write(
     meter.add(1);
 
     let (total_frames, strictness) = (frames.end - frames.start, config.strictness);
-    let played =
-        play::Subject { dir: &dir, compiled: &compiled, library, probe: &probe, frames, rate, format, strictness };
+    let played = play::Subject {
+        dir: &dir,
+        compiled: &compiled,
+        remote: &remote,
+        library,
+        probe: &probe,
+        frames,
+        rate,
+        format,
+        strictness,
+    };
     let played = play::write(played, context)?;
     let has_audio = played.sounds > 0;
     let gop = grid::gop_size(rate);
@@ -219,7 +228,12 @@ fn source(project: &Path, config: &RenderConfig, dir: &PlanDir, context: &Contex
     context.judge(defects, config.strictness)?;
     let scale = scale(config, &shape)?;
     let rate = config.fps.or(shape.rate).unwrap_or_default();
-    let library = media::files(&dir.compiled(), project.files.iter().map(|file| file.path.as_str()));
+    let paths = project.files.iter().map(|file| file.path.as_str());
+    let fetched = compiled.elsewhere.iter().filter_map(|url| {
+        let (path, kind) = remote.found(url.as_str())?;
+        Some(media::Fetched { address: url.to_string(), path, kind })
+    });
+    let library = media::Library::of(&dir.compiled(), paths, fetched);
     Ok(Source { compiled, remote, library, shape, scale, rate })
 }
 
@@ -319,15 +333,7 @@ fn scale(config: &RenderConfig, shape: &Shape) -> Result<u32, Error> {
     let Some(asked) = config.output_resolution else { return Ok(1) };
     let turns = config.output_resolution_aspect_agnostic;
     let size = if turns { asked.turned_to(shape.width, shape.height) } else { asked };
-    match size.scale_of(shape.width, shape.height) {
-        Ok(1) => Ok(1),
-        // The compositor does not draw at a density that is only emulated.
-        Ok(_) => {
-            let message = "a composition is drawn in its own size alone so far: leave the resolution out";
-            Err(composition(Code::FeatureUnsupported, message))
-        }
-        Err(message) => Err(composition(Code::ConfigInvalid, message)),
-    }
+    size.scale_of(shape.width, shape.height).map_err(|message| composition(Code::ConfigInvalid, message))
 }
 
 struct Facts<'a> {

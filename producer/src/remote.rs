@@ -135,12 +135,13 @@ impl Remote {
         known.unwrap_or_else(|| Err(unreachable(address))).err()
     }
 
-    /// The file of the compiled project that is under an address.
-    pub(crate) fn file(&self, address: &str) -> Option<String> {
+    /// The file of the compiled project that is under an address, and its media type.
+    pub(crate) fn found(&self, address: &str) -> Option<(String, String)> {
+        let address = address.split('#').next().unwrap_or_default();
         let known = self.answers().get(address).and_then(|cell| cell.get().cloned())?;
         match known.ok()? {
-            Answer::File { file, .. } => Some(file),
-            Answer::At { location } => self.file(&location),
+            Answer::File { file, kind } => Some((file, kind)),
+            Answer::At { location } => self.found(&location),
         }
     }
 

@@ -1,12 +1,13 @@
 //! How fast `hf-producer` is, beside upstream's published CLI where npm is there. Run it with `make bench`.
 //!
 //! Compositions of 1920×1080 and 30 frames a second are rendered: `examples/cards`, where much moves, and
-//! `tests/fixtures/static`, where little does, of 5 s each, and `tests/fixtures/many-scenes`, of 90 s. After a round that does
-//! not count, ours and upstream's take turns, so that whatever else the machine does falls on both; times are medians of the
+//! `tests/fixtures/static`, where little does, and `tests/fixtures/video`, which shows a video of 1280×720, of 5 s each, and
+//! `tests/fixtures/many-scenes`, of 90 s. After a round that does not count, ours and upstream's take turns, so that whatever else the machine does falls on both; times are medians of the
 //! rounds. The long one is rendered once. A stage's CPU time is that of
 //! all chunks together, divided by all frames of the video. The time to the first frame is the one that
 //! `hf-producer chunk` reports, from the start of its process. Memory is that of a chunk's browser and of the whole
-//! producer, whose chunks share it. Likeness is SSIM of the luma against a plain browser.
+//! producer, whose chunks share it. Likeness is SSIM of the luma against a plain browser, which shows no video in time: of one in
+//! a video it is not measured.
 //!
 //! Targets are reported, not asserted: the benchmark fails only where something does not run. `HF_BENCH_ONLY` names the
 //! compositions that are wanted, as in `cards,static`; `HF_BENCH_JSON` names a
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use tests::{
     bins::{producer, render},
     fixture::{Folder, example, fixture},
+    media::{H264, make},
     truth::{SAMPLES, Truth, sampled},
     video::{frame_count, ssim_y},
 };
@@ -40,6 +42,9 @@ const STARTS: usize = 5;
 /// Frames per second.
 const RATE: u32 = 30;
 
+/// The composition that shows a video.
+const VIDEO: &str = "video";
+
 type Stage = (&'static str, fn(&Timings) -> f64);
 
 /// Where a frame's CPU time goes, in order.
@@ -53,9 +58,11 @@ const STAGES: [Stage; 5] = [
 
 fn main() {
     let upstream = Upstream::installed().inspect_err(|reason| eprintln!("no comparison with upstream: {reason}")).ok();
+    let folder = Folder::new();
     let compositions = [
         ("cards", example("cards"), ROUNDS),
         ("static", fixture("static"), ROUNDS),
+        (VIDEO, with_a_clip(&folder), ROUNDS),
         ("scenes", fixture("many-scenes"), 1),
     ];
     let only = env::var("HF_BENCH_ONLY").ok();
@@ -107,7 +114,7 @@ impl Measured {
         let rounds: Vec<_> = (1..=rounds).map(|round| turns(&format!("round {round}"))).collect();
         let first_frame_ms = first_frame_ms(name, project, &folder);
         let frames = frame_count(&ours);
-        let truth = truth(project, frames, &folder);
+        let truth = if name == VIDEO { Vec::new() } else { truth(project, frames, &folder) };
         let per_frame = |stage: fn(&Timings) -> f64| {
             let sum = |round: &Round| round.chunks.iter().map(|chunk| stage(&chunk.timings)).sum();
             median(rounds.iter().map(sum).collect()) / f64::from(frames)
@@ -151,8 +158,9 @@ impl Measured {
         both("whole render, s", &|video| format!("{:.2}", video.seconds()));
         both("whole render, frames/s", &|video| format!("{:.1}", f64::from(self.frames) / video.seconds()));
         both("file, KiB", &|video| (video.bytes >> 10).to_string());
-        both("SSIM-Y, mean", &|video| format!("{:.5}", video.mean_ssim()));
-        both("SSIM-Y, least", &|video| format!("{:.5}", video.least_ssim()));
+        let likeness = |ssim: Option<f64>| ssim.map_or_else(|| "-".to_owned(), |ssim| format!("{ssim:.5}"));
+        both("SSIM-Y, mean", &|video| likeness(video.mean_ssim()));
+        both("SSIM-Y, least", &|video| likeness(video.least_ssim()));
         row("upstream's time / ours", self.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")));
         for ((stage, _), ms) in STAGES.iter().zip(self.cpu) {
             row(&format!("CPU ms/frame, {stage}"), format!("{ms:.2}"));
@@ -196,7 +204,7 @@ struct Video {
     /// Of each round.
     rounds: Vec<f64>,
     bytes: u64,
-    /// Of each frame compared.
+    /// Of each frame compared, if any was.
     ssim: Vec<f64>,
 }
 
@@ -210,12 +218,12 @@ impl Video {
         median(self.rounds.clone())
     }
 
-    fn mean_ssim(&self) -> f64 {
-        self.ssim.iter().sum::<f64>() / f64::from(SAMPLES)
+    fn mean_ssim(&self) -> Option<f64> {
+        (!self.ssim.is_empty()).then(|| self.ssim.iter().sum::<f64>() / f64::from(SAMPLES))
     }
 
-    fn least_ssim(&self) -> f64 {
-        self.ssim.iter().copied().fold(1.0, f64::min)
+    fn least_ssim(&self) -> Option<f64> {
+        self.ssim.iter().copied().reduce(f64::min)
     }
 
     fn json(&self) -> Value {
@@ -256,6 +264,15 @@ fn first_frame_ms(name: &str, project: &Path, folder: &Folder) -> f64 {
         run.chunks()[0].timings.first_frame_ms
     };
     median((1..=STARTS).map(start).collect())
+}
+
+/// The composition that shows a video, with one.
+fn with_a_clip(folder: &Folder) -> PathBuf {
+    let input = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=5"].map(str::to_owned);
+    let clip = make(folder, "video/clip.mp4", &input, H264);
+    let project = clip.parent().unwrap().to_owned();
+    fs::copy(fixture("video").join("index.html"), project.join("index.html")).unwrap();
+    project
 }
 
 /// What some frames of a video of so many should look like.

@@ -6,6 +6,7 @@ use tests::{
     bins::{Run, bin, run, tool},
     fixture::{Folder, SECOND},
     https::Https,
+    media::{H264, heard, loudness, number, sound, video},
     truth::packed,
     video::rgb_frame,
 };
@@ -199,6 +200,41 @@ fn what_lies_elsewhere_is_in_the_plan() {
         let at = (20 * 320 + place * 40 + 20) * 3;
         near([pixels[at], pixels[at + 1], pixels[at + 2]], colour);
     }
+}
+
+/// Videos and sound of other hosts are played as the project's own.
+#[test]
+#[ignore = "needs Chromium"]
+fn media_elsewhere_are_in_the_plan() {
+    let fetching = Fetching::new();
+    let remote = &fetching.https.folder;
+    video(remote, "clip.mp4", 60, "30", H264);
+    sound(remote, "tone.wav", "0.5*sin(880*PI*t)", 2.0, "");
+    let url = |path: &str| fetching.https.url(path);
+    let page = |video: &str| {
+        let body = format!(
+            "<video src=\"{video}\" muted data-start=\"0\" data-media-start=\"0.5\" style=\"position: absolute; left: 0; top: 0\"></video>\n\
+             <audio src=\"{}\" data-start=\"0\"></audio>",
+            url("tone.wav")
+        );
+        fetching.folder.project("site", SECOND, &body);
+    };
+    page(&url(&format!("to?{}#t=0", url("clip.mp4"))));
+    let run = fetching.producer(&["render", "site", "-o", "out.mp4", "--quality", "high"]).ok();
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    let out = fetching.folder.join("out.mp4");
+    for frame in [0, 7, 29] {
+        assert_eq!(number(&rgb_frame(&out, frame), 320, (0, 0), 1), Some(15 + frame));
+    }
+    assert!(loudness(&heard(&out), 0, 0.2, 0.8) > 0.2);
+    page(&url("gone.mp4"));
+    let failed = fetching.plan(&[]);
+    let failure = failed.error().unwrap();
+    assert_eq!(
+        (failure.code, failure.path.as_deref(), failure.line),
+        (Code::AssetMissing, Some("index.html"), Some(4))
+    );
+    assert!(failure.message.contains("404"), "{failure}");
 }
 
 /// What a composition asks for only between the moments that planning looks at is an error with its address.

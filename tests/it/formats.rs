@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tests::{
     bins::{bin, producer, render, tool, tool_output},
     fixture::{Folder, SECOND, fixture},
-    video::{boxes, probe},
+    video::{boxes, frame_hashes, probe, rgb_frame},
 };
 
 /// Every format, by the name of an output.
@@ -206,22 +206,42 @@ fn rate_factors_and_bit_rates_are_obeyed() {
     }
 }
 
+/// Every CSS pixel becomes a whole number of pixels, and what is drawn has as many details; scripts and style sheets know. (Boxes
+/// begin and end with whole CSS pixels, as they do at the composition's own size.)
 #[test]
 #[ignore = "needs Chromium"]
-fn a_resolution_is_the_compositions_own_or_refused() {
+fn resolutions_are_multiples_of_the_compositions() {
     let folder = Folder::new();
-    let project = folder.project_of_size("site", (1920, 1080), "data-no-timeline data-duration=\"0.2\"", "<p>text</p>");
-    let run = render(&project, &folder.join("v.mp4"), &["--resolution", "1080p", "--quality", "draft"]);
-    assert_eq!((run.output().width, run.output().height), (1920, 1080));
-    for (size, code, said) in [
-        ("4k", Code::FeatureUnsupported, "its own size"),
-        ("portrait", Code::ConfigInvalid, "same shape"),
-        ("square-4k", Code::ConfigInvalid, "same shape"),
-    ] {
+    let body = "<style>p { position: absolute; margin: 0; top: 20px; height: 100px; background: #fff }\n\
+         @media (min-resolution: 4dppx) and (width: 480px) { #dense { background: #000 } }</style>\n\
+         <svg style=\"position: absolute; left: 0; top: 20px\" width=\"40\" height=\"100\"><rect x=\"10.25\" width=\"0.5\" height=\"100\"/></svg>\n\
+         <p id=\"dense\" style=\"left: 50px; width: 10px\"></p>\n\
+         <canvas style=\"position: absolute; left: 100px; top: 20px; width: 10px; height: 10px\"></canvas>\n\
+         <script>{ const canvas = document.querySelector('canvas'); canvas.width = canvas.height = 10 * devicePixelRatio;\n\
+         const context = canvas.getContext('2d'); context.fillRect(3, 0, 1, 40) }</script>";
+    let project = folder.project_of_size("site", (480, 270), "data-no-timeline data-duration=\"2\"", body);
+    let rendered = |name: &str, options: &[&str]| {
+        let out = folder.join(name);
+        let run = render(&project, &out, &[options, &["--resolution", "1080p", "--quality", "high"]].concat());
+        assert_eq!((run.output().width, run.output().height), (1920, 1080));
+        assert!(run.warnings().is_empty(), "{run:#?}");
+        out
+    };
+    let video = rendered("whole.mp4", &["--chunks", "1"]);
+    let pixels = rgb_frame(&video, 30);
+    let dark = |x: usize| pixels[(90 * 1920 + x) * 3] < 100;
+    let columns: Vec<usize> = (0..1920).filter(|x| dark(*x)).collect();
+    let expected: Vec<usize> = [41..43, 200..240, 403..404].into_iter().flatten().collect();
+    assert_eq!(columns, expected);
+    for (name, options) in [("two.mp4", ["--chunks", "2"]), ("slow.mp4", ["--frame-source", "screenshot"])] {
+        let other = rendered(name, &options);
+        assert!(frame_hashes(&other) == frame_hashes(&video), "{name}");
+    }
+    for (size, said) in [("portrait", "same shape"), ("square-4k", "same shape")] {
         let out = folder.join("no.mp4");
         let run = producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap(), "--resolution", size]);
         let error = run.error().unwrap();
-        assert_eq!((run.code, error.code), (2, code));
+        assert_eq!((run.code, error.code), (2, Code::ConfigInvalid));
         assert!(error.message.contains(said), "{error}");
     }
 }

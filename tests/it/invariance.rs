@@ -2,7 +2,7 @@ use std::fs;
 
 use tests::{
     bins::{producer, render},
-    fixture::{Folder, fixture},
+    fixture::{Folder, example, fixture},
     video::frame_hashes,
 };
 
@@ -30,6 +30,23 @@ fn chunks_do_not_change_frames() {
         assert_eq!(chunks, count);
         assert!(frame_hashes(&video) == hashes, "frames differ with {count} chunks");
         assert!(fs::read(&video).unwrap() == fs::read(&whole).unwrap(), "bytes differ with {count} chunks");
+    }
+}
+
+/// The examples and the fixtures, all that a composition is made of among them, in 1, 3 and 8 chunks: the same bytes.
+#[test]
+#[ignore = "needs Chromium"]
+fn every_composition_is_the_same_in_any_number_of_chunks() {
+    let examples = ["batch", "hello", "kinetic-type", "scenes"].map(example);
+    let fixtures = ["alpha", "bars", "late", "scenes-flattened", "static"].map(fixture);
+    for project in examples.into_iter().chain(fixtures) {
+        let folder = Folder::new();
+        let [whole, three, eight] = ["1", "3", "8"].map(|chunks| {
+            let out = folder.join(&format!("{chunks}.mp4"));
+            render(&project, &out, &["--quality", "draft", "--chunks", chunks]);
+            fs::read(out).unwrap()
+        });
+        assert!(whole == three && whole == eight, "{}", project.display());
     }
 }
 

@@ -191,7 +191,7 @@ fn failures_arrive_under_their_codes() {
     let mut environment = rig.environment(&[]);
     let (name, message) = environment.invoke(&plan(json!({}))).unwrap_err();
     assert_eq!(name, "DURATION_UNKNOWN", "{message}");
-    let error = &environment.log("handler_error")[0];
+    let error = eventually("a line", || environment.log("handler_error").into_iter().next());
     assert_eq!((&error["name"], &error["action"]), (&json!("DURATION_UNKNOWN"), &json!("plan")));
     assert_eq!(environment.invoke(&json!({ "Action": "sing" })).unwrap_err().0, "EVENT_INVALID");
     let mut v1 = plan(json!({}));

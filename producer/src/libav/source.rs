@@ -60,7 +60,7 @@ impl Source {
     }
 
     /// Gives a decoder the next packet, if it is of this track; false once it has got everything. Of a file that is cut short
-    /// there is what there is, and what cannot be decoded is passed over, as players do.
+    /// there is what there is, and what cannot be decoded is passed over, as players do; one that cannot be read is an error.
     pub(super) fn feed(
         &mut self,
         track: &Track,
@@ -70,6 +70,7 @@ impl Source {
         let (sent, more) = match packet.read(&mut self.input) {
             Ok(()) if packet.stream() == track.index => (decoder.send_packet(&packet), true),
             Ok(()) => (Ok(()), true),
+            Err(source @ ffmpeg::Error::Other { .. }) => return Err(source),
             Err(_) => (decoder.send_eof(), false),
         };
         match sent {

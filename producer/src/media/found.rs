@@ -18,6 +18,7 @@ use crate::{
     layout::{MediaFile, MediaFiles, Video},
     libav::{self, MediaInfo},
     plan::{defects::Defects, references::References},
+    remote::Remote,
 };
 
 /// Extensions of media files.
@@ -33,42 +34,71 @@ fn is_animated(path: &Path) -> bool {
     files::head(path, 64).is_ok_and(|head| libav::is_animated(path, &head))
 }
 
-/// The media files of a project.
+/// The media files of a composition.
 #[derive(Debug, Default)]
 pub(crate) struct Library {
+    /// By what the page calls them, and by their paths.
     pub(crate) files: MediaFiles,
+    /// The paths of those that lie elsewhere, by their addresses.
+    fetched: BTreeMap<String, String>,
     /// Those that cannot be read, and why.
     unreadable: BTreeMap<String, String>,
     /// Those whose pictures are brighter than what is made here.
     high_dynamic_range: BTreeSet<String>,
 }
 
-/// Looks into every media file among some paths of a folder.
-pub(crate) fn files<'a>(folder: &Path, paths: impl Iterator<Item = &'a str>) -> Library {
-    let mut library = Library::default();
-    for path in paths {
-        let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
-        let is =
-            |known: &[&str]| extension.is_some_and(|name| known.iter().any(|known| known.eq_ignore_ascii_case(name)));
-        if is(&IMAGES) && is_animated(&folder.join(path)) {
-            library.files.insert(path.to_owned(), MediaFile { animated: true, ..MediaFile::default() });
+/// A file that was fetched.
+pub(crate) struct Fetched {
+    pub(crate) address: String,
+    pub(crate) path: String,
+    /// Its media type.
+    pub(crate) kind: String,
+}
+
+impl Library {
+    /// Looks into every media file among some paths of a folder, and among what was fetched into it.
+    pub(crate) fn of<'a>(
+        folder: &Path,
+        paths: impl Iterator<Item = &'a str>,
+        fetched: impl Iterator<Item = Fetched>,
+    ) -> Self {
+        let mut library = Self::default();
+        for path in paths {
+            if has_extension(path, &IMAGES) && is_animated(&folder.join(path)) {
+                library.files.insert(path.to_owned(), MediaFile { animated: true, ..MediaFile::default() });
+            }
+            if has_extension(path, &EXTENSIONS) {
+                library.look(folder, path);
+            }
         }
-        if !is(&EXTENSIONS) {
-            continue;
+        for Fetched { address, path, kind } in fetched {
+            let is_media = ["video/", "audio/"].iter().any(|media| kind.starts_with(media));
+            if is_media || has_extension(&path, &EXTENSIONS) {
+                library.look(folder, &path);
+                library.files.extend(library.files.get(&path).map(|file| (address.clone(), *file)));
+                library.fetched.insert(address, path);
+            }
         }
+        library
+    }
+
+    fn look(&mut self, folder: &Path, path: &str) {
         match libav::media_info(&folder.join(path)) {
             Ok(MediaInfo { duration, picture, sound, high_dynamic_range }) => {
                 let (width, height) = picture.unzip();
-                let file = MediaFile { duration, width, height, sound, animated: false };
-                library.files.insert(path.to_owned(), file);
+                self.files.insert(path.to_owned(), MediaFile { duration, width, height, sound, animated: false });
                 if high_dynamic_range {
-                    library.high_dynamic_range.insert(path.to_owned());
+                    self.high_dynamic_range.insert(path.to_owned());
                 }
             }
-            Err(error) => drop(library.unreadable.insert(path.to_owned(), error.to_string())),
+            Err(error) => drop(self.unreadable.insert(path.to_owned(), error.to_string())),
         }
     }
-    library
+}
+
+fn has_extension(path: &str, known: &[&str]) -> bool {
+    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|name| known.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// What an element of the page says of itself. Times are in seconds of the video.
@@ -132,6 +162,7 @@ fn is_elsewhere(address: &str) -> bool {
 /// What elements are judged by.
 pub(crate) struct Judge<'a> {
     pub(crate) library: &'a Library,
+    pub(crate) remote: &'a Remote,
     pub(crate) references: &'a References,
     /// Where the files are.
     pub(crate) folder: &'a Path,
@@ -163,12 +194,16 @@ impl Judge<'_> {
     }
 
     /// The path and the file that an element names, if it can be played.
-    fn file<'t>(&self, element: &'t Told, found: &mut Found) -> Option<(&'t str, MediaFile)> {
-        let path = element.path.as_deref()?;
+    fn file<'t>(&'t self, element: &'t Told, found: &mut Found) -> Option<(&'t str, MediaFile)> {
+        let named = element.path.as_deref()?;
+        let path = self.library.fetched.get(named).map_or(named, String::as_str);
         let fail = |code, words: &str| self.failure(element, code, words);
         if is_elsewhere(path) {
-            let words = "the media of an element must be a file of the project: copy it there";
-            found.refused.push(fail(Code::RemoteAssetUnsupported, words));
+            let failure = Some(path).filter(|path| path.starts_with("http")).and_then(|path| self.remote.failure(path));
+            let code = failure.as_ref().map_or(Code::RemoteAssetUnsupported, |failure| failure.code);
+            let why =
+                failure.map_or_else(|| "what plays must be a file: write one".to_owned(), |failure| failure.message);
+            found.refused.push(fail(code, &why));
             return None;
         }
         let Some(file) = self.library.files.get(path) else {

@@ -41,6 +41,8 @@ pub(crate) struct Compiled {
     pub(crate) declares_timelines: bool,
     /// Some script may go on from frame to frame.
     pub(crate) goes_on: bool,
+    /// Addresses of other hosts that it names.
+    pub(crate) elsewhere: BTreeSet<Url>,
     /// SHA-256 over the fonts put in, upstream's `fontSnapshotSha`.
     pub(crate) font_snapshot_sha: String,
     /// Families it names and declares.
@@ -117,8 +119,18 @@ pub(crate) fn compile(
     let root = document.root.ok_or_else(no_root)?;
     let own = document.variables.map(|(text, line)| Declarations { text, path: ENTRY.to_owned(), line });
     let variables = own.into_iter().chain(mounted.declarations).collect();
-    let Step { fonts, references, .. } = step;
-    Ok(Compiled { root, variables, declares_timelines, goes_on, font_snapshot_sha, fonts, references, unopened })
+    let Step { elsewhere, fonts, references, .. } = step;
+    Ok(Compiled {
+        root,
+        variables,
+        declares_timelines,
+        goes_on,
+        elsewhere,
+        font_snapshot_sha,
+        fonts,
+        references,
+        unopened,
+    })
 }
 
 /// A file other than the entry, as far as it was read.
@@ -302,7 +314,7 @@ impl Step<'_> {
     fn fetch(&mut self) -> Result<(String, String), Error> {
         let sheets: Vec<_> = self.elsewhere.iter().filter_map(|url| Some((url, Asked::of(url)?))).collect();
         self.remote.fetch_all(self.elsewhere.iter().cloned(), self.stop)?;
-        for (url, families) in sheets.into_iter().filter(|(url, _)| self.remote.file(url.as_str()).is_some()) {
+        for (url, families) in sheets.into_iter().filter(|(url, _)| self.remote.found(url.as_str()).is_some()) {
             let packaged = families.iter().filter(|asked| !asked.is_bundled()).map(|asked| asked.family.clone());
             self.fonts.note(url.as_str(), &packaged.collect::<Vec<_>>(), std::iter::empty());
         }

@@ -65,6 +65,18 @@ impl Size {
     pub(crate) fn pixels(self) -> (u32, u32) {
         (self.width * self.scale, self.height * self.scale)
     }
+
+    /// The page has its size in CSS pixels and knows how many pixels those are; its view fills the window. (The density by itself
+    /// changes what scripts and media queries see, and not what is drawn.)
+    fn metrics(self) -> emulation::SetDeviceMetricsOverrideParams {
+        let scale = f64::from(self.scale);
+        let mut metrics = emulation::SetDeviceMetricsOverrideParams::new(self.width, self.height, scale, false);
+        if self.scale > 1 {
+            metrics.scale = Some(scale);
+            metrics.dont_set_visible_size = Some(true);
+        }
+        metrics
+    }
 }
 
 /// A page and everything it needs to live.
@@ -76,7 +88,7 @@ pub(crate) struct Page {
     remote: Arc<Remote>,
     frames: Frames,
     window: Window,
-    scale: u32,
+    size: Size,
     transparent: bool,
     script: String,
     product: String,
@@ -123,9 +135,10 @@ impl Page {
         begin_frame_control: bool,
         shares_memory: bool,
     ) -> Result<Self> {
-        let PageConfig { folder, remote, size: Size { width, height, scale }, transparent, script, frames } = config;
+        let PageConfig { folder, remote, size, transparent, script, frames } = config;
         let server = Server::start(folder, Arc::clone(&remote), frames.clone()).map_err(files::Error::Read)?;
         let (proxy_port, proxy_key) = (server.port(), server.key_digest().to_owned());
+        let (width, height) = size.pixels();
         let window = Window { width, height, proxy_port, proxy_key, begin_frame_control, shares_memory };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
@@ -136,7 +149,7 @@ impl Page {
             remote,
             frames,
             window,
-            scale,
+            size,
             transparent,
             script,
             product,
@@ -152,7 +165,7 @@ impl Page {
 
     /// An empty page that shares nothing with any other: storage, history, caches and process are its own.
     fn attach(&mut self) -> Result<()> {
-        let Self { cdp, window, .. } = self;
+        let Self { cdp, window, size, .. } = self;
         let (width, height) = (i64::from(window.width), i64::from(window.height));
         let profile = cdp.call(&target::CreateBrowserContextParams::default())?.browser_context_id;
         let mut create = target::CreateTargetParams::new("about:blank");
@@ -175,8 +188,7 @@ impl Page {
         // Animations started by scripts must not run on the real clock until the runtime finds them.
         cdp.call(&animation::SetPlaybackRateParams::new(0.0))?;
         cdp.call(&page::SetFontFamiliesParams::new(generic_families()))?;
-        let scale = f64::from(self.scale);
-        cdp.call(&emulation::SetDeviceMetricsOverrideParams::new(width, height, scale, false))?;
+        cdp.call(&size.metrics())?;
         if self.transparent {
             cdp.call(&transparent())?;
         }
@@ -373,7 +385,7 @@ impl Page {
 
     /// Files of the project that are under the addresses elsewhere that it asked for.
     pub(crate) fn files_elsewhere(&self) -> impl Iterator<Item = String> {
-        self.cdp.events.external.iter().filter_map(|address| self.remote.file(address))
+        self.cdp.events.external.iter().filter_map(|address| Some(self.remote.found(address)?.0))
     }
 
     /// Addresses elsewhere that it asked for in vain, with the reason.
