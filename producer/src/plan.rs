@@ -231,7 +231,8 @@ fn source(project: &Path, config: &RenderConfig, dir: &PlanDir, context: &Contex
     let paths = project.files.iter().map(|file| file.path.as_str());
     let fetched = compiled.elsewhere.iter().filter_map(|url| {
         let (path, kind) = remote.found(url.as_str())?;
-        Some(media::Fetched { address: url.to_string(), path, kind })
+        let address = url.as_str().split('#').next().unwrap_or_default().to_owned();
+        Some(media::Fetched { address, path, kind })
     });
     let library = media::Library::of(&dir.compiled(), paths, fetched);
     Ok(Source { compiled, remote, library, shape, scale, rate })

@@ -6,7 +6,7 @@ use tests::{
     bins::{Run, bin, run, tool},
     fixture::{Folder, SECOND},
     https::Https,
-    media::{H264, heard, loudness, number, sound, video},
+    media::{H264, heard, loudness, make, number, numbered, sound, video},
     truth::packed,
     video::rgb_frame,
 };
@@ -210,11 +210,13 @@ fn media_elsewhere_are_in_the_plan() {
     let remote = &fetching.https.folder;
     video(remote, "clip.mp4", 60, "30", H264);
     sound(remote, "tone.wav", "0.5*sin(880*PI*t)", 2.0, "");
+    make(remote, "moving.gif", &numbered(remote, 10, "10"), "-loop 0");
     let url = |path: &str| fetching.https.url(path);
     let page = |video: &str| {
         let body = format!(
             "<video src=\"{video}\" muted data-start=\"0\" data-media-start=\"0.5\" style=\"position: absolute; left: 0; top: 0\"></video>\n\
-             <audio src=\"{}\" data-start=\"0\"></audio>",
+             <img alt=\"\" src=\"{}\" style=\"position: absolute; left: 0; top: 60px\"><audio src=\"{}\" data-start=\"0\"></audio>",
+            url("moving.gif"),
             url("tone.wav")
         );
         fetching.folder.project("site", SECOND, &body);
@@ -224,7 +226,9 @@ fn media_elsewhere_are_in_the_plan() {
     assert!(run.warnings().is_empty(), "{run:#?}");
     let out = fetching.folder.join("out.mp4");
     for frame in [0, 7, 29] {
-        assert_eq!(number(&rgb_frame(&out, frame), 320, (0, 0), 1), Some(15 + frame));
+        let pixels = rgb_frame(&out, frame);
+        assert_eq!(number(&pixels, 320, (0, 0), 1), Some(15 + frame));
+        assert_eq!(number(&pixels, 320, (0, 60), 1), Some(frame / 3));
     }
     assert!(loudness(&heard(&out), 0, 0.2, 0.8) > 0.2);
     page(&url("gone.mp4"));
@@ -311,6 +315,54 @@ fn nothing_private_is_reached() {
         assert!(told.contains(&format!("/{try_}")), "{try_} is not in {failed:#?}");
     }
     assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// A name server that gives a public address first and this machine's from then on, and says whom it was asked for; and what
+/// listens here, which says that it was spoken to.
+const CHANGING: &str = r"
+import socket, threading
+def listen(port):
+    server = socket.create_server(('127.0.0.1', port))
+    while True:
+        server.accept()
+        print('spoken to', flush=True)
+for port in (80, 443):
+    threading.Thread(target=listen, args=(port,), daemon=True).start()
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(('127.0.0.1', 53))
+address = b'\x5d\xb8\xd8\x22'
+while True:
+    query, sender = names.recvfrom(512)
+    question = query[12:]
+    is_a = question[question.index(b'\0') + 2] == 1
+    answer = b'\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04' + address if is_a else b''
+    end = question.index(b'\0') + 5
+    names.sendto(query[:2] + b'\x81\x80\0\x01\0' + (b'\x01' if is_a else b'\0') + b'\0\0\0\0' + question[:end] + answer, sender)
+    if is_a:
+        print('asked', flush=True)
+        address = b'\x7f\0\0\x01'
+";
+
+/// What is dialled is the address that was judged: a name that has another one a moment later leads nowhere else.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_name_that_changes_its_address_leads_nowhere_private() {
+    let folder = Folder::new();
+    folder.write("names.py", CHANGING);
+    folder.write("resolv.conf", "nameserver 127.0.0.1\n");
+    folder.project("site", SECOND, "<img alt=\"\" src=\"https://changing.test/a.png\">");
+    // In namespaces of their own, whose only network is this machine.
+    let script = "mount --bind resolv.conf /etc/resolv.conf && ip link set lo up && { python3 names.py > told & names=$!; } && \
+         until grep -q :0035 /proc/net/udp; do sleep 0.05; done; \
+         \"$0\" --json plan site -o plan; code=$?; kill $names; exit $code";
+    let mut command = Command::new("unshare");
+    command.args(["-rmn", "sh", "-c", script]).arg(bin("hf-producer")).current_dir(folder.path());
+    command.env("TMPDIR", folder.path()).env_remove("HF_SOURCE_NETWORKS");
+    let failed = run(command);
+    let failure = failed.error().unwrap_or_else(|| panic!("{failed:#?}"));
+    assert_eq!((failure.code, failure.line), (Code::RemoteAssetUnavailable, Some(4)), "{failed:#?}");
+    let told = std::fs::read_to_string(folder.join("told")).unwrap();
+    assert!(told.starts_with("asked") && !told.contains("spoken to"), "{told}");
 }
 
 /// What is not there, and what leads where nothing may be fetched from.

@@ -49,6 +49,7 @@ pub(crate) struct Library {
 
 /// A file that was fetched.
 pub(crate) struct Fetched {
+    /// Without a fragment.
     pub(crate) address: String,
     pub(crate) path: String,
     /// Its media type.
@@ -63,15 +64,20 @@ impl Library {
         fetched: impl Iterator<Item = Fetched>,
     ) -> Self {
         let mut library = Self::default();
+        let animated = |path: &str| has_extension(path, &IMAGES) && is_animated(&folder.join(path));
+        let moving = MediaFile { animated: true, ..MediaFile::default() };
         for path in paths {
-            if has_extension(path, &IMAGES) && is_animated(&folder.join(path)) {
-                library.files.insert(path.to_owned(), MediaFile { animated: true, ..MediaFile::default() });
+            if animated(path) {
+                library.files.insert(path.to_owned(), moving);
             }
             if has_extension(path, &EXTENSIONS) {
                 library.look(folder, path);
             }
         }
         for Fetched { address, path, kind } in fetched {
+            if animated(&path) {
+                library.files.insert(address.clone(), moving);
+            }
             let is_media = ["video/", "audio/"].iter().any(|media| kind.starts_with(media));
             if is_media || has_extension(&path, &EXTENSIONS) {
                 library.look(folder, &path);
@@ -193,16 +199,23 @@ impl Judge<'_> {
         })
     }
 
+    /// Why what an address elsewhere leads to does not play.
+    fn missing(&self, address: &str) -> (Code, String) {
+        if !address.starts_with("http") {
+            return (Code::RemoteAssetUnsupported, "what plays must be a file: copy it into the project".to_owned());
+        }
+        let unknown = "neither its name nor its server says that it plays: copy it into the project";
+        let failure = self.remote.failure(address).map(|failure| (failure.code, failure.message));
+        failure.unwrap_or_else(|| (Code::MediaUnreadable, unknown.to_owned()))
+    }
+
     /// The path and the file that an element names, if it can be played.
     fn file<'t>(&'t self, element: &'t Told, found: &mut Found) -> Option<(&'t str, MediaFile)> {
         let named = element.path.as_deref()?;
         let path = self.library.fetched.get(named).map_or(named, String::as_str);
         let fail = |code, words: &str| self.failure(element, code, words);
         if is_elsewhere(path) {
-            let failure = Some(path).filter(|path| path.starts_with("http")).and_then(|path| self.remote.failure(path));
-            let code = failure.as_ref().map_or(Code::RemoteAssetUnsupported, |failure| failure.code);
-            let why =
-                failure.map_or_else(|| "what plays must be a file: write one".to_owned(), |failure| failure.message);
+            let (code, why) = self.missing(path);
             found.refused.push(fail(code, &why));
             return None;
         }

@@ -207,20 +207,28 @@ fn path_of(url: &str) -> String {
     percent_decoded(url.strip_prefix(ORIGIN).unwrap_or(url).split(['?', '#']).next().unwrap_or_default())
 }
 
+/// Animated images, by name.
+#[derive(serde::Deserialize)]
+struct AnimatedImages {
+    moving: BTreeSet<String>,
+    stuck: BTreeSet<String>,
+}
+
 /// Animated images that were shown where nobody moves them: they would follow the real clock.
 fn stuck_animations(page: &mut Page, folder: &Path) -> Result<Vec<Failure>, Error> {
-    let stuck: BTreeSet<String> = page.evaluate("__hfProducer.stuckAnimations()")?;
-    let served: BTreeSet<_> = page.events().served.iter().map(|url| path_of(url)).collect();
-    let failure = |path: &String| {
-        let message = "an animated image can only be in an <img> of the composition: put it there, or use a still one";
-        Failure { code: Code::FeatureUnsupported, message: message.to_owned(), path: Some(path.clone()), line: None }
-    };
-    let elsewhere: Vec<String> = page.files_elsewhere().collect();
-    let animated = |path: &&String| {
+    let AnimatedImages { moving, stuck } = page.evaluate("__hfProducer.animatedImages()")?;
+    let served = page.events().served.iter().map(|url| path_of(url));
+    let animated = |path: &str| {
         let file = folder.join(path);
         files::head(&file, 64).is_ok_and(|head| libav::is_animated(&file, &head))
     };
-    Ok(stuck.intersection(&served).chain(elsewhere.iter().filter(animated)).map(failure).collect())
+    let elsewhere = page.files_elsewhere().filter(|(address, _)| !moving.contains(*address));
+    let elsewhere = elsewhere.filter(|(_, path)| animated(path)).map(|(address, _)| address.to_owned());
+    let failure = |path: String| {
+        let message = "an animated image can only be in an <img> of the composition: put it there, or use a still one";
+        Failure { code: Code::FeatureUnsupported, message: message.to_owned(), path: Some(path), line: None }
+    };
+    Ok(served.filter(|path| stuck.contains(path)).chain(elsewhere).map(failure).collect())
 }
 
 fn percent_decoded(path: &str) -> String {

@@ -383,9 +383,10 @@ impl Page {
         &self.cdp.events
     }
 
-    /// Files of the project that are under the addresses elsewhere that it asked for.
-    pub(crate) fn files_elsewhere(&self) -> impl Iterator<Item = String> {
-        self.cdp.events.external.iter().filter_map(|address| Some(self.remote.found(address)?.0))
+    /// The addresses elsewhere that it asked for, and the files of the project that are under them.
+    pub(crate) fn files_elsewhere(&self) -> impl Iterator<Item = (&str, String)> {
+        let external = self.cdp.events.external.iter();
+        external.filter_map(|address| Some((address.as_str(), self.remote.found(address)?.0)))
     }
 
     /// Addresses elsewhere that it asked for in vain, with the reason.

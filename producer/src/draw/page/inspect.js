@@ -66,16 +66,18 @@ Object.assign(window.__hfProducer, {
 
   setsVolumes,
 
-  // Animated images of which one is not in an `<img>` of this document: nobody moves it.
-  stuckAnimations() {
-    const animated = Object.keys(files).filter((path) => files[path].animated);
-    const moved = new Set(Array.from(document.images, animatedPath));
+  // Animated images by name: those that are in an `<img>` of this document and nowhere else move, and nobody moves the others.
+  animatedImages() {
+    const animated = Object.keys(files).filter((name) => files[name].animated);
+    const images = new Set(Array.from(document.images, (image) => animationOf(image)?.name));
     const styles = animated.length ? inEveryDocument((frame) => Array.from(frame.document.querySelectorAll("*"), (element) =>
       [null, "::before", "::after"].map((part) => {
         const { backgroundImage, borderImageSource, content, listStyleImage, maskImage } = frame.getComputedStyle(element, part);
         return [backgroundImage, borderImageSource, content, listStyleImage, maskImage].join();
       }).join())).flat() : [];
-    return animated.filter((path) => !moved.has(path) || styles.some((style) => decodeURI(style).includes(`/${path}"`)));
+    const inStyles = (name) => styles.some((style) => [`"${name}"`, `/${name}"`].some((end) => decodeURI(style).includes(end)));
+    const moving = animated.filter((name) => images.has(name) && !inStyles(name));
+    return { moving, stuck: animated.filter((name) => !moving.includes(name)) };
   },
 
   // The volumes that scripts and timelines give to elements at some moments: by name, those at which one changes.

@@ -8,13 +8,16 @@ const mediaState = (element) => {
   return mediaStates.get(element);
 };
 const mediaSource = (element) => element.getAttribute("src") ?? element.querySelector("source[src]")?.getAttribute("src") ?? null;
-// The path in the project of what an element names; an address that leads elsewhere as it stands.
+// What the plan calls what is under an address: a file of the project by its path, what lies elsewhere by the address.
+const nameOf = (address) => {
+  const url = new URL(address, document.baseURI);
+  return url.origin === location.origin ? decodeURIComponent(url.pathname.slice(1)) : url.href.split("#")[0];
+};
 const mediaPath = (element) => {
   const source = mediaSource(element);
   if (!source) return null;
   try {
-    const url = new URL(source, document.baseURI);
-    return url.origin === location.origin ? decodeURIComponent(url.pathname.slice(1)) : url.href;
+    return nameOf(source);
   } catch {
     return source;
   }
@@ -149,15 +152,13 @@ const showPictures = (pictures) => {
 };
 
 // Animated images stand still for the browser: each shows the frame of the moment, counted from when it is shown.
-const IMAGE_TYPES = { gif: "image/gif", png: "image/png", apng: "image/apng", webp: "image/webp" };
 // Browsers give so many microseconds to frames that claim to last no longer than a hundredth of a second.
 const SHORTEST = 10_000;
 const USUAL = 100_000;
 const animations = new Map();
-const openAnimation = async (path) => {
-  const data = await (await fetch(`/${path.split("/").map(encodeURIComponent).join("/")}`)).arrayBuffer();
-  const type = IMAGE_TYPES[path.split(".").at(-1).toLowerCase()];
-  const decoder = new ImageDecoder({ data, type, preferAnimation: true });
+const openAnimation = async (address) => {
+  const data = await (await fetch(address)).blob();
+  const decoder = new ImageDecoder({ data: await data.arrayBuffer(), type: data.type.split(";")[0], preferAnimation: true });
   await Promise.all([decoder.completed, decoder.tracks.ready]);
   const { frameCount, repetitionCount } = decoder.tracks.selectedTrack;
   const ends = [];
@@ -185,9 +186,9 @@ const pictureAt = (moving, frameIndex) => {
   moving.last = { frameIndex, address: draw() };
   return moving.last.address;
 };
-const animation = (path) => {
-  if (!animations.has(path)) animations.set(path, openAnimation(path));
-  return animations.get(path);
+const animation = ({ name, address }) => {
+  if (!animations.has(name)) animations.set(name, openAnimation(address));
+  return animations.get(name);
 };
 const frameAt = ({ ends, plays }, micros) => {
   const lasts = ends.at(-1);
@@ -196,21 +197,22 @@ const frameAt = ({ ends, plays }, micros) => {
   // A microsecond is the rounding of a frame's time.
   return ends.findIndex((end) => end > moment + 1) % ends.length;
 };
-const animatedPath = (image) => {
+// The animation that an image shows: its name and its address.
+const animationOf = (image) => {
   const state = mediaState(image);
   if (image.currentSrc !== state.address) {
-    const url = image.currentSrc && new URL(image.currentSrc);
-    const path = url && url.origin === location.origin ? decodeURIComponent(url.pathname.slice(1)) : null;
-    state.path = files[path]?.animated ? path : null;
+    const address = image.currentSrc;
+    const name = address && !address.startsWith("data:") ? nameOf(address) : null;
+    state.animation = files[name]?.animated ? { name, address } : null;
   }
-  return state.path;
+  return state.animation;
 };
 const showAnimations = (time) =>
   Promise.all(Array.from(document.images, async (image) => {
-    const path = animatedPath(image);
-    if (!path) return;
+    const shown = animationOf(image);
+    if (!shown) return;
     const state = mediaState(image);
-    const moving = await animation(path);
+    const moving = await animation(shown);
     const frameIndex = Math.max(0, frameAt(moving, Math.round((time - shownAt(image)) * 1e6)));
     if (state.frame === frameIndex && image.currentSrc === state.address) return;
     const address = await pictureAt(moving, frameIndex);
