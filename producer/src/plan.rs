@@ -169,17 +169,8 @@ pub(crate) fn write(
     meter.add(1);
 
     let (total_frames, strictness) = (frames.end - frames.start, config.strictness);
-    let played = play::Subject {
-        dir: &dir,
-        compiled: &compiled,
-        remote: &remote,
-        library,
-        probe: &probe,
-        frames,
-        rate,
-        format,
-        strictness,
-    };
+    let played =
+        play::Subject { dir: &dir, compiled: &compiled, library, probe: &probe, frames, rate, format, strictness };
     let played = play::write(played, context)?;
     let has_audio = played.sounds > 0;
     let gop = grid::gop_size(rate);
@@ -230,9 +221,10 @@ fn source(project: &Path, config: &RenderConfig, dir: &PlanDir, context: &Contex
     let rate = config.fps.or(shape.rate).unwrap_or_default();
     let paths = project.files.iter().map(|file| file.path.as_str());
     let fetched = compiled.elsewhere.iter().filter_map(|url| {
-        let (path, kind) = remote.found(url.as_str())?;
         let address = url.as_str().split('#').next().unwrap_or_default().to_owned();
-        Some(media::Fetched { address, path, kind })
+        let found =
+            remote.found(&address).map_or_else(|| remote.failure(&address).map(Err), |found| Some(Ok(found)))?;
+        Some(media::Fetched { address, found })
     });
     let library = media::Library::of(&dir.compiled(), paths, fetched);
     Ok(Source { compiled, remote, library, shape, scale, rate })

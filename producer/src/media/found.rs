@@ -18,7 +18,6 @@ use crate::{
     layout::{MediaFile, MediaFiles, Video},
     libav::{self, MediaInfo},
     plan::{defects::Defects, references::References},
-    remote::Remote,
 };
 
 /// Extensions of media files.
@@ -39,21 +38,20 @@ fn is_animated(path: &Path) -> bool {
 pub(crate) struct Library {
     /// By what the page calls them, and by their paths.
     pub(crate) files: MediaFiles,
-    /// The paths of those that lie elsewhere, by their addresses.
-    fetched: BTreeMap<String, String>,
+    /// The paths of those that lie elsewhere, or why they cannot be had, by their addresses.
+    fetched: BTreeMap<String, Result<String, Failure>>,
     /// Those that cannot be read, and why.
     unreadable: BTreeMap<String, String>,
     /// Those whose pictures are brighter than what is made here.
     high_dynamic_range: BTreeSet<String>,
 }
 
-/// A file that was fetched.
+/// What was fetched, or not.
 pub(crate) struct Fetched {
     /// Without a fragment.
     pub(crate) address: String,
-    pub(crate) path: String,
-    /// Its media type.
-    pub(crate) kind: String,
+    /// Path and media type.
+    pub(crate) found: Result<(String, String), Failure>,
 }
 
 impl Library {
@@ -74,7 +72,14 @@ impl Library {
                 library.look(folder, path);
             }
         }
-        for Fetched { address, path, kind } in fetched {
+        for Fetched { address, found } in fetched {
+            let (path, kind) = match found {
+                Ok(found) => found,
+                Err(failure) => {
+                    library.fetched.insert(address, Err(failure));
+                    continue;
+                }
+            };
             if animated(&path) {
                 library.files.insert(address.clone(), moving);
             }
@@ -82,7 +87,7 @@ impl Library {
             if is_media || has_extension(&path, &EXTENSIONS) {
                 library.look(folder, &path);
                 library.files.extend(library.files.get(&path).map(|file| (address.clone(), *file)));
-                library.fetched.insert(address, path);
+                library.fetched.insert(address, Ok(path));
             }
         }
         library
@@ -168,7 +173,6 @@ fn is_elsewhere(address: &str) -> bool {
 /// What elements are judged by.
 pub(crate) struct Judge<'a> {
     pub(crate) library: &'a Library,
-    pub(crate) remote: &'a Remote,
     pub(crate) references: &'a References,
     /// Where the files are.
     pub(crate) folder: &'a Path,
@@ -199,26 +203,24 @@ impl Judge<'_> {
         })
     }
 
-    /// Why what an address elsewhere leads to does not play.
-    fn missing(&self, address: &str) -> (Code, String) {
-        if !address.starts_with("http") {
-            return (Code::RemoteAssetUnsupported, "what plays must be a file: copy it into the project".to_owned());
-        }
-        let unknown = "neither its name nor its server says that it plays: copy it into the project";
-        let failure = self.remote.failure(address).map(|failure| (failure.code, failure.message));
-        failure.unwrap_or_else(|| (Code::MediaUnreadable, unknown.to_owned()))
-    }
-
     /// The path and the file that an element names, if it can be played.
     fn file<'t>(&'t self, element: &'t Told, found: &mut Found) -> Option<(&'t str, MediaFile)> {
         let named = element.path.as_deref()?;
-        let path = self.library.fetched.get(named).map_or(named, String::as_str);
         let fail = |code, words: &str| self.failure(element, code, words);
-        if is_elsewhere(path) {
-            let (code, why) = self.missing(path);
-            found.refused.push(fail(code, &why));
-            return None;
-        }
+        let path = match self.library.fetched.get(named) {
+            Some(Ok(path)) => path,
+            Some(Err(failure)) => {
+                found.refused.push(fail(failure.code, &failure.message));
+                return None;
+            }
+            None if is_elsewhere(named) => {
+                let words =
+                    "no video or sound of this address was fetched: name it in index.html, or copy it into the project";
+                found.refused.push(fail(Code::RemoteAssetUnsupported, words));
+                return None;
+            }
+            None => named,
+        };
         let Some(file) = self.library.files.get(path) else {
             found.defects.minor.push(match self.library.unreadable.get(path) {
                 Some(reason) => fail(Code::MediaUnreadable, &format!("left out, for it cannot be read ({reason})")),

@@ -12,7 +12,6 @@ use crate::{
     files,
     layout::{PlanDir, Videos, pretty},
     media::{self, Found, Judge, Library},
-    remote::Remote,
 };
 
 /// How many of each there are.
@@ -25,7 +24,6 @@ pub(super) struct Played {
 pub(super) struct Subject<'a> {
     pub(super) dir: &'a PlanDir,
     pub(super) compiled: &'a Compiled,
-    pub(super) remote: &'a Remote,
     pub(super) library: Library,
     pub(super) probe: &'a Probe,
     /// Of the whole video, those that are rendered.
@@ -37,11 +35,10 @@ pub(super) struct Subject<'a> {
 
 /// Writes the list of videos, and the sound if there is any. What cannot be played is judged and told.
 pub(super) fn write(subject: Subject<'_>, context: &Context) -> Result<Played, Error> {
-    let Subject { dir, compiled, remote, library, probe, frames, rate, format, strictness } = subject;
+    let Subject { dir, compiled, library, probe, frames, rate, format, strictness } = subject;
     let folder = dir.compiled();
     let judge = Judge {
         library: &library,
-        remote,
         references: &compiled.references,
         folder: &folder,
         duration: rate.time_of(frames.end),
