@@ -12,5 +12,5 @@ mod mix;
 
 use clip::Clip;
 pub(crate) use feed::Feed;
-pub(crate) use found::{Fetched, Found, Judge, Library, Told};
+pub(crate) use found::{Fetched, Found, Judge, Library, Told, is_animated};
 pub(crate) use mix::mix;

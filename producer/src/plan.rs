@@ -326,7 +326,16 @@ fn scale(config: &RenderConfig, shape: &Shape) -> Result<u32, Error> {
     let Some(asked) = config.output_resolution else { return Ok(1) };
     let turns = config.output_resolution_aspect_agnostic;
     let size = if turns { asked.turned_to(shape.width, shape.height) } else { asked };
-    size.scale_of(shape.width, shape.height).map_err(|message| composition(Code::ConfigInvalid, message))
+    match size.scale_of(shape.width, shape.height) {
+        Ok(scale) if scale <= sane::LARGEST_SCALE => Ok(scale),
+        Ok(scale) => {
+            let (name, most) = (size.as_str(), sane::LARGEST_SCALE);
+            let message =
+                format!("{name} is {scale} times the composition, and at most {most} times are drawn: make it larger");
+            Err(composition(Code::ConfigInvalid, message))
+        }
+        Err(message) => Err(composition(Code::ConfigInvalid, message)),
+    }
 }
 
 struct Facts<'a> {

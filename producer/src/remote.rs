@@ -221,7 +221,8 @@ impl Remote {
     async fn find(&self, url: &Url) -> Result<Answer, Failure> {
         let Some(fetcher) = self.fetcher.as_ref().filter(|_| !self.recorded.load(Ordering::Relaxed)) else {
             let message = format!(
-                "{url} was not asked for while planning: name it in index.html, as in <link rel=\"preload\" href=\"…\">"
+                "{} was not asked for while planning: name it in index.html, as in <link rel=\"preload\" href=\"…\">",
+                shown(url.as_str())
             );
             return Err(Failure::new(Code::RemoteAssetUnsupported, message));
         };
@@ -361,7 +362,13 @@ fn wait(work: impl Future<Output = ()>, stop: &CancellationToken) -> Result<(), 
     if done { Ok(()) } else { Err(crate::draw::browser::Error::Interrupted.into()) }
 }
 
+/// An address without what may be secret in it.
+pub(crate) fn shown(address: &str) -> String {
+    Url::parse(address).map_or_else(|_| address.to_owned(), |url| download::shown(&url))
+}
+
 fn unreachable(address: &str) -> Failure {
+    let address = shown(address);
     let message = format!("the composition asks for {address}, which is not fetched: copy it into the project");
     Failure::new(Code::RemoteAssetUnsupported, message)
 }

@@ -237,7 +237,12 @@ fn resolutions_are_multiples_of_the_compositions() {
         let other = rendered(name, &options);
         assert!(frame_hashes(&other) == frame_hashes(&video), "{name}");
     }
-    for (size, said) in [("portrait", "same shape"), ("square-4k", "same shape")] {
+    let tiny = folder.project_of_size("tiny", (96, 54), "data-no-timeline data-duration=\"1\"", "");
+    for (project, size, said) in [
+        (&project, "portrait", "same shape"),
+        (&project, "square-4k", "same shape"),
+        (&tiny, "1080p", "20 times the composition"),
+    ] {
         let out = folder.join("no.mp4");
         let run = producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap(), "--resolution", size]);
         let error = run.error().unwrap();

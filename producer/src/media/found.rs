@@ -18,6 +18,7 @@ use crate::{
     layout::{MediaFile, MediaFiles, Video},
     libav::{self, MediaInfo},
     plan::{defects::Defects, references::References},
+    remote,
 };
 
 /// Extensions of media files.
@@ -29,7 +30,8 @@ const EXTENSIONS: [&str; 24] = [
 /// Extensions of images that may be animated.
 const IMAGES: [&str; 4] = ["gif", "png", "apng", "webp"];
 
-fn is_animated(path: &Path) -> bool {
+/// Whether a file is an image of more than one frame.
+pub(crate) fn is_animated(path: &Path) -> bool {
     files::head(path, 64).is_ok_and(|head| libav::is_animated(path, &head))
 }
 
@@ -197,7 +199,8 @@ impl Judge<'_> {
         let named = element.path.as_deref().unwrap_or_default();
         let elsewhere = is_elsewhere(named);
         let address = if elsewhere { named.to_owned() } else { format!("{ORIGIN}{named}") };
-        self.references.failure(code, &address, |shown| {
+        self.references.failure(code, &address, |path| {
+            let shown = if elsewhere { remote::shown(path) } else { path.to_owned() };
             let shown: String = shown.chars().take(QUOTED).collect();
             format!("{shown} of {}: {words}", element.place)
         })

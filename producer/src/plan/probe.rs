@@ -16,14 +16,15 @@ use crate::{
         ready::{self, Expected, Ready},
         server::ORIGIN,
     },
-    files, libav,
-    media::Told,
+    files,
+    media::{Told, is_animated},
     plan::{
         compile::Compiled,
         defects::Defects,
         drawn::Drawn,
         remembered::{self, Remembered},
     },
+    remote,
 };
 
 /// What is looked at.
@@ -218,12 +219,9 @@ struct AnimatedImages {
 fn stuck_animations(page: &mut Page, folder: &Path) -> Result<Vec<Failure>, Error> {
     let AnimatedImages { moving, stuck } = page.evaluate("__hfProducer.animatedImages()")?;
     let served = page.events().served.iter().map(|url| path_of(url));
-    let animated = |path: &str| {
-        let file = folder.join(path);
-        files::head(&file, 64).is_ok_and(|head| libav::is_animated(&file, &head))
-    };
     let elsewhere = page.files_elsewhere().filter(|(address, _)| !moving.contains(*address));
-    let elsewhere = elsewhere.filter(|(_, path)| animated(path)).map(|(address, _)| address.to_owned());
+    let elsewhere = elsewhere.filter(|(_, path)| is_animated(&folder.join(path)));
+    let elsewhere = elsewhere.map(|(address, _)| remote::shown(address));
     let failure = |path: String| {
         let message = "an animated image can only be in an <img> of the composition: put it there, or use a still one";
         Failure { code: Code::FeatureUnsupported, message: message.to_owned(), path: Some(path), line: None }

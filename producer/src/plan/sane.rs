@@ -14,8 +14,8 @@ use crate::{
 /// More frames are never needed before a chunk's first.
 const LONGEST_PRE_ROLL: u32 = 600;
 
-/// The smallest composition has this many pixels in the largest output.
-const LARGEST_SCALE: u32 = 240;
+/// Chromium draws a CSS pixel as at most so many in each direction.
+pub(super) const LARGEST_SCALE: u32 = 10;
 
 /// What is wrong with a plan, as half a sentence.
 pub(super) fn check(
