@@ -32,7 +32,7 @@ use crate::{
 pub fn doctor(context: &Context) -> Diagnosis {
     let settings = &context.settings;
     let capacity = Capacity::of_this_machine();
-    let jobs = u32::try_from(capacity.jobs(1920, 1080).get()).unwrap_or(u32::MAX);
+    let jobs = u32::try_from(capacity.jobs(1920, 1080, u32::MAX).get()).unwrap_or(u32::MAX);
     let browser = try_browser(context);
     let libav = libav::version(EncoderKind::X264);
     let (cores, mebibytes) = (capacity.cores, capacity.memory >> 20);

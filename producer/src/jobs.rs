@@ -14,6 +14,10 @@ const PER_PIXEL: u64 = 200;
 /// Of that, an encoder with the pictures it waits for.
 const ENCODER_PER_PIXEL: u64 = 150;
 
+/// A browser and its encoders keep nearly two cores busy. One more for each core fills what they leave, and takes a second of
+/// CPU to start: worth it from so many frames on (measured at 1920×1080).
+const FRAMES_OF_ANOTHER_JOB: u32 = 120;
+
 /// Memory that a chunk of frames of so many pixels is counted as, in bytes: 240 MiB at 640×360, 600 MiB at 1920×1080,
 /// 11 GiB at 7680×7680.
 const fn job_bytes(width: u32, height: u32) -> u64 {
@@ -41,10 +45,13 @@ impl Capacity {
         Self { cores, memory: usable_memory(Path::new("/")) }
     }
 
-    /// Chunks of frames of this size that can be rendered at the same time: as cores and memory allow, at least one.
-    pub(crate) fn jobs(self, width: u32, height: u32) -> NonZeroUsize {
+    /// Chunks that are rendered at the same time so that `frames` frames of this size are soonest there: as cores and memory
+    /// allow and the number of frames makes worthwhile, at least one.
+    pub(crate) fn jobs(self, width: u32, height: u32, frames: u32) -> NonZeroUsize {
         let by_memory = usize::try_from(self.memory / job_bytes(width, height)).unwrap_or(usize::MAX);
-        NonZeroUsize::new(self.cores.get().min(by_memory)).unwrap_or(NonZeroUsize::MIN)
+        let by_frames = usize::try_from(frames / FRAMES_OF_ANOTHER_JOB).unwrap_or(usize::MAX);
+        let by_cores = self.cores.get().div_ceil(2).max(by_frames).min(self.cores.get());
+        NonZeroUsize::new(by_cores.min(by_memory)).unwrap_or(NonZeroUsize::MIN)
     }
 }
 
@@ -134,10 +141,20 @@ mod tests {
     #[test]
     fn jobs_are_the_smaller_of_cores_and_memory_and_never_none() {
         let jobs = |cores: usize, mib: u64, (width, height)| {
-            Capacity { cores: NonZeroUsize::new(cores).unwrap(), memory: mib << 20 }.jobs(width, height).get()
+            let capacity = Capacity { cores: NonZeroUsize::new(cores).unwrap(), memory: mib << 20 };
+            capacity.jobs(width, height, u32::MAX).get()
         };
         let hd = (1920, 1080);
         assert_eq!((jobs(2, 24_000, hd), jobs(8, 1900, hd), jobs(4, 100, hd)), (2, 3, 1));
         assert_eq!((jobs(8, 1900, (640, 360)), jobs(8, 24_000, (7680, 7680))), (7, 2));
+    }
+
+    #[test]
+    fn a_short_video_is_not_worth_a_browser_for_each_core() {
+        let jobs = |cores: usize, frames| {
+            Capacity { cores: NonZeroUsize::new(cores).unwrap(), memory: u64::MAX }.jobs(1920, 1080, frames).get()
+        };
+        assert_eq!([1, 239, 240, 9000].map(|frames| jobs(2, frames)), [1, 1, 2, 2]);
+        assert_eq!([1, 359, 360, 960].map(|frames| jobs(5, frames)), [3, 3, 3, 5]);
     }
 }

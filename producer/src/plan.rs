@@ -113,19 +113,20 @@ pub fn plan(request: &Request, out: &Path, context: &Context) -> Result<PlanRepo
 
 /// Who renders what is planned.
 pub(crate) trait Crew {
-    /// How many chunks of frames of this width and height can be rendered at the same time: where the configuration does not
-    /// say how the work is cut there are at least so many.
-    fn parallel(&self, width: u32, height: u32) -> NonZeroUsize;
+    /// How many chunks are rendered at the same time for so many frames of this width and height: where the configuration does
+    /// not say how the work is cut there are at least so many.
+    fn parallel(&self, width: u32, height: u32, frames: u32) -> NonZeroUsize;
 
-    /// There will be so many chunks of this canvas. The rest of planning takes about as long as a browser takes to start.
-    fn prepare(&mut self, canvas: &Canvas, chunks: usize);
+    /// So many chunks of this canvas will be rendered at the same time. The rest of planning takes about as long as a browser
+    /// takes to start.
+    fn prepare(&mut self, canvas: &Canvas, jobs: usize);
 }
 
 /// Nobody, here and now.
 pub(crate) struct Alone;
 
 impl Crew for Alone {
-    fn parallel(&self, _: u32, _: u32) -> NonZeroUsize {
+    fn parallel(&self, _: u32, _: u32, _: u32) -> NonZeroUsize {
         NonZeroUsize::MIN
     }
 
@@ -250,10 +251,11 @@ impl Cut {
         crew: &mut dyn Crew,
     ) -> Self {
         let (width, height) = canvas.size.pixels();
-        let parallel = u32::try_from(crew.parallel(width, height).get()).unwrap_or(u32::MAX);
-        let cutting = Chunking { parallel, ..cutting };
-        let chunks = grid::chunks(frames.end - frames.start, grid::gop_size(rate), cutting, frames.start);
-        crew.prepare(canvas, chunks.len());
+        let total = frames.end - frames.start;
+        let jobs = crew.parallel(width, height, total);
+        let cutting = Chunking { parallel: u32::try_from(jobs.get()).unwrap_or(u32::MAX), ..cutting };
+        let chunks = grid::chunks(total, grid::gop_size(rate), cutting, frames.start);
+        crew.prepare(canvas, jobs.get().min(chunks.len()));
         Self { duration, frames, chunks }
     }
 }

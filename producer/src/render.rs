@@ -40,7 +40,8 @@ pub struct Rendered {
 }
 
 /// Renders a project into the video `out`, whole or not at all, `jobs` chunks at the same time, each with a browser of its
-/// own; without a number as many as usable cores and memory allow for frames of this size.
+/// own; without a number as many as are worth it: one for every two usable cores, up to one for each with more frames, and no
+/// more than memory allows for frames of this size.
 ///
 /// Blocks the calling thread, which must live as long as the call.
 ///
@@ -130,13 +131,11 @@ struct Workers<F, T> {
 }
 
 impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
-    fn parallel(&self, width: u32, height: u32) -> NonZeroUsize {
-        self.jobs.unwrap_or_else(|| self.capacity.jobs(width, height))
+    fn parallel(&self, width: u32, height: u32, frames: u32) -> NonZeroUsize {
+        self.jobs.unwrap_or_else(|| self.capacity.jobs(width, height, frames))
     }
 
-    fn prepare(&mut self, canvas: &Canvas, chunks: usize) {
-        let (width, height) = canvas.size.pixels();
-        let jobs = self.parallel(width, height).get().min(chunks);
+    fn prepare(&mut self, canvas: &Canvas, jobs: usize) {
         self.threads = (1..jobs).map(|_| (self.start)(canvas.clone())).collect();
     }
 }

@@ -139,7 +139,7 @@ pub(crate) enum Command {
         /// Only these frames of the video, as FIRST..END, from 0 and without END itself
         #[arg(long, value_name = "FIRST..END", value_parser = frames)]
         frames: Option<Range<u32>>,
-        /// Chunks rendered at the same time [default: as usable cores and memory allow]
+        /// Chunks rendered at the same time [default: as cores, memory and the number of frames make worthwhile]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZeroUsize>,
     },
