@@ -65,7 +65,7 @@ codes! {
     FontFetchFailed = "FONT_FETCH_FAILED", Composition;
     /// The composition asks for a file that is not in the project.
     AssetMissing = "ASSET_MISSING", Composition;
-    /// A video or a sound cannot be read: it is cut short, of an unknown kind, or no such thing at all.
+    /// A video, a sound or an image cannot be read: it is cut short, of an unknown kind, or no such thing at all.
     MediaUnreadable = "MEDIA_UNREADABLE", Composition;
     /// The composition asks for something on the network that is not fetched.
     RemoteAssetUnsupported = "REMOTE_ASSET_UNSUPPORTED", Composition;

@@ -191,8 +191,6 @@ pub struct Timings {
     pub take_cpu_ms: f64,
     /// Our process converting RGB to YUV.
     pub convert_cpu_ms: f64,
-    /// Our process encoding.
-    pub encode_cpu_ms: f64,
     /// Frames that differed from the one before and so were taken.
     pub taken: u32,
     /// Highest resident memory of the browser's processes together and our own, bytes.

@@ -6,7 +6,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc::SyncSender},
-    time::Duration,
 };
 
 use crds::{
@@ -64,7 +63,7 @@ pub(crate) struct Work<'a> {
 impl<'a> Work<'a> {
     /// For chunks of `frames` frames together.
     pub(crate) fn new(plan: &'a Plan, capacity: Capacity, frames: u32, context: &'a Context) -> Self {
-        let encoders = Encoders::start(capacity.cores, plan.layout);
+        let encoders = Encoders::start(capacity.cores, plan.format.encoder, plan.layout);
         Self { plan, encoders, context, meter: Arc::new(context.stage(Stage::Render, frames)) }
     }
 
@@ -104,7 +103,7 @@ impl Drawn<'_> {
     pub(crate) fn finish(self) -> Result<ChunkReport, Error> {
         let Self { mut gops, watch, source } = self;
         let frames = gops.finish()?;
-        let timings = watch.stop(gops.encode);
+        let timings = watch.stop();
         let (_, sha256) = files::digest(&gops.file)?;
         Ok(ChunkReport { index: gops.chunk.index, frames, sha256, frame_source: source, timings })
     }
@@ -127,8 +126,6 @@ struct Gops<'a> {
     /// Frames written.
     frames: u32,
     writer: Option<(Muxer, Track)>,
-    /// CPU time of the encoders.
-    encode: Duration,
 }
 
 impl<'a> Gops<'a> {
@@ -144,7 +141,6 @@ impl<'a> Gops<'a> {
             written: 0,
             frames: 0,
             writer: None,
-            encode: Duration::ZERO,
         }
     }
 
@@ -167,7 +163,6 @@ impl<'a> Gops<'a> {
         }
         while let Some(position) = self.waiting.iter().position(|gop| gop.index == self.written) {
             let gop = self.waiting.swap_remove(position);
-            self.encode += gop.cpu_time;
             self.write(gop.gop?)?;
         }
         Ok(())

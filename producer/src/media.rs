@@ -11,6 +11,6 @@ mod found;
 mod mix;
 
 use clip::Clip;
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, Screening};
 pub(crate) use found::{Fetched, Found, Judge, Library, Told, is_animated};
 pub(crate) use mix::mix;

@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crds::line::Timings;
-use nix::unistd::Pid;
+use nix::{
+    time::{ClockId, clock_gettime},
+    unistd::Pid,
+};
 
-use crate::{draw::browser::procfs, encode::encoders::thread_cpu_time};
+use crate::draw::browser::procfs;
 
 /// Measures one chunk. Browser stages are CPU time of the browser's processes, ours CPU time of the calling thread.
 pub(crate) struct Stopwatch {
@@ -75,7 +78,7 @@ impl Stopwatch {
     }
 
     /// The chunk is written.
-    pub(crate) fn stop(self, encode: Duration) -> Timings {
+    pub(crate) fn stop(self) -> Timings {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let [seek, draw, read, convert] = self.laps.map(ms);
         let first_frame = self.first_frame.unwrap_or_else(Instant::now);
@@ -86,9 +89,13 @@ impl Stopwatch {
             draw_cpu_ms: draw,
             take_cpu_ms: read,
             convert_cpu_ms: convert,
-            encode_cpu_ms: ms(encode),
             taken: self.read,
             peak_memory_bytes: self.peak_memory,
         }
     }
+}
+
+/// CPU time of the calling thread so far.
+fn thread_cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }

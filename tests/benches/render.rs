@@ -1,17 +1,16 @@
 //! How fast `hf-producer` is, beside upstream's published CLI where npm is there. Run it with `make bench`.
 //!
-//! Compositions of 1920×1080 and 30 frames a second are rendered: `examples/cards`, where much moves, and
+//! Compositions of 1920×1080 and 30 frames a second are rendered: `examples/cards`, where much moves,
 //! `tests/fixtures/static`, where little does, and `tests/fixtures/video`, which shows a video of 1280×720, of 5 s each, and
-//! `tests/fixtures/many-scenes`, of 90 s. After a round that does not count, ours and upstream's take turns, so that whatever else the machine does falls on both; times are medians of the
-//! rounds. The long one is rendered once. A stage's CPU time is that of
-//! all chunks together, divided by all frames of the video. The time to the first frame is the one that
+//! `tests/fixtures/many-scenes`, of 90 s. After a round that does not count, ours and upstream's take turns, so that whatever
+//! else the machine does falls on both; times are medians of the rounds. The long one is rendered once. A stage's CPU time is
+//! that of all chunks together, divided by all frames of the video. The time to the first frame is the one that
 //! `hf-producer chunk` reports, from the start of its process. Memory is that of a chunk's browser and of the whole
-//! producer, whose chunks share it. Likeness is SSIM of the luma against a plain browser, which shows no video in time: of one in
-//! a video it is not measured.
+//! producer, whose chunks share it. Likeness is SSIM of the luma against a plain browser, which shows no video in time: of one
+//! in a video it is not measured.
 //!
 //! Targets are reported, not asserted: the benchmark fails only where something does not run. `HF_BENCH_ONLY` names the
-//! compositions that are wanted, as in `cards,static`; `HF_BENCH_JSON` names a
-//! file for a copy of all numbers.
+//! compositions that are wanted, as in `cards,static`; `HF_BENCH_JSON` names a file for a copy of all numbers.
 
 mod targets;
 mod upstream;
@@ -45,30 +44,34 @@ const RATE: u32 = 30;
 /// The composition that shows a video.
 const VIDEO: &str = "video";
 
+/// What is rendered, and in how many rounds.
+const COMPOSITIONS: [(&str, usize); 4] = [("cards", ROUNDS), ("static", ROUNDS), (VIDEO, ROUNDS), ("many-scenes", 1)];
+
 type Stage = (&'static str, fn(&Timings) -> f64);
 
-/// Where a frame's CPU time goes, in order.
-const STAGES: [Stage; 5] = [
+/// Where a frame's CPU time goes before it is encoded, in order.
+const STAGES: [Stage; 4] = [
     ("seek", |timings| timings.seek_cpu_ms),
     ("draw", |timings| timings.draw_cpu_ms),
     ("take", |timings| timings.take_cpu_ms),
     ("convert", |timings| timings.convert_cpu_ms),
-    ("encode", |timings| timings.encode_cpu_ms),
 ];
 
 fn main() {
     let upstream = Upstream::installed().inspect_err(|reason| eprintln!("no comparison with upstream: {reason}")).ok();
     let folder = Folder::new();
-    let compositions = [
-        ("cards", example("cards"), ROUNDS),
-        ("static", fixture("static"), ROUNDS),
-        (VIDEO, with_a_clip(&folder), ROUNDS),
-        ("scenes", fixture("many-scenes"), 1),
-    ];
     let only = env::var("HF_BENCH_ONLY").ok();
-    let wanted = compositions.into_iter().filter(|(name, ..)| only.as_ref().is_none_or(|only| only.contains(name)));
-    let measured: Vec<_> =
-        wanted.map(|(name, project, rounds)| Measured::of(name, &project, rounds, upstream.as_ref())).collect();
+    let wanted = COMPOSITIONS.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only.contains(name)));
+    let measured: Vec<_> = wanted
+        .map(|(name, rounds)| {
+            let project = match name {
+                "cards" => example(name),
+                VIDEO => with_a_clip(&folder),
+                _ => fixture(name),
+            };
+            Measured::of(name, &project, rounds, upstream.as_ref())
+        })
+        .collect();
     let targets = targets(&measured);
     print_table(&measured);
     println!();

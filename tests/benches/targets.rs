@@ -12,7 +12,7 @@ pub struct Target {
 }
 
 /// How many times as fast as upstream each composition is to be.
-const TIMES: [(&str, f64); 4] = [("cards", 5.0), ("static", 8.0), ("video", 3.0), ("scenes", 6.0)];
+const TIMES: [(&str, f64); 4] = [("cards", 5.0), ("static", 8.0), ("video", 3.0), ("many-scenes", 6.0)];
 
 enum Wanted {
     AtLeast(f64),

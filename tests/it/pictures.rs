@@ -1,6 +1,10 @@
+use std::fs;
+
+use crds::Code;
 use tests::{
     bins::{producer, render},
     fixture::{Folder, fixture},
+    media::make,
     video::{frame_hashes, rgb_frame},
 };
 
@@ -148,6 +152,36 @@ fn images_have_their_own_size() {
         assert_eq!(after[(y * 320 + x) * 3] < 50, black, "at {x}, {y}");
     }
     assert!(after == rendered("before", &format!("{clips}{slowly}")));
+}
+
+/// What is asked for as an image and is none, or only the beginning of one, is an error with its place, whatever shows it.
+#[test]
+#[ignore = "needs Chromium"]
+fn images_that_cannot_be_shown_are_named() {
+    let folder = Folder::new();
+    let body = "<img alt=\"\" src=\"empty.png\">\n\
+        <div style=\"width: 50px; height: 50px; background: url(text.png)\"></div>\n\
+        <img alt=\"\" src=\"short.gif\">\n\
+        <img alt=\"\" src=\"whole.svg\">\n\
+        <div style=\"width: 50px; height: 50px; background: url(whole.svg)\"></div>";
+    let project = folder.project("site", "data-no-timeline data-duration=\"1\"", body);
+    folder.write("site/empty.png", "");
+    folder.write("site/text.png", "no image");
+    folder
+        .write("site/whole.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"><rect width=\"40\" height=\"40\"/></svg>");
+    let input = ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=10:duration=1"].map(str::to_owned);
+    let animation = fs::read(make(&folder, "animation.gif", &input, "-loop 0")).unwrap();
+    fs::write(project.join("short.gif"), &animation[..animation.len() * 2 / 3]).unwrap();
+    let video = folder.join("out.mp4");
+    let run = producer(["render", project.to_str().unwrap(), "--out", video.to_str().unwrap()]);
+    let error = run.error().unwrap();
+    assert_eq!((error.code, error.path.as_deref(), error.line), (Code::MediaUnreadable, Some("index.html"), Some(4)));
+    for named in ["empty.png", "text.png", "short.gif"] {
+        assert!(error.message.contains(named), "{error}");
+    }
+    assert!(!error.message.contains("whole.svg"), "{error}");
+    let run = render(&project, &video, &["--strictness", "best-effort"]);
+    assert_eq!(run.warnings().len(), 3, "{run:#?}");
 }
 
 /// A file that is only asked for between the moments planning looks at, and is not there, is an error of the chunk.

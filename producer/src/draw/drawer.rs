@@ -24,7 +24,7 @@ use crate::{
     context::Context,
     encode::yuv::{Picture, Pool},
     layout::{self, Videos},
-    media::Feed,
+    media::{Feed, Screening},
     plan::{Plan, defects::Defects, references::References},
     remote::Remote,
     stopwatch::{Lap, Stopwatch},
@@ -158,14 +158,13 @@ impl<'a> Drawer<'a> {
 
     /// Starts moving the page to the frame after the last one.
     fn seek_later(&mut self, frame: u32) -> Result<Pending<EvaluateParams>, Error> {
-        let mut shown = match &mut self.feed {
+        let Screening { shown, ahead, new } = match &mut self.feed {
             Some(feed) => feed.next(self.context)?,
-            None => Vec::new(),
+            None => Screening::default(),
         };
-        let new = shown.iter_mut().filter_map(|shown| Some((shown.address.clone(), shown.picture.take()?))).collect();
         self.shown.put(new, |address| shown.iter().any(|shown| shown.address == address));
         let pictures: Vec<_> = shown.iter().map(|shown| (shown.id.as_str(), shown.address.as_str())).collect();
-        Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures)?)
+        Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures, &ahead)?)
     }
 
     /// Goes through the frames before a chunk's first, and draws those from `drawn` on without keeping them.

@@ -11,15 +11,16 @@ use std::{
     time::Duration,
 };
 
-use nix::time::{ClockId, clock_gettime};
-
 use crate::{
-    encode::yuv::{Layout, Picture},
+    encode::{
+        format::EncoderKind,
+        yuv::{Layout, Picture},
+    },
     jobs::memory_to_spare,
     libav::{self, Encoding, Gop, encode_gop},
 };
 
-/// A pool of encoder threads. GOPs are taken up in the order they were started. The first thread always works, each
+/// A pool of threads, each with an encoder at a time. GOPs are taken up in the order they were started. The first thread always works, each
 /// further one only while there is memory to spare.
 pub(crate) struct Encoders {
     jobs: Option<Sender<Job>>,
@@ -43,7 +44,6 @@ pub(crate) struct EncodedGop {
     /// Index of the GOP within its chunk.
     pub(crate) index: u32,
     pub(crate) gop: libav::Result<Gop>,
-    pub(crate) cpu_time: Duration,
 }
 
 /// The GOPs of one chunk.
@@ -56,8 +56,8 @@ pub(crate) struct GopQueue<'a> {
 }
 
 impl Encoders {
-    /// As many threads as cores, for pictures like these.
-    pub(crate) fn start(cores: NonZeroUsize, layout: Layout) -> Self {
+    /// As many as keep all cores busy, for pictures like these.
+    pub(crate) fn start(cores: NonZeroUsize, encoder: EncoderKind, layout: Layout) -> Self {
         let (jobs, queue) = channel::<Job>();
         let (queue, closing) = (Arc::new(Mutex::new(queue)), Arc::new(AtomicBool::new(false)));
         let start = |index| {
@@ -72,7 +72,7 @@ impl Encoders {
                 }
             })
         };
-        let threads = (0..cores.get()).map(start).collect();
+        let threads = (0..cores.get().div_ceil(encoder.threads())).map(start).collect();
         Self { jobs: Some(jobs), closing, threads }
     }
 
@@ -98,12 +98,10 @@ impl Drop for Encoders {
 
 impl Job {
     fn run(self) {
-        let start = thread_cpu_time();
         let each = self.each;
         let gop = encode_gop(&self.settings, self.pictures.into_iter(), || each());
-        let cpu_time = thread_cpu_time().saturating_sub(start);
         // A chunk that has failed meanwhile no longer listens.
-        let _ = self.done.send(EncodedGop { index: self.index, gop, cpu_time });
+        let _ = self.done.send(EncodedGop { index: self.index, gop });
     }
 }
 
@@ -141,9 +139,4 @@ impl GopQueue<'_> {
     pub(crate) fn started(&self) -> u32 {
         self.started
     }
-}
-
-/// CPU time of the calling thread so far.
-pub(crate) fn thread_cpu_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }

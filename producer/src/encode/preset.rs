@@ -3,6 +3,8 @@
 
 use crds::Quality;
 
+use super::format::EncoderKind;
+
 /// How libx264 is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct X264 {
@@ -24,9 +26,10 @@ pub(crate) fn x264(quality: Quality, gop: u32) -> X264 {
         Quality::Standard => ("veryfast", 16, format!("{TUNED}:me=dia:partitions=i4x4,i8x8")),
         Quality::High => ("veryfast", 14, TUNED.to_owned()),
     };
+    let threads = EncoderKind::X264.threads();
     let params = format!(
         "aq-mode=3:{tuned}:colorprim=bt709:transfer=bt709:colormatrix=bt709:scenecut=0:open-gop=0\
-         :keyint={gop}:min-keyint={gop}:threads=1:sliced-threads=0"
+         :keyint={gop}:min-keyint={gop}:threads={threads}:sliced-threads=0"
     );
     X264 { preset, crf, params }
 }

@@ -76,7 +76,7 @@ pub(crate) fn options(encoder: EncoderKind, settings: &Settings) -> Vec<(String,
     let Settings { preset, crf, bitrate, params } = settings;
     let mut options = Vec::new();
     let mut set = |name: &str, value: &str| options.push((name.to_owned(), value.to_owned()));
-    set("threads", "1");
+    set("threads", &encoder.threads().to_string());
     match encoder {
         EncoderKind::X264 => {
             set("preset", preset);

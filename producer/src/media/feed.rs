@@ -1,4 +1,4 @@
-//! The pictures that videos show in the frames of a chunk, decoded by a thread of its own while the frame before is drawn.
+//! The pictures that videos show in the frames of a chunk, decoded by a thread of its own while frames before are drawn.
 
 use std::{
     ops::Range,
@@ -33,12 +33,26 @@ pub(crate) struct Shown {
     /// Where the page finds the picture; it stays the same as long as the picture does.
     pub(crate) address: String,
     /// The picture as a file, if it is another than in the frame before.
-    pub(crate) picture: Option<Bytes>,
+    picture: Option<Bytes>,
 }
 
-/// Decodes one frame ahead. It ends when it is dropped.
+/// What videos show in a frame and the one after it.
+#[derive(Default)]
+pub(crate) struct Screening {
+    pub(crate) shown: Vec<Shown>,
+    /// Addresses of the pictures that come with the frame after it.
+    pub(crate) ahead: Vec<String>,
+    /// Pictures that were not there before, as files, by their addresses.
+    pub(crate) new: Vec<(String, Bytes)>,
+}
+
+/// Decodes ahead of the frames that are drawn. It ends when it is dropped.
 pub(crate) struct Feed {
     frames: Option<Receiver<Result<Vec<Shown>, Error>>>,
+    /// Frames that were not received yet.
+    left: usize,
+    /// What is shown in the next frame, if that was received.
+    next: Option<Vec<Shown>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,7 +70,7 @@ impl Feed {
     ) -> Result<Self, files::Error> {
         let stop = Arc::new(AtomicBool::new(false));
         if videos.videos.is_empty() {
-            return Ok(Self { frames: None, stop, thread: None });
+            return Ok(Self { frames: None, left: 0, next: None, stop, thread: None });
         }
         let screens = videos.videos.iter().zip(0..).map(|(video, index)| {
             let duration = videos.files.get(&video.src).and_then(|file| file.duration);
@@ -72,14 +86,37 @@ impl Feed {
         });
         let mut screens: Vec<Screen> = screens.collect();
         let (sender, receiver) = sync_channel(1);
+        let left = frames.len();
         let stopped = Arc::clone(&stop);
         let work = move || decode(&mut screens, rate, frames, &stopped, &sender);
         let thread = thread::Builder::new().name("media".to_owned()).spawn(work).map_err(files::Error::Read)?;
-        Ok(Self { frames: Some(receiver), stop, thread: Some(thread) })
+        Ok(Self { frames: Some(receiver), left, next: None, stop, thread: Some(thread) })
     }
 
     /// What is shown in the next frame.
-    pub(crate) fn next(&mut self, context: &Context) -> Result<Vec<Shown>, Error> {
+    pub(crate) fn next(&mut self, context: &Context) -> Result<Screening, Error> {
+        let mut screening = Screening::default();
+        screening.shown = match self.next.take() {
+            Some(shown) => shown,
+            None => self.receive(context, &mut screening.new)?,
+        };
+        let known = screening.new.len();
+        if self.left > 0 {
+            self.next = Some(self.receive(context, &mut screening.new)?);
+        }
+        screening.ahead = screening.new.iter().skip(known).map(|(address, _)| address.clone()).collect();
+        Ok(screening)
+    }
+
+    /// What is shown in the frame after the last one received, its pictures put to the new ones.
+    fn receive(&mut self, context: &Context, new: &mut Vec<(String, Bytes)>) -> Result<Vec<Shown>, Error> {
+        let mut shown = self.wait(context)?;
+        self.left = self.left.saturating_sub(1);
+        new.extend(shown.iter_mut().filter_map(|shown| Some((shown.address.clone(), shown.picture.take()?))));
+        Ok(shown)
+    }
+
+    fn wait(&self, context: &Context) -> Result<Vec<Shown>, Error> {
         let Some(frames) = &self.frames else { return Ok(Vec::new()) };
         let after = context.settings.progress_timeout;
         let give_up = Instant::now() + after;

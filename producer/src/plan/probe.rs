@@ -22,6 +22,7 @@ use crate::{
         compile::Compiled,
         defects::Defects,
         drawn::Drawn,
+        references::References,
         remembered::{self, Remembered},
     },
     remote,
@@ -86,7 +87,7 @@ pub(crate) fn probe(
     for part in MOMENTS {
         // Whole frames only: the first one is never past the last.
         let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
-        let seek = page.seek_later(time, &[])?;
+        let seek = page.seek_later(time, &[], &[])?;
         page.evaluated(seek)?;
         let told: Vec<Told> = page.evaluate("__hfProducer.media()")?;
         media.extend(told.into_iter().filter(|told| media.iter().all(|known| known.id != told.id)).collect::<Vec<_>>());
@@ -104,6 +105,7 @@ pub(crate) fn probe(
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }
     context.refuse(stuck_animations(page, folder)?)?;
+    defects.visible.extend(broken_images(page, references)?);
     context.refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
@@ -129,6 +131,18 @@ pub(crate) fn probe(
         media,
         volumes,
     })
+}
+
+/// Images that were asked for and cannot be shown.
+fn broken_images(page: &mut Page, references: &References) -> Result<Vec<Failure>, Error> {
+    let addresses = serde_json::json!(page.events().images);
+    let broken: BTreeSet<String> = page.evaluate(&format!("__hfProducer.brokenImages({addresses})"))?;
+    let failure = |address| {
+        references.failure(Code::MediaUnreadable, address, |path| {
+            format!("{:?} is no image, or not the whole of one: put another there", remote::shown(path))
+        })
+    };
+    Ok(broken.iter().map(|address| failure(address.as_str())).collect())
 }
 
 /// SVG images that move: the browser lets nobody set their time.

@@ -60,7 +60,7 @@ fn picture(
     page.prepare()?;
     page.settle(|page| Ok(page.draw(false)?.changed))?;
     for frame in frames.start..=frames.end {
-        let seek = page.seek_later(subject.rate.time_of(frame), &[])?;
+        let seek = page.seek_later(subject.rate.time_of(frame), &[], &[])?;
         page.evaluated(seek)?;
         if frame + PRE_ROLL_FRAMES >= frames.end {
             page.draw(false)?;

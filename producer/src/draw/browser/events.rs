@@ -23,7 +23,7 @@ pub(crate) struct Events {
     pub(crate) missing: BTreeSet<String>,
     /// Addresses of files our server gave out.
     pub(crate) served: BTreeSet<String>,
-    /// Those of them that are drawn as images.
+    /// Addresses that images were given out under, our server's and others.
     pub(crate) images: BTreeSet<String>,
     /// Sessions of workers that wait to be let run.
     pub(super) workers: Vec<String>,
@@ -136,14 +136,16 @@ impl Events {
             }
             "Network.responseReceived" => {
                 if let Ok(Response { kind, response }) = serde_json::from_str(params)
-                    && response.url.starts_with(ORIGIN)
+                    && !response.url.starts_with("data:")
                     && !is_frame(&response.url)
                 {
                     if kind == "Image" && response.status < 400 {
                         note(&mut self.images, response.url.clone());
                     }
-                    let list = if response.status < 400 { &mut self.served } else { &mut self.missing };
-                    note(list, response.url);
+                    if response.url.starts_with(ORIGIN) {
+                        let list = if response.status < 400 { &mut self.served } else { &mut self.missing };
+                        note(list, response.url);
+                    }
                 }
             }
             "Network.loadingFinished" | "Network.loadingFailed" => {

@@ -281,14 +281,16 @@ impl Page {
         })
     }
 
-    /// Starts moving the page to a time in seconds. `pictures`: what videos show then, as pairs of name and address.
+    /// Starts moving the page to a time in seconds. `pictures`: what videos show then, as pairs of name and address; `ahead`:
+    /// the addresses of what they will show in the frame after that.
     pub(crate) fn seek_later(
         &mut self,
         seconds: f64,
         pictures: &[(&str, &str)],
+        ahead: &[String],
     ) -> Result<Pending<runtime::EvaluateParams>> {
-        let pictures = serde_json::json!(pictures);
-        self.evaluate_later(&format!("__hfProducer.seek({seconds:?}, {pictures})"))
+        let (pictures, ahead) = (serde_json::json!(pictures), serde_json::json!(ahead));
+        self.evaluate_later(&format!("__hfProducer.seek({seconds:?}, {pictures}, {ahead})"))
     }
 
     /// Loads what the composition declares, and shows its first frame.

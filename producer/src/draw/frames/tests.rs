@@ -44,7 +44,7 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
     let (page, source) = drawer.parts();
     let mut frames = Vec::new();
     for frame in 0..=KEPT[KEPT.len() - 1] {
-        let seek = page.seek_later(plan.rate.time_of(frame), &[]).unwrap();
+        let seek = page.seek_later(plan.rate.time_of(frame), &[], &[]).unwrap();
         page.evaluated(seek).unwrap();
         source.draw(page).unwrap();
         if KEPT.contains(&frame) {
@@ -80,7 +80,7 @@ fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let mut take = |frame: u32| {
         // What a script remembers of the frame before is then as in a render.
         for frame in frame.saturating_sub(1)..=frame {
-            let seek = page.seek_later(plan.rate.time_of(frame), &[]).unwrap();
+            let seek = page.seek_later(plan.rate.time_of(frame), &[], &[]).unwrap();
             page.evaluated(seek).unwrap();
             page.evaluate::<()>(NEXT_FRAME).unwrap();
         }

@@ -166,8 +166,9 @@ window.__hfProducer = {
     return late(ms, [["its fonts", document.fonts.ready], ...named]);
   },
 
-  // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address.
-  async seek(time, pictures = []) {
+  // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of
+  // what they will show in the frame after that.
+  async seek(time, pictures = [], ahead = []) {
     await takePictures(pictures);
     window.__hf.seek(time);
     adoptMedia();
@@ -176,5 +177,6 @@ window.__hfProducer = {
     showPictures(pictures);
     await showAnimations(time);
     await window.__hfWaitForSeekCompletion?.();
+    loadAhead(ahead);
   },
 };

@@ -80,6 +80,16 @@ Object.assign(window.__hfProducer, {
     return { moving, stuck: animated.filter((name) => !moving.includes(name)) };
   },
 
+  // Which of some addresses that images were asked for under are of none that can be shown.
+  async brokenImages(addresses) {
+    const whole = new Set(Array.from(document.images).filter((image) => image.naturalWidth).map((image) => image.currentSrc));
+    const broken = addresses.filter((address) => unreadable.has(address));
+    for (const address of addresses) {
+      if (!whole.has(address)) await loadPicture(address).catch(() => broken.push(address));
+    }
+    return broken;
+  },
+
   // The volumes that scripts and timelines give to elements at some moments: by name, those at which one changes.
   volumes(times) {
     const found = new Map();

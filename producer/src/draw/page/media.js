@@ -132,6 +132,13 @@ const loadPicture = async (address) => {
   await picture.decode();
   return picture;
 };
+// Pictures that load while the frame before is drawn, by address.
+let coming = new Map();
+const loadAhead = (addresses) => {
+  coming = new Map(addresses.map((address) => [address, loadPicture(address)]));
+  // Who shows one hears why it failed.
+  coming.forEach((picture) => picture.catch(() => {}));
+};
 // Gives elements the pictures of a frame, by name. They are decoded before anything is drawn with them.
 const takePictures = async (pictures) => {
   const wanted = pictures.filter(([id, address]) => {
@@ -140,7 +147,7 @@ const takePictures = async (pictures) => {
   });
   await Promise.all(wanted.map(async ([id, address]) => {
     const state = mediaState(renderIds.get(id));
-    state.picture = await loadPicture(address);
+    state.picture = await (coming.get(address) ?? loadPicture(address));
     state.address = address;
   }));
 };
@@ -156,6 +163,8 @@ const showPictures = (pictures) => {
 const SHORTEST = 10_000;
 const USUAL = 100_000;
 const animations = new Map();
+// Addresses of those that cannot be taken apart: they stand still.
+const unreadable = new Set();
 const openAnimation = async (address) => {
   const data = await (await fetch(address)).blob();
   const decoder = new ImageDecoder({ data: await data.arrayBuffer(), type: data.type.split(";")[0], preferAnimation: true });
@@ -187,7 +196,7 @@ const pictureAt = (moving, frameIndex) => {
   return moving.last.address;
 };
 const animation = ({ name, address }) => {
-  if (!animations.has(name)) animations.set(name, openAnimation(address));
+  if (!animations.has(name)) animations.set(name, openAnimation(address).catch(() => void unreadable.add(address)));
   return animations.get(name);
 };
 const frameAt = ({ ends, plays }, micros) => {
@@ -213,6 +222,7 @@ const showAnimations = (time) =>
     if (!shown) return;
     const state = mediaState(image);
     const moving = await animation(shown);
+    if (!moving) return;
     const frameIndex = Math.max(0, frameAt(moving, Math.round((time - shownAt(image)) * 1e6)));
     if (state.frame === frameIndex && image.currentSrc === state.address) return;
     const address = await pictureAt(moving, frameIndex);
