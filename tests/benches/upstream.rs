@@ -81,9 +81,13 @@ impl Upstream {
 pub fn with_local_gsap(project: &Path, folder: &Folder) -> PathBuf {
     let copied = folder.join("project");
     copy(project, &copied);
-    let page = copied.join("index.html");
-    let html = fs::read_to_string(&page).unwrap();
-    fs::write(page, html.replace(GSAP, "gsap.min.js")).unwrap();
+    for file in fs::read_dir(&copied).unwrap() {
+        let page = file.unwrap().path();
+        if page.extension().is_some_and(|extension| extension == "html") {
+            let html = fs::read_to_string(&page).unwrap();
+            fs::write(page, html.replace(GSAP, "gsap.min.js")).unwrap();
+        }
+    }
     fs::write(copied.join("gsap.min.js"), packed("gsap-3.14.2", "dist/gsap.min.js")).unwrap();
     copied
 }

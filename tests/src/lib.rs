@@ -10,6 +10,7 @@ pub mod fixture;
 pub mod https;
 pub mod judge;
 pub mod lambda;
+pub mod lanes;
 pub mod media;
 pub mod objects;
 pub mod package;

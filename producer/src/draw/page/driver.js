@@ -39,12 +39,20 @@ const visitDocuments = (frame, visit, host = null) => {
 // Animations that the runtime has found. It holds on to them: an element that was hidden since has others, and those of a
 // document inside this one it never sees.
 let found = new WeakSet();
+// When an element that has a start begins, in seconds. The runtime answers for media, which begin after the composition that they
+// lie in: of a composition itself it is asked for something in it.
+const startOf = (element) => {
+  const resolved = (inside) => window.__hfResolveMediaStartSeconds?.(inside) ?? 0;
+  if (element.dataset.compositionId === undefined) return resolved(element);
+  const known = Array.from(element.children).find(({ dataset }) => dataset.start === undefined || Number.isFinite(Number(dataset.start)));
+  return known ? resolved(known) - Number(known.dataset.start ?? 0) : resolved(element);
+};
 // When an element is shown, in seconds: with the clip that it lies in.
 const starts = new WeakMap();
 const shownAt = (element) => {
   const clip = element.closest("[data-start]");
   if (!clip) return 0;
-  if (!starts.has(clip)) starts.set(clip, window.__hfResolveMediaStartSeconds?.(clip) ?? 0);
+  if (!starts.has(clip)) starts.set(clip, startOf(clip));
   return starts.get(clip);
 };
 
@@ -63,9 +71,11 @@ const placeOf = (animation, time, frame, host) => {
     const seen = element.getRootNode() === document && animation.playbackRate === 1;
     return seen ? undefined : (time - frame.__HF_VIRTUAL_TIME__.madeAt(animation)) * 1000 * animation.playbackRate;
   }
-  if (found.has(animation)) return undefined;
+  const since = Math.max(0, time - shownAt(host ?? outermost(element))) * 1000;
+  // The runtime counts from the beginning of the video in a sub-composition too.
+  if (found.has(animation)) return since;
   const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
-  if (!animationPlayState.includes("paused")) return Math.max(0, time - shownAt(host ?? outermost(element))) * 1000;
+  if (!animationPlayState.includes("paused")) return since;
   // The runtime puts the time into the style of an element on which it saw no animation.
   return element.style.animationDelay === animationDelay ? 0 : undefined;
 };

@@ -20,7 +20,7 @@ const inEveryDocument = (work, frame = window) => {
 const number = (text) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : null);
 // Seconds from when to when an element with times is there; null where it says no end.
 const slot = (element) => {
-  const start = window.__hfResolveMediaStartSeconds?.(element) ?? 0;
+  const start = startOf(element);
   const { duration, hfAuthoredDuration, end, hfAuthoredEnd } = element.dataset;
   const lasts = number(duration) ?? number(hfAuthoredDuration);
   const ends = number(end) ?? number(hfAuthoredEnd);
