@@ -49,15 +49,15 @@ fn the_encoders_settings_are_the_ones_asked_for() {
     let folder = Folder::new();
     for (quality, preset, expected) in [
         ("draft", "ultrafast", ["crf=28.0", "subme=0", "ref=1", "bframes=0", "aq=3:1.00"]),
-        ("standard", "veryfast", ["crf=17.0", "subme=2", "ref=1", "bframes=2", "aq=3:0.80"]),
-        ("high", "faster", ["crf=14.0", "subme=4", "ref=2", "bframes=2", "aq=3:0.80"]),
+        ("standard", "veryfast", ["crf=16.0", "subme=2", "ref=1", "bframes=3", "aq=3:0.80"]),
+        ("high", "veryfast", ["crf=14.0", "subme=2", "ref=1", "bframes=3", "aq=3:0.80"]),
     ] {
         let video = rendered(&folder, &fixture("bars"), &["--quality", quality]);
         let bytes = fs::read(&video).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         let settings = text.split("options: ").nth(1).unwrap_or_else(|| panic!("no settings in {quality}"));
         let settings: Vec<_> = settings.split('\0').next().unwrap().split_whitespace().collect();
-        let always = ["keyint=60", "keyint_min=31", "scenecut=0", "threads=1"];
+        let always = ["keyint=60", "keyint_min=31", "scenecut=0", "threads=2"];
         for setting in expected.into_iter().chain(always) {
             assert!(settings.contains(&setting), "{quality} ({preset}): {setting} is not in {settings:?}");
         }

@@ -20,8 +20,8 @@ use crate::{
     libav::{self, Encoding, Gop, encode_gop},
 };
 
-/// A pool of threads, each with an encoder at a time. GOPs are taken up in the order they were started. The first thread always works, each
-/// further one only while there is memory to spare.
+/// A pool of threads, each with an encoder at a time. GOPs are taken up in the order they were started. The first thread
+/// always works, each further one only while there is memory to spare.
 pub(crate) struct Encoders {
     jobs: Option<Sender<Job>>,
     closing: Arc<AtomicBool>,
