@@ -216,7 +216,7 @@ const REGISTERED: &str =
     "<script>window.__timelines = window.__timelines || {}; window.__timelines.main = timeline;</script>";
 
 pub fn timelines() -> Group {
-    let canvas = "<canvas width=\"320\" height=\"20\"></canvas><script>{ const context = document.currentScript.previousElementSibling.getContext('2d'); const state = { x: 0 };\n\
+    let canvas = "<canvas width=\"320\" height=\"20\"></canvas><script>{ const context = document.querySelector('canvas').getContext('2d'); const state = { x: 0 };\n\
         timeline.to(state, { x: 300, duration: 3, ease: 'none', onUpdate() { context.clearRect(0, 0, 320, 20); context.fillStyle = '#fff'; context.fillRect(state.x, 0, 10, 10) } }, 0) }</script>";
     let lanes = vec![
         always("a tween", script("timeline.to(box, { x: 300, duration: 3, ease: 'none' }, 0)"), 0.0),
