@@ -71,9 +71,10 @@ const placeOf = (animation, time, frame, host) => {
     const seen = element.getRootNode() === document && animation.playbackRate === 1;
     return seen ? undefined : (time - frame.__HF_VIRTUAL_TIME__.madeAt(animation)) * 1000 * animation.playbackRate;
   }
-  const since = Math.max(0, time - shownAt(host ?? outermost(element))) * 1000;
-  // The runtime counts from the beginning of the video in a sub-composition too.
-  if (found.has(animation)) return since;
+  const shown = shownAt(host ?? outermost(element));
+  const since = Math.max(0, time - shown) * 1000;
+  // The runtime counts from the beginning of the video for what has no start of its own in a sub-composition that begins later.
+  if (found.has(animation)) return shown > 0 && element.dataset.start === undefined ? since : undefined;
   const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
   if (!animationPlayState.includes("paused")) return since;
   // The runtime puts the time into the style of an element on which it saw no animation.
