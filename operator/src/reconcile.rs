@@ -185,13 +185,10 @@ async fn reconcile_render(
     let turn = Turn { version, render, seen: &seen, decision: &decision, place: &place, context };
     let result = turn.carry_out().await; // IO
     wake.extend(turn.who_may_start(&before, result.is_ok()));
-    let waits_for_stack = matches!(decision.state, State::StackPending(_) | State::StackNotReady(_));
     let stack_moved = context.stack_changes.load(Ordering::Relaxed) != stack_changes;
-    result.map(|next| match next {
-        // It was told before there was anybody to tell.
-        Next::AwaitChange | Next::AwaitProgress if waits_for_stack && stack_moved => Next::AT_ONCE,
-        _ => next,
-    })
+    // A stack's change was told before there was anybody waiting to be told, however far away a deadline may be.
+    let missed = decision.state.waits() && stack_moved;
+    result.map(|next| if missed { Next::AT_ONCE } else { next })
 }
 
 /// Decides, and keeps a slot where an attempt is to begin. Since the look somebody else may have got it.

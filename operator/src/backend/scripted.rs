@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -22,6 +23,9 @@ use crate::{
     },
     store::memory::{Chaos, LONGEST_LOOK},
 };
+
+/// How long a stack is made.
+const MAKING: Duration = Duration::from_millis(5);
 
 /// Where attempts run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,8 @@ struct Truth {
     stacks: BTreeMap<ObjectKey, StackReport>,
     /// What a stack is once it was made.
     made: BTreeMap<ObjectKey, StackReport>,
+    /// Until when the making of a stack takes.
+    in_making: BTreeMap<ObjectKey, Instant>,
     /// Slots that a stack had, and until when.
     earlier_slots: Vec<(ObjectKey, usize, Instant)>,
     attempts: BTreeMap<String, Attempt>,
@@ -139,6 +145,7 @@ impl ScriptedBackend {
         let mut truth = self.truth();
         truth.started_here.clear();
         truth.stopping = false;
+        truth.in_making.clear();
         if self.home == Home::Process {
             truth.stacks.clear();
             truth.attempts.values_mut().for_each(|attempt| attempt.state = State::Forgotten);
@@ -251,6 +258,17 @@ impl Truth {
         self.attempts.values().filter(here).count()
     }
 
+    /// Begins to make a stack, which tells when it is made.
+    fn make(&mut self, stack: &ObjectKey) {
+        let until = Instant::now() + MAKING;
+        self.in_making.insert(stack.clone(), until);
+        let (feed, stack) = (Arc::clone(&self.feed), stack.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep_until(until).await;
+            feed.send(stack);
+        });
+    }
+
     fn slots(&self, stack: &ObjectKey) -> usize {
         match self.stacks.get(stack) {
             Some(StackReport::Ready(capacity)) => capacity.slots,
@@ -275,7 +293,11 @@ impl Backend for ScriptedBackend {
     }
 
     async fn observe_stack(&self, stack: &StackSpec) -> Result<StackReport, Error> {
-        Ok(self.truth().stacks.get(&stack.key).cloned().unwrap_or(StackReport::Absent))
+        let truth = self.truth();
+        if truth.in_making.get(&stack.key).is_some_and(|until| *until > Instant::now()) {
+            return Ok(StackReport::Pending { what: "m".to_owned(), ask_again: None });
+        }
+        Ok(truth.stacks.get(&stack.key).cloned().unwrap_or(StackReport::Absent))
     }
 
     async fn apply_stack(&self, stack: &StackSpec, effect: StackEffect) -> Result<(), Error> {
@@ -286,7 +308,9 @@ impl Backend for ScriptedBackend {
                 StackEffect::Ensure => {
                     let ready = StackReport::Ready(StackCapacity { slots: 1, ..StackCapacity::default() });
                     let made = truth.made.get(&stack.key).cloned().unwrap_or(ready);
-                    truth.stacks.insert(stack.key.clone(), made);
+                    if truth.stacks.insert(stack.key.clone(), made).is_none() {
+                        truth.make(&stack.key);
+                    }
                 }
                 StackEffect::Delete => {
                     if truth.running_on(&stack.key) > 0 {
@@ -320,7 +344,7 @@ impl Backend for ScriptedBackend {
             State::Running(percent) => AttemptReport::Running {
                 progress: ProgressStatus { percent: *percent, stage: ProgressStage::Rendering, ..planning() },
                 cost: None,
-                ask_again: (self.home == Home::Elsewhere).then_some(std::time::Duration::from_secs(5)),
+                ask_again: (self.home == Home::Elsewhere).then_some(Duration::from_secs(5)),
             },
             State::Succeeded => {
                 AttemptReport::Succeeded { output: video(&known.target), warnings: Vec::new(), cost: None }

@@ -73,7 +73,7 @@ pub enum State {
 
 impl State {
     /// Whether it waits for its turn on a stack.
-    const fn waits(&self) -> bool {
+    pub(super) const fn waits(&self) -> bool {
         matches!(self, Self::Queued(_) | Self::StackPending(_) | Self::StackNotReady(_) | Self::StackNotFound(_))
     }
 }

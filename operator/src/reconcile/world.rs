@@ -6,6 +6,7 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -44,6 +45,8 @@ use crate::{
 };
 
 const RENDERS: usize = 5;
+/// Stands for a deadline that is far away.
+const FAR: u8 = 12;
 /// A process that was asked to end, with nothing running any more, has ended after this.
 const DRAINED: Duration = Duration::from_mins(10);
 
@@ -68,7 +71,7 @@ enum Step {
     },
     Suspend(usize, bool),
     CancelSpec(usize, bool),
-    /// Deadlines in seconds; 0 is none.
+    /// Deadlines in seconds; 0 is none, [`FAR`] is hours.
     Deadlines {
         render: usize,
         queue: u8,
@@ -123,6 +126,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         FailCalls, Fetch, LoseOutput, Poke, Progress, Share, Stack, Stale, Succeed, Suspend, Token, Ttl, Unask, Wait,
     };
     let render = 0..RENDERS;
+    let deadline = prop_oneof![3 => 0..FAR, 1 => Just(FAR)];
     let code = prop_oneof![Just(Code::ScriptError), Just(Code::BrowserFailed), Just(Code::NotWritable)];
     let verb = prop_oneof![Just(RequestVerb::Cancel), Just(RequestVerb::Retry)];
     let one = prop_oneof![
@@ -130,7 +134,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(render, priority, stack, input)| Apply { render, priority, stack, input }),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| Suspend(render, on)),
         1 => (render.clone(), any::<bool>()).prop_map(|(render, on)| CancelSpec(render, on)),
-        2 => (render.clone(), 0..12_u8, 0..12_u8)
+        2 => (render.clone(), deadline.clone(), deadline)
             .prop_map(|(render, queue, active)| Deadlines { render, queue, active }),
         1 => (render.clone(), any::<u8>()).prop_map(|(render, at)| Poke(render, at)),
         1 => (render.clone(), any::<u8>()).prop_map(|(render, token)| Token(render, token)),
@@ -415,6 +419,11 @@ fn seconds(seconds: u8) -> Option<Period> {
     (seconds > 0).then(|| format!("{seconds}s").parse().unwrap())
 }
 
+/// A deadline of so many seconds, or one that passes after the world has ended: nobody is woken by it.
+fn deadline(after: u8) -> Option<Period> {
+    if after == FAR { Some("10h".parse().unwrap()) } else { seconds(after) }
+}
+
 fn ready(slots: i32) -> StackReport {
     StackReport::Ready(StackCapacity {
         parallel_chunks: slots,
@@ -591,7 +600,7 @@ impl World {
             }
             Step::Deadlines { render, queue, active } => {
                 self.edit(render, |spec| {
-                    (spec.queue_deadline, spec.active_deadline) = (seconds(queue), seconds(active));
+                    (spec.queue_deadline, spec.active_deadline) = (deadline(queue), deadline(active));
                 });
                 // What was made for an attempt that was given up is made once more.
                 self.again.insert(render_key(render), 1000);
@@ -788,12 +797,14 @@ fn world(home: Home, seed: u64, steps: Vec<Step>) -> Result<(), TestCaseError> {
     })
 }
 
-/// A test of one world in which nothing goes wrong.
+/// A test of worlds in which nothing goes wrong, each with calls that take their own time.
 #[expect(clippy::needless_pass_by_value, reason = "tests read better without a reference")]
-fn alone(test: impl AsyncFn(&mut World)) {
-    for home in [Home::Process, Home::Elsewhere] {
+fn alone(seeds: Range<u64>, test: impl AsyncFn(&mut World)) {
+    for (home, seed) in
+        [Home::Process, Home::Elsewhere].into_iter().flat_map(|home| seeds.clone().map(move |seed| (home, seed)))
+    {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async { test(&mut World::new(home, 0)).await });
+        runtime.block_on(async { test(&mut World::new(home, seed)).await });
     }
 }
 
@@ -810,7 +821,7 @@ impl World {
 /// Nothing else happens that could have anybody look.
 #[test]
 fn deadlines_pass_by_themselves() {
-    alone(async |world| {
+    alone(0..1, async |world| {
         world.apply(0, RenderSpec { active_deadline: seconds(40), ..RenderSpec::default() });
         world.reads(1, &["Running"]).await;
         world.apply(1, RenderSpec { queue_deadline: seconds(20), ..RenderSpec::default() });
@@ -826,9 +837,23 @@ fn deadlines_pass_by_themselves() {
     });
 }
 
+/// The stack is made while the Render is told that it is in the making; until then it was finished, and waited for nothing.
+#[test]
+fn what_is_to_wait_for_a_stack_that_was_made_meanwhile_begins() {
+    alone(0..100, async |world| {
+        world.apply(0, RenderSpec::default());
+        world.reads(5, &["Running"]).await;
+        world.backend.fail(&Failure::new(Code::ScriptError, "m"));
+        world.reads(5, &["SCRIPT_ERROR"]).await;
+        world.edit(0, |spec| (spec.run_token, spec.queue_deadline) = (Some("a".to_owned()), deadline(FAR)));
+        world.begin();
+        world.reads(5, &["Running"]).await;
+    });
+}
+
 #[test]
 fn what_has_finished_goes_when_its_time_has_passed() {
-    alone(async |world| {
+    alone(0..1, async |world| {
         world.apply(0, RenderSpec { ttl: seconds(60), ..RenderSpec::default() });
         world.apply(1, RenderSpec::default());
         world.reads(5, &["Running", "Queued"]).await;
