@@ -9,7 +9,7 @@ use tests::{
     account::{Account, STACK, bucket, machine, status},
     bins::render,
     fixture::{Folder, SECOND, copy, fixture, root},
-    processes::eventually,
+    processes::{eventually, output},
     rig::Rig,
     upstream::node,
     video::frame_hashes,
@@ -130,7 +130,7 @@ fn a_failure_leaves_with_its_code_and_a_cancel_ends_the_execution() {
     copy(&fixture("motion"), &folder.join("site"));
     let mut run = rig.watched(folder.path());
     run.wait_for("the attempt", |line| line["state"] == "Running" && line["progress"]["stage"] == "Rendering");
-    let cancel = rig.hf_reconcile(&["cancel", "-C", folder.path().to_str().unwrap(), "r"]).output().unwrap();
+    let cancel = output(&mut rig.hf_reconcile(&["cancel", "-C", folder.path().to_str().unwrap(), "r"]));
     assert!(cancel.status.success(), "{cancel:?}");
     run.wait_for("the cancel", |line| line["state"] == "Cancelled");
     run.end();
@@ -154,7 +154,7 @@ fn upstreams_client_drives_our_stack() {
     let bucket = bucket(&folder.join("stacks"), "s");
     let machine = machine("default-s");
     let mut client = rig.aws(node("render.mjs"));
-    let output = client.args([project.to_str().unwrap(), &bucket, &machine]).output().unwrap();
+    let output = output(client.args([project.to_str().unwrap(), &bucket, &machine]));
     assert!(output.status.success(), "{output:?}\n{}", rig.log());
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let Value::Object(answer) = answer else { panic!("{answer}") };

@@ -4,6 +4,7 @@ use crds::Code;
 use tests::{
     bins::{Run, bin, run},
     fixture::{Folder, SECOND, fixture},
+    processes::output,
 };
 
 /// `hf-producer --json` whose temporary files lie in the test's own folder.
@@ -331,7 +332,7 @@ fn wrong_usage() {
         [&["render"] as &[_], &["render", "site", "-o", "x.mp4", "--fps", "0"], &["dance"], &["chunk", "plan", "one"]]
     {
         let mut command = producer_in(&folder);
-        let output = command.args(arguments).output().unwrap();
+        let output = output(command.args(arguments));
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
         assert!(String::from_utf8(output.stderr).unwrap().contains("--help"));
     }

@@ -6,7 +6,7 @@ use tests::{
     bins::{bin, tool_output},
     cluster::{Cluster, Operator, Stage, Wire, meanwhile, reason},
     fixture::{SECOND, copy, fixture},
-    processes::{descendants, expect_gone},
+    processes::{descendants, expect_gone, output},
     video::frame_count,
 };
 
@@ -323,7 +323,7 @@ fn nothing_is_uninstalled_while_objects_need_the_operator() {
     let check = || {
         let mut command = std::process::Command::new(bin("hf-operator"));
         command.arg("uninstall-check").env("KUBECONFIG", stage.cluster.kubeconfig());
-        let output = command.env("HF_WATCH_NAMESPACES", "needed").output().unwrap();
+        let output = output(command.env("HF_WATCH_NAMESPACES", "needed"));
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(check(), (Some(0), String::new()), "nobody has looked at it yet");

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use tests::{
     bins::tool,
     cluster::Stage,
     fixture::{SECOND, root},
+    processes::output,
 };
 
 const INSTANT: &str = "instant-producer";
@@ -42,7 +43,7 @@ fn type_in(stage: &Stage, command: &str) -> Output {
     let config = stage.folder.write("kubeconfig", &config);
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("bash");
-    shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", config).stdin(Stdio::null()).output().unwrap()
+    output(shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", config))
 }
 
 #[test]

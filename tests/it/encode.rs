@@ -11,6 +11,7 @@ use tests::{
     confined::without_reading_memory,
     events::moving_in,
     fixture::{Folder, SECOND, fixture},
+    processes::output,
     video::{boxes, frame_hashes, probe},
 };
 
@@ -248,14 +249,14 @@ fn the_plan_hash_follows_its_inputs() {
 #[test]
 #[ignore = "needs Chromium"]
 fn doctor_knows_this_machine() {
-    let output = tool(bin("hf-producer").to_str().unwrap(), &["doctor", "--json"]);
-    let diagnosis: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let said = tool(bin("hf-producer").to_str().unwrap(), &["doctor", "--json"]);
+    let diagnosis: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(diagnosis["ready"], true, "{diagnosis:#}");
     assert_eq!(diagnosis["frameSource"], "compositorBitmap");
     assert_eq!(diagnosis["rendererDigest"].as_str().unwrap().len(), 64);
     let mut command = Command::new(bin("hf-producer"));
     command.args(["doctor"]).env("HF_BROWSER", "/nonexistent");
-    let output = command.output().unwrap();
+    let output = output(&mut command);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("MISSING  browser") && text.contains("install chromium-headless-shell"), "{text}");

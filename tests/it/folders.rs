@@ -16,7 +16,7 @@ use serde_json::Value;
 use tests::{
     bins::{Outcome, bin, hf_reconcile},
     fixture::{Folder, SECOND},
-    processes::{Watched, eventually},
+    processes::{Watched, eventually, output},
 };
 
 /// `hf-reconcile` on a folder, with a producer that answers at once.
@@ -176,7 +176,7 @@ fn a_read_only_folder_with_its_state_elsewhere() {
         let mut command = Command::new("unshare");
         command.args(["-rm", "sh", "-c", script, "sh"]).arg(bin("hf-reconcile")).args(arguments);
         // The folder is entered through the mount.
-        let output = command.arg(folder.path()).current_dir(folder.path()).output().unwrap();
+        let output = output(command.arg(folder.path()).current_dir(folder.path()));
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let producer = bin("instant-producer");

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tests::{
     bins::{bin, tool_output},
     fixture::root,
+    processes::output,
     truth::packed,
 };
 
@@ -66,7 +67,7 @@ fn schemas_keep_the_api_conventions() {
 fn the_help_texts_are_fresh() {
     for name in ["hf-operator", "hf-producer", "hf-reconcile"] {
         let program = bin(name);
-        let help = Command::new(program).arg("--help").env("COLUMNS", "100").output().unwrap();
+        let help = output(Command::new(program).arg("--help").env("COLUMNS", "100"));
         golden(&root().join("tests/golden").join(format!("{name}.txt")), &String::from_utf8(help.stdout).unwrap());
     }
 }

@@ -10,6 +10,7 @@ use tests::{
     bins::{Outcome, bin, tool},
     fixture::{Folder, SECOND},
     https::Https,
+    processes::output,
 };
 
 /// A folder with a composition.
@@ -34,7 +35,7 @@ fn annotated(folder: &Folder, name: &str, annotations: &str, spec: &str) {
 fn once(folder: &Folder, producer: &str, more: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let mut command = Command::new(bin("hf-reconcile"));
     command.args(["-o", "json", "--once"]).arg(folder.path()).args(["--producer", producer]).args(more);
-    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let output = output(command.envs(environment.iter().copied()));
     Outcome {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),

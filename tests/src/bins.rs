@@ -4,13 +4,15 @@ use std::{
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use crds::{
     Code, Failure, Line,
     line::{ChunkReport, OutputReport, PlanReport, Progress, Report},
 };
+
+use crate::processes::output;
 
 /// A built program. `make test` builds them and says where.
 pub fn bin(name: &str) -> PathBuf {
@@ -43,7 +45,7 @@ pub fn render(project: &Path, video: &Path, options: &[&str]) -> Run {
 
 /// Runs a producer to its end. A line that is not of the documented form, or progress that goes back, is a failure.
 pub fn run(mut command: Command) -> Run {
-    let output = command.stdin(Stdio::null()).output().expect("hf-producer starts");
+    let output = output(&mut command);
     let stdout = String::from_utf8(output.stdout).unwrap();
     let mut last: Option<Progress> = None;
     let mut reports = Vec::new();
@@ -131,9 +133,5 @@ pub fn tool(program: &str, arguments: &[&str]) -> String {
 
 /// The same, whatever its exit code.
 pub fn tool_output(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}: run `make test`, which installs it"))
+    output(Command::new(program).args(arguments))
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
@@ -90,10 +90,38 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        for pid in descendants(self.pid()).into_iter().chain([self.pid()]) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        kill_all(self.pid());
         let _ = self.child.wait();
+    }
+}
+
+/// Longer than any program of a test takes that comes to its end.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// Runs a program that reads nothing to its end. One that does not come to it fails the test instead of stopping them all.
+#[track_caller]
+pub fn output(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child =
+        command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: run `make test`, which installs it"));
+    let pid = i32::try_from(child.id()).unwrap();
+    let (ended, end) = channel();
+    let watchdog = thread::spawn(move || {
+        let late = end.recv_timeout(LONGEST).is_err();
+        if late {
+            kill_all(pid);
+        }
+        late
+    });
+    let output = child.wait_with_output().unwrap();
+    let _ = ended.send(());
+    assert!(!watchdog.join().unwrap(), "{command:?} has not ended within {LONGEST:?}: {output:?}");
+    output
+}
+
+fn kill_all(pid: i32) {
+    for pid in descendants(pid).into_iter().chain([pid]) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 

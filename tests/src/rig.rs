@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     bins::{bin, tool},
     fixture::{Folder, root},
-    processes::{Watched, descendants},
+    processes::{Watched, descendants, output},
 };
 
 /// The region that everything is in.
@@ -132,7 +132,7 @@ impl Rig {
     pub fn once(&self, folder: &Path, more: &[&str]) -> (i32, String) {
         let folder = folder.to_str().unwrap();
         let arguments: Vec<_> = more.iter().copied().chain(["--once", folder]).collect();
-        let output = self.hf_reconcile(&arguments).stdin(Stdio::null()).output().unwrap();
+        let output = output(&mut self.hf_reconcile(&arguments));
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         (output.status.code().expect("an exit code"), said.into_owned())
     }
