@@ -2,7 +2,7 @@
 //! or absent. Everything else is `fs-err`, whose errors name the path.
 
 use std::{
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -114,6 +114,17 @@ pub(crate) fn head(path: &Path, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(most).read_to_end(&mut bytes).map_err(Error::Read)?;
     Ok(bytes)
+}
+
+/// The first and the last bytes of a regular file, at most so many each, and its size.
+pub(crate) fn ends(path: &Path, most: u64) -> Result<(Vec<u8>, Vec<u8>, u64)> {
+    let mut file = open_regular(path)?;
+    let size = file.metadata().map_err(Error::Read)?.len();
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    file.by_ref().take(most).read_to_end(&mut head).map_err(Error::Read)?;
+    file.seek(SeekFrom::Start(size.saturating_sub(most))).map_err(Error::Read)?;
+    file.take(most).read_to_end(&mut tail).map_err(Error::Read)?;
+    Ok((head, tail, size))
 }
 
 pub(crate) fn create_dir(path: &Path) -> Result<()> {

@@ -8,9 +8,11 @@ mod clip;
 mod envelope;
 mod feed;
 mod found;
+mod image;
 mod mix;
 
 use clip::Clip;
 pub(crate) use feed::{Feed, Screening};
 pub(crate) use found::{Fetched, Found, Judge, Library, Told, is_animated};
+pub(crate) use image::without_an_end;
 pub(crate) use mix::mix;

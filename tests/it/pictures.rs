@@ -1,6 +1,6 @@
 use std::fs;
 
-use crds::Code;
+use crds::{Code, line::Report};
 use tests::{
     bins::{producer, render},
     fixture::{Folder, fixture},
@@ -182,6 +182,51 @@ fn images_that_cannot_be_shown_are_named() {
     assert!(!error.message.contains("whole.svg"), "{error}");
     let run = render(&project, &video, &["--strictness", "best-effort"]);
     assert_eq!(run.warnings().len(), 3, "{run:#?}");
+}
+
+/// A browser shows as much of an image as there is of it.
+#[test]
+#[ignore = "needs Chromium"]
+fn still_images_that_are_cut_short_are_named() {
+    let folder = Folder::new();
+    let kinds = ["png", "jpg", "webp", "gif"];
+    let body: String = kinds
+        .iter()
+        .flat_map(|kind| {
+            [
+                format!("<img alt=\"\" src=\"{kind}/short\"><img alt=\"\" src=\"{kind}/longer\">\n"),
+                format!("<div style=\"width: 50px; height: 50px; background: url({kind}/behind)\"></div>\n"),
+            ]
+        })
+        .collect();
+    let project = folder.project("site", "data-no-timeline data-duration=\"1\"", &body);
+    let input = ["-f", "lavfi", "-i", "testsrc2=size=160x90", "-frames:v", "1"].map(str::to_owned);
+    for kind in kinds {
+        let image = fs::read(make(&folder, &format!("image.{kind}"), &input, "")).unwrap();
+        folder.write(&format!("site/{kind}/note"), "");
+        let written = |name: &str, bytes: &[u8]| fs::write(project.join(kind).join(name), bytes).unwrap();
+        written("short", &image[..image.len() / 2]);
+        written("behind", &image[..image.len() - 8]);
+        written("longer", &[&image, &b"what a camera writes behind it"[..]].concat());
+    }
+    let video = folder.join("out.mp4");
+    let run = render(&project, &video, &["--strictness", "best-effort"]);
+    let named: Vec<_> = run
+        .reports
+        .iter()
+        .filter_map(|report| match report {
+            Report::Warning(warning) => Some((warning.code, warning.message.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(named.len(), 2 * kinds.len(), "{named:#?}");
+    for name in kinds
+        .iter()
+        .flat_map(|kind| ["short", "behind"].map(|name| format!("\"{kind}/{name}\" is no image, or not the whole")))
+    {
+        let is_it = |(code, message): &(Code, &str)| *code == Code::MediaUnreadable && message.starts_with(&name);
+        assert!(named.iter().any(is_it), "{name}: {named:#?}");
+    }
 }
 
 /// A file that is only asked for between the moments planning looks at, and is not there, is an error of the chunk.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crds::{Code, Failure, FrameRate, Strictness};
+use serde_json::json;
 
 use crate::{
     Error,
@@ -17,7 +18,7 @@ use crate::{
         server::ORIGIN,
     },
     files,
-    media::{Told, is_animated},
+    media::{self, Told},
     plan::{
         compile::Compiled,
         defects::Defects,
@@ -105,7 +106,7 @@ pub(crate) fn probe(
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }
     context.refuse(stuck_animations(page, folder)?)?;
-    defects.visible.extend(broken_images(page, references)?);
+    defects.visible.extend(broken_images(page, folder, references)?);
     context.refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
@@ -134,9 +135,17 @@ pub(crate) fn probe(
 }
 
 /// Images that were asked for and cannot be shown.
-fn broken_images(page: &mut Page, references: &References) -> Result<Vec<Failure>, Error> {
-    let addresses = serde_json::json!(page.events().images);
-    let broken: BTreeSet<String> = page.evaluate(&format!("__hfProducer.brokenImages({addresses})"))?;
+fn broken_images(page: &mut Page, folder: &Path, references: &References) -> Result<Vec<Failure>, Error> {
+    let elsewhere: BTreeMap<&str, String> = page.files_elsewhere().collect();
+    let addresses: Vec<&str> = page.events().images.iter().map(String::as_str).collect();
+    let doubtful: BTreeMap<&str, &str> = (addresses.iter())
+        .filter_map(|address| {
+            let path = elsewhere.get(address).cloned().unwrap_or_else(|| path_of(address));
+            Some((*address, media::without_an_end(&folder.join(path))?))
+        })
+        .collect();
+    let question = format!("__hfProducer.brokenImages({}, {})", json!(addresses), json!(doubtful));
+    let broken: BTreeSet<String> = page.evaluate(&question)?;
     let failure = |address| {
         references.failure(Code::MediaUnreadable, address, |path| {
             format!("{:?} is no image, or not the whole of one: put another there", remote::shown(path))
@@ -184,7 +193,7 @@ fn volumes(
     let times: Vec<f64> = (0..=last).step_by(step.into()).map(|frame| rate.time_of(frame)).collect();
     for times in times.chunks(AT_ONCE) {
         let told: BTreeMap<String, Vec<(f64, f64)>> =
-            page.evaluate(&format!("__hfProducer.volumes({})", serde_json::json!(times)))?;
+            page.evaluate(&format!("__hfProducer.volumes({})", json!(times)))?;
         for (id, points) in told {
             volumes.entry(id).or_default().extend(points);
         }
@@ -234,7 +243,7 @@ fn stuck_animations(page: &mut Page, folder: &Path) -> Result<Vec<Failure>, Erro
     let AnimatedImages { moving, stuck } = page.evaluate("__hfProducer.animatedImages()")?;
     let served = page.events().served.iter().map(|url| path_of(url));
     let elsewhere = page.files_elsewhere().filter(|(address, _)| !moving.contains(*address));
-    let elsewhere = elsewhere.filter(|(_, path)| is_animated(&folder.join(path)));
+    let elsewhere = elsewhere.filter(|(_, path)| media::is_animated(&folder.join(path)));
     let elsewhere = elsewhere.map(|(address, _)| remote::shown(address));
     let failure = |path: String| {
         let message = "an animated image can only be in an <img> of the composition: put it there, or use a still one";

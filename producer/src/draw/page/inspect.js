@@ -80,12 +80,18 @@ Object.assign(window.__hfProducer, {
     return { moving, stuck: animated.filter((name) => !moving.includes(name)) };
   },
 
-  // Which of some addresses that images were asked for under are of none that can be shown.
-  async brokenImages(addresses) {
+  // Which of some addresses that images were asked for under are of none that can be shown, or, among those that may be cut
+  // short, whose types are given, of one that is: a browser shows as much of it as there is.
+  async brokenImages(addresses, doubtful) {
     const whole = new Set(Array.from(document.images).filter((image) => image.naturalWidth).map((image) => image.currentSrc));
     const broken = addresses.filter((address) => unreadable.has(address));
     for (const address of addresses) {
       if (!whole.has(address)) await loadPicture(address).catch(() => broken.push(address));
+    }
+    for (const [address, type] of Object.entries(doubtful)) {
+      const decoder = new ImageDecoder({ data: await (await fetch(address)).arrayBuffer(), type });
+      await decoder.decode().then(({ image }) => image.close(), () => broken.push(address));
+      decoder.close();
     }
     return broken;
   },
