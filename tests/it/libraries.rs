@@ -4,7 +4,7 @@ use crds::Code;
 use serde_json::json;
 use tests::{
     bins::render,
-    fixture::Folder,
+    fixture::{Folder, SECOND},
     video::{frame_hashes, rgb_frame},
 };
 
@@ -149,34 +149,68 @@ fn d3() {
     moves_evenly("d3", &body);
 }
 
-/// Without a compositor for shaders the library itself shows one scene after the other, and that is said.
+/// Scenes that the published library blends, out of copies which show what the scenes do.
 #[test]
 #[ignore = "needs Chromium"]
-fn shader_transitions_are_cuts() {
+fn shader_transitions_blend_scenes() {
     let folder = Folder::new();
-    let scene = |id: &str, colour: &str| {
-        format!("<div id=\"{id}\" class=\"scene\" style=\"position: absolute; inset: 0; background: {colour}\"></div>")
+    let place = |left: u32| format!("position: absolute; left: {left}px; top: 20px; width: 40px; height: 40px");
+    let scene = |id: &str, colour: &str, body: &str| {
+        format!(
+            "<div id=\"{id}\" class=\"scene\" style=\"position: absolute; inset: 0; background: {colour}\">{body}</div>"
+        )
     };
+    let shown = format!(
+        "<style>@keyframes move {{ to {{ translate: 160px }} }} #moving {{ animation: move 4s linear both; background: #0f0 }}</style>\n\
+         <div id=\"moving\" style=\"{}\"></div><canvas width=\"40\" height=\"40\" style=\"{}\"></canvas>\n\
+         <script>const drawing = document.querySelector('canvas').getContext('2d'); drawing.fillStyle = '#ff0'; drawing.fillRect(0, 0, 40, 40)</script>",
+        place(0),
+        place(200)
+    );
     let body = format!(
         "{}{}<script src=\"{NPM}/gsap@3.14.2/dist/gsap.min.js\"></script><script src=\"{NPM}/@hyperframes/shader-transitions@0.8.41/dist/index.global.js\"></script>\n\
-         <script>const tl = gsap.timeline({{ paused: true }}); tl.to({{}}, {{ duration: 6 }}); window.__timelines = {{ main: tl }};\n\
-         HyperShader.init({{ bgColor: '#000', accentColor: '#fff', scenes: ['a', 'b'], timeline: tl, compositionId: 'main', transitions: [{{ time: 2.5, shader: 'domain-warp', duration: 1 }}] }});</script>",
-        scene("a", "#c00"),
-        scene("b", "#00c"),
+         <script>const tl = gsap.timeline({{ paused: true }}); tl.to({{}}, {{ duration: 4 }}); window.__timelines = {{ main: tl }};\n\
+         HyperShader.init({{ bgColor: '#000', accentColor: '#fff', scenes: ['a', 'b'], timeline: tl, compositionId: 'main', transitions: [{{ time: 1.5, shader: 'domain-warp', duration: 1 }}] }});</script>",
+        scene("a", "#c00", &shown),
+        scene("b", "#00c", ""),
     );
-    let project = folder.project("site", &format!("{TIMELINE} data-start=\"0\""), &body);
+    let project = folder.project("site", "data-duration=\"4\" data-start=\"0\"", &body);
     let video = |chunks: &str| {
         let out = folder.join(&format!("{chunks}.mp4"));
-        assert_eq!(render(&project, &out, &["--chunks", chunks]).warnings(), [Code::FeatureUnsupported]);
+        assert!(render(&project, &out, &["--chunks", chunks, "--quality", "high"]).warnings().is_empty());
         out
     };
-    let (whole, cut) = (video("1"), video("3"));
+    // The border of the two chunks lies in the transition.
+    let (whole, cut) = (video("1"), video("2"));
     assert!(fs::read(&whole).unwrap() == fs::read(cut).unwrap());
-    let red_and_blue = |frame: u32| {
+    let shares = |frame: u32| {
         let pixels = rgb_frame(&whole, frame);
-        (pixels[0] > 60, pixels[2] > 60)
+        let share =
+            |channel: usize| pixels.chunks_exact(3).filter(|pixel| pixel[channel] > 100).count() * 3000 / pixels.len();
+        (share(0), share(2))
     };
-    assert_eq!([30, 90, 150].map(red_and_blue), [(true, false), (false, true), (false, true)]);
+    assert!(matches!(shares(30), (940.., ..60)), "{:?}", shares(30));
+    let (red, blue) = shares(60);
+    assert!(red > 150 && blue > 150, "{red} and {blue} of 1000 pixels");
+    assert_eq!(shares(100), (0, 1000));
+    // Nothing is displaced yet where the transition begins.
+    let pixels = rgb_frame(&whole, 45);
+    let at = |x: usize| pixels[(40 * 320 + x) * 3..][..3].iter().map(|level| *level > 128).collect::<Vec<_>>();
+    assert_eq!(
+        [at(30), at(80), at(130), at(220)],
+        [[true, false, false], [false, true, false], [true, false, false], [true, true, false]]
+    );
+}
+
+/// Versions of that library which leave the blending to somebody else.
+#[test]
+#[ignore = "needs Chromium"]
+fn transitions_that_nobody_blends_are_named() {
+    let folder = Folder::new();
+    let body = "<script>window.__hf.transitions = [{ time: 0.2, duration: 0.5, shader: 'domain-warp', fromScene: 'a', toScene: 'b' }]</script>";
+    let project = folder.project("site", SECOND, body);
+    let run = render(&project, &folder.join("out.mp4"), &[]);
+    assert_eq!(run.warnings(), [Code::FeatureUnsupported]);
 }
 
 /// Tiles and markers, with the package's own style sheet and the images that this names.

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use chromiumoxide_cdp::cdp::js_protocol::runtime::EvaluateParams;
 use crds::{
-    Code,
+    Code, Failure,
     line::{ChunkRange, FrameSourceKind},
 };
 use nix::unistd::Pid;
@@ -45,6 +45,8 @@ pub(crate) struct Drawer<'a> {
     shown: Frames,
     /// The picture of the frame drawn last.
     last: Option<Arc<Picture>>,
+    /// The time in seconds of the frame that the page shows, if it lies in a shader transition.
+    transition: Option<f64>,
     /// Nothing was opened in the page yet.
     empty: bool,
 }
@@ -120,7 +122,7 @@ impl<'a> Drawer<'a> {
         }
         let pool = Pool::new(plan.layout);
         let shown = page.frames().clone();
-        Ok(Self { plan, context, page, source, pool, videos, feed: None, shown, last: None, empty })
+        Ok(Self { plan, context, page, source, pool, videos, feed: None, shown, last: None, transition: None, empty })
     }
 
     /// How pixels leave the browser.
@@ -167,12 +169,19 @@ impl<'a> Drawer<'a> {
         Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures, &ahead)?)
     }
 
+    /// Waits until the page has come to a frame.
+    fn arrive(&mut self, frame: u32, seek: Pending<EvaluateParams>) -> Result<(), Error> {
+        let blends = self.page.evaluated(seek)? == true;
+        self.transition = blends.then(|| self.plan.rate.time_of(frame));
+        Ok(())
+    }
+
     /// Goes through the frames before a chunk's first, and draws those from `drawn` on without keeping them.
     fn pre_roll(&mut self, frames: Range<u32>, drawn: u32) -> Result<(), Error> {
         for frame in frames {
             let requests = self.page.events().started;
             let seek = self.seek_later(frame)?;
-            self.page.evaluated(seek)?;
+            self.arrive(frame, seek)?;
             if frame >= drawn {
                 self.draw(requests, false)?;
             }
@@ -191,7 +200,7 @@ impl<'a> Drawer<'a> {
         let mut seek = Some(self.seek_later(chunk.start_frame)?);
         for frame in chunk.start_frame..chunk.end_frame {
             if let Some(seek) = seek.take() {
-                self.page.evaluated(seek)?;
+                self.arrive(frame, seek)?;
             }
             watch.lap(Lap::Seek);
             let drawn = frame - chunk.start_frame;
@@ -221,12 +230,31 @@ impl<'a> Drawer<'a> {
     /// Draws what the page shows, completely: waits for what the frame asked for, if it asked for anything. The answer is
     /// whether anything changed.
     fn draw(&mut self, requests_before: u64, check: bool) -> Result<bool, Error> {
+        let blended = self.blend(requests_before)?;
         let Self { page, source, .. } = self;
-        let mut changed = if check { source.draw_checked(page)? } else { source.draw(page)? };
+        let mut changed = blended | if check { source.draw_checked(page)? } else { source.draw(page)? };
         if page.events().started != requests_before || page.events().loading() {
             changed |= page.settle(|page| source.draw(page))?;
         }
         Ok(changed)
+    }
+
+    /// Blends two scenes if the page is in a shader transition: their copies are drawn once, then what was drawn of them can
+    /// be. The answer is whether anything changed.
+    fn blend(&mut self, requests_before: u64) -> Result<bool, Error> {
+        let (Some(time), Self { page, source, .. }) = (self.transition.take(), &mut *self) else { return Ok(false) };
+        page.evaluate::<()>(&format!("__hfProducer.copyScenes({time:?})"))?;
+        source.draw(page)?;
+        if page.events().started != requests_before || page.events().loading() {
+            page.settle(|page| source.draw(page))?;
+        }
+        if !page.evaluate::<bool>("__hfProducer.blendScenes()")? {
+            let message = format!(
+                "the shader transition at {time:.3} s cannot be drawn: the browser made no copies of its scenes"
+            );
+            self.context.refuse(vec![Failure::new(Code::FeatureUnsupported, message)])?;
+        }
+        Ok(true)
     }
 
     /// The picture of the frame just drawn; the one before, if nothing changed.

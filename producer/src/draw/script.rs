@@ -10,6 +10,7 @@ const TIME: &str = include_str!("page/time.js");
 const MEDIA: &str = include_str!("page/media.js");
 const SIZES: &str = include_str!("page/sizes.js");
 const DRIVER: &str = include_str!("page/driver.js");
+const TRANSITIONS: &str = include_str!("page/transitions.js");
 const INSPECT: &str = include_str!("page/inspect.js");
 const CANVAS: &str = include_str!("page/canvas.js");
 
@@ -32,7 +33,7 @@ pub(crate) fn page_script(
     let config = json!({ "fps": rate.per_second(), "variables": variables, "media": media });
     let (canvas, inspect) = if purpose == Purpose::Inspect { (CANVAS, INSPECT) } else { ("", "") };
     format!(
-        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{inspect}\n}})();"
+        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{TRANSITIONS}\n{inspect}\n}})();"
     )
 }
 
@@ -45,6 +46,7 @@ pub(crate) fn digest() -> String {
             .chain_update(MEDIA)
             .chain_update(SIZES)
             .chain_update(DRIVER)
+            .chain_update(TRANSITIONS)
             .chain_update(NO_BACKGROUND)
             .chain_update(crate::fonts::digest())
             .finalize(),

@@ -101,7 +101,7 @@ pub(crate) fn probe(
     drawn.look(page, fonts)?;
     context.refuse(references.external(page.refused()))?;
     refuse_unsupported(page, context)?;
-    if page.evaluate("__hfProducer.hasShaderTransitions()")? {
+    if page.evaluate("__hfProducer.cutsTransitions()")? {
         let message = "shader transitions are not drawn: one scene follows the other at once";
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }

@@ -78,7 +78,7 @@ const BEGIN_FRAME: [&str; 7] = [
 
 /// The page never waits and nothing runs that was not asked for. `--no-sandbox`: a renderer in a container or under
 /// root cannot use Chromium's own; confinement is the surrounding system's. That makes a process of its own for the network,
-/// which costs 50 ms of CPU to start, no safer.
+/// which costs 50 ms of CPU to start, no safer. Shader transitions need canvases that draw elements.
 const QUIET: [&str; 15] = [
     "--no-sandbox",
     "--no-first-run",
@@ -94,7 +94,7 @@ const QUIET: [&str; 15] = [
     "--disable-hang-monitor",
     "--disable-ipc-flooding-protection",
     "--disable-renderer-backgrounding",
-    "--enable-features=NetworkServiceInProcess2",
+    "--enable-features=CanvasDrawElement,NetworkServiceInProcess2",
 ];
 
 /// Every request goes to the composition's server, which answers for one origin and for what the plan recorded, and refuses

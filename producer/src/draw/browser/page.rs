@@ -282,7 +282,7 @@ impl Page {
     }
 
     /// Starts moving the page to a time in seconds. `pictures`: what videos show then, as pairs of name and address; `ahead`:
-    /// the addresses of what they will show in the frame after that.
+    /// the addresses of what they will show in the frame after that. The answer will be whether scenes are to be blended.
     pub(crate) fn seek_later(
         &mut self,
         seconds: f64,

@@ -151,7 +151,7 @@ window.__hfProducer = {
     drawMaps();
     return {
       loaded: document.readyState === "complete",
-      seekable: typeof player()?.renderSeek === "function" && !!window.__renderReady,
+      seekable: typeof player()?.renderSeek === "function" && !!window.__renderReady && joined(),
       duration: window.__hf.duration,
       missingTimelines: missingTimelines(),
       strayTimelines: strayTimelines(),
@@ -178,8 +178,9 @@ window.__hfProducer = {
   },
 
   // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of
-  // what they will show in the frame after that.
+  // what they will show in the frame after that. The answer is whether scenes have to be blended before the page is drawn.
   async seek(time, pictures = [], ahead = []) {
+    removeCopies();
     await takePictures(pictures);
     window.__hf.seek(time);
     adoptMedia();
@@ -189,5 +190,6 @@ window.__hfProducer = {
     await showAnimations(time);
     await window.__hfWaitForSeekCompletion?.();
     loadAhead(ahead);
+    return !!window.__hf_page_composite_pending;
   },
 };

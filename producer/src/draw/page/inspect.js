@@ -137,5 +137,5 @@ Object.assign(window.__hfProducer, {
   },
 
   // Whether scenes change through shaders. Without a compositor for them the library itself fades from one to the other.
-  hasShaderTransitions: () => !!window.__hf.transitions?.length,
+  cutsTransitions: () => !!window.__hf.transitions?.length && !blends(),
 });
