@@ -231,3 +231,38 @@ fn leaflet() {
     assert!(render(&project, &video, &["--quality", "high"]).warnings().is_empty());
     looks_like(&project, &json!({}), &video);
 }
+
+/// Drawn by workers and WebGL; its camera follows a timeline.
+#[test]
+#[ignore = "needs Chromium"]
+fn maplibre() {
+    let folder = Folder::new();
+    let body = format!(
+        "<link rel=\"stylesheet\" href=\"{NPM}/maplibre-gl@4.7.1/dist/maplibre-gl.css\"><script src=\"{NPM}/maplibre-gl@4.7.1/dist/maplibre-gl.js\"></script>\n\
+         <script src=\"{NPM}/gsap@3.14.2/dist/gsap.min.js\"></script><div id=\"map\" style=\"position: absolute; inset: 0\"></div>\n\
+         <script>const square = [[[-40, -40], [40, -40], [40, 40], [-40, 40], [-40, -40]]];\n\
+         const layers = [{{ id: 'sea', type: 'background', paint: {{ 'background-color': '#00c' }} }}, {{ id: 'land', type: 'fill', source: 'land', paint: {{ 'fill-color': '#c00' }} }}];\n\
+         const style = {{ version: 8, sources: {{ land: {{ type: 'geojson', data: {{ type: 'Polygon', coordinates: square }} }} }}, layers }};\n\
+         const map = new maplibregl.Map({{ container: 'map', attributionControl: false, zoom: 0, center: [-60, 0], style }}); window.__hfMaplibre = [map];\n\
+         const camera = {{ lng: -60 }}; const tl = gsap.timeline({{ paused: true }});\n\
+         tl.to(camera, {{ lng: 60, duration: 4, ease: 'none', onUpdate: () => map.jumpTo({{ center: [camera.lng, 0] }}) }}); window.__timelines = {{ main: tl }};</script>"
+    );
+    let project = folder.project("map", "data-duration=\"4\" data-start=\"0\"", &body);
+    let video = |chunks: &str| {
+        let out = folder.join(&format!("{chunks}.mp4"));
+        render(&project, &out, &["--chunks", chunks, "--quality", "high"]);
+        out
+    };
+    let (whole, cut) = (video("1"), video("2"));
+    assert!(fs::read(&whole).unwrap() == fs::read(cut).unwrap());
+    // A world of 512 pixels: 120 degrees are 171 of them, in 120 frames.
+    for frame in [0, 30, 60, 90, 119] {
+        let pixels = rgb_frame(&whole, frame);
+        let left = (0..320).find(|x| pixels[(90 * 320 + x) * 3] > 128).unwrap();
+        let expected = 160.0 + (20.0 - f64::from(frame)) * 512.0 / 360.0;
+        assert!(
+            (f64::from(u16::try_from(left).unwrap()) - expected).abs() <= 2.0,
+            "at {left} instead of {expected} in frame {frame}"
+        );
+    }
+}

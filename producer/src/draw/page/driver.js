@@ -140,10 +140,39 @@ const late = async (ms, named) => {
   return Array.from(open);
 };
 
-// Maps that the runtime waits for draw themselves again and again before they have loaded.
+// Maps that the runtime waits for draw themselves again and again before they have loaded. Some say that they have loaded only once,
+// and the runtime may ask later.
 const MAPS = ["__hfMapbox", "__hfMaplibre", "__hfLeaflet", "__hfGoogleMaps"];
+const mapsOf = (names) => names.flatMap((name) => window[name] ?? []);
+const tiled = () => mapsOf(["__hfMapbox", "__hfMaplibre"]).filter((map) => map.areTilesLoaded);
+const heard = new WeakSet();
+const listen = (map) => {
+  if (heard.has(map)) return;
+  heard.add(map);
+  let told = false;
+  map.once("load", () => (told = true));
+  const loaded = map.loaded.bind(map);
+  map.loaded = () => told || loaded();
+};
 const drawMaps = () => {
-  if (!window.__renderReady && MAPS.some((name) => window[name]?.length)) window.__HF_VIRTUAL_TIME__.seekToTime(0);
+  if (window.__renderReady || !mapsOf(MAPS).length) return;
+  tiled().forEach(listen);
+  window.__HF_VIRTUAL_TIME__.drawAgain();
+};
+// They load tiles when a frame asks for them, and show them when they are drawn once more.
+const PAUSE = 5;
+const LONGEST_LOAD = 2000;
+let mapsLoad = true;
+const settleMaps = async () => {
+  const loads = () => mapsLoad && tiled().some((map) => !map.isStyleLoaded() || !map.areTilesLoaded());
+  if (!loads()) return;
+  for (let waited = 0; loads(); waited += PAUSE) {
+    // What has not come by then is not waited for in every frame.
+    mapsLoad = waited < LONGEST_LOAD;
+    await new Promise((resolve) => original.setTimeout(resolve, PAUSE));
+    window.__HF_VIRTUAL_TIME__.drawAgain();
+  }
+  window.__HF_VIRTUAL_TIME__.drawAgain();
 };
 
 window.__hfProducer = {
@@ -183,6 +212,7 @@ window.__hfProducer = {
     removeCopies();
     await takePictures(pictures);
     window.__hf.seek(time);
+    await settleMaps();
     adoptMedia();
     // Elements that came with this frame.
     await takePictures(pictures);

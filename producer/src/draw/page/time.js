@@ -185,22 +185,25 @@ window.__HF_VIRTUAL_TIME__ = {
   madeAt: (animation) => made.get(animation) ?? 0,
   // This document and the shadow trees in it that a script has made.
   trees: () => [document, ...shadowRoots.map((root) => root.deref()).filter((root) => root?.isConnected)],
-  // Moves this document to a time in milliseconds, runs the timers that are due until then, and the animation-frame callbacks
-  // queued so far, once.
+  // Runs the animation-frame callbacks queued so far, once.
+  drawAgain() {
+    const due = callbacks;
+    callbacks = new Map();
+    for (const callback of due.values()) {
+      try {
+        callback(now);
+      } catch (error) {
+        original.setTimeout(() => { throw error; });
+      }
+    }
+  },
+  // Moves this document to a time in milliseconds, runs the timers that are due until then, and draws.
   seekToTime(ms) {
     endLoading();
     runTimers(ms);
     now = ms;
     reseed(ms);
-    const due = callbacks;
-    callbacks = new Map();
-    for (const callback of due.values()) {
-      try {
-        callback(ms);
-      } catch (error) {
-        original.setTimeout(() => { throw error; });
-      }
-    }
+    this.drawAgain();
   },
 };
 
