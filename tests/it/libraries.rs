@@ -149,6 +149,28 @@ fn d3() {
     moves_evenly("d3", &body);
 }
 
+/// The other player of Lottie files, whose frames are set.
+#[test]
+#[ignore = "needs Chromium"]
+fn dotlottie() {
+    let folder = Folder::new();
+    // Its parser wants the keys in this order.
+    let drawing = r#"{"v":"5.7.0","fr":30,"ip":0,"op":180,"w":320,"h":180,"assets":[],
+"layers":[{"ty":4,"ind":1,"ip":0,"op":180,"st":0,"ks":{"o":{"a":0,"k":100},"r":{"a":0,"k":0},"p":{"a":1,"k":[{"t":0,"s":[20,80,0],"i":{"x":[1],"y":[1]},"o":{"x":[0],"y":[0]}},{"t":180,"s":[260,80,0]}]},"a":{"a":0,"k":[0,0,0]},"s":{"a":0,"k":[100,100,100]}},
+"shapes":[{"ty":"gr","it":[{"ty":"rc","d":1,"s":{"a":0,"k":[40,40]},"p":{"a":0,"k":[0,0]},"r":{"a":0,"k":0}},{"ty":"fl","c":{"a":0,"k":[0.8,0,0,1]},"o":{"a":0,"k":100}},{"ty":"tr","p":{"a":0,"k":[0,0]},"a":{"a":0,"k":[0,0]},"s":{"a":0,"k":[100,100]},"r":{"a":0,"k":0},"o":{"a":0,"k":100}}]}]}]}"#;
+    folder.write("dotlottie/drawing.json", drawing);
+    let body = format!(
+        "<canvas id=\"drawing\" width=\"320\" height=\"180\" style=\"position: absolute; inset: 0\"></canvas>\n\
+         <script type=\"module\">import {{ DotLottie }} from '{NPM}/@lottiefiles/dotlottie-web@0.40.1/+esm';\n\
+         window.__hfLottie = [new DotLottie({{ canvas: document.getElementById('drawing'), src: new URL('drawing.json', location.href).href }})];</script>"
+    );
+    let video = rendered(&folder, "dotlottie", NO_TIMELINE, &body);
+    for second in 0..6_u32 {
+        let (found, expected) = (left_edge(&video, second * 30), second as usize * 40);
+        assert!(found.abs_diff(expected) <= 2, "at {found} instead of {expected} after {second} s");
+    }
+}
+
 /// Scenes that the published library blends, out of copies which show what the scenes do.
 #[test]
 #[ignore = "needs Chromium"]

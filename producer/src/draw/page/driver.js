@@ -103,6 +103,17 @@ const seekAnimations = (time) =>
     }
   });
 
+// Players of dotlottie-web, which this version of the runtime does not know.
+const seekPlayers = (time) => {
+  for (const player of window.__hfLottie ?? []) {
+    const { totalFrames, duration } = player;
+    if (typeof player.setFrame !== "function" || player.setCurrentRawFrameValue || !(totalFrames > 0 && duration > 0)) continue;
+    const host = player.canvas?.closest?.("[data-composition-id]");
+    const frame = (Math.max(0, time - (host ? startOf(host) : 0)) * totalFrames) / duration;
+    player.setFrame(player.loop ? frame % totalFrames : Math.min(frame, totalFrames - 1));
+  }
+};
+
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 window.__hf = {
   get duration() {
@@ -113,6 +124,7 @@ window.__hf = {
     player().renderSeek(time, options);
     visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000));
     seekAnimations(time);
+    seekPlayers(time);
   },
 };
 

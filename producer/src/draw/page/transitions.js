@@ -13,15 +13,26 @@ const removeCopies = () => {
   copies.forEach((copy) => copy.remove());
   copies = [];
 };
-// Gives a copy what cloning leaves out: what its canvases show, which only comes along as an image.
+
+const pictureOfCanvas = (canvas) => {
+  try {
+    return canvas.toDataURL();
+  } catch {
+    // It has taken something that scripts may not read.
+    return "data:,";
+  }
+};
+// Gives a copy what cloning leaves out: what its canvases show, which only comes along as an image, and images that load when they
+// come into view, which a copy never does.
 const complete = async (copy) => {
   const canvases = document.getElementById(copy.id).querySelectorAll("canvas");
   const images = Array.from(copy.querySelectorAll("canvas"), (canvas, i) => {
-    const image = Object.assign(new Image(), { src: canvases[i].toDataURL() });
+    const image = Object.assign(new Image(), { src: pictureOfCanvas(canvases[i]) });
     canvas.style.background = `url(${image.src}) content-box 0 0 / 100% 100% no-repeat`;
     return image;
   });
-  await Promise.all([...images, ...copy.querySelectorAll("img")].map((image) => image.decode().catch(() => {})));
+  const shown = Array.from(copy.querySelectorAll("img"), (image) => Object.assign(image, { loading: "eager" }));
+  await Promise.all([...images, ...shown].map((image) => image.decode().catch(() => {})));
 };
 
 Object.assign(window.__hfProducer, {
@@ -34,6 +45,10 @@ Object.assign(window.__hfProducer, {
     await Promise.all(copies.map(complete));
   },
 
-  // Whether it could be done.
-  blendScenes: () => window.__hf_page_composite_resolve(),
+  // Whether it could be done. The canvases that have drawn the copies lie behind the composition, which may be transparent.
+  blendScenes() {
+    const blended = window.__hf_page_composite_resolve();
+    for (const { parentElement: canvas } of copies) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    return blended;
+  },
 });
