@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    process::{Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use nix::{
 use tests::{
     bins::bin,
     fixture::Folder,
-    processes::{Watched, eventually},
+    processes::{Watched, eventually, output_within},
 };
 
 /// Where nothing waits for anybody.
@@ -34,17 +34,7 @@ fn operator(verb: &str, home: &Folder, environment: &[(&str, &str)]) -> Command 
 /// Its exit code, and what it said, within a time.
 #[track_caller]
 fn end(mut command: Command, within: Duration) -> (Option<i32>, String) {
-    let streams = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = streams.spawn().unwrap();
-    let deadline = Instant::now() + within;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("it has not ended within {within:?}: {:?}", child.wait_with_output());
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    let output = child.wait_with_output().unwrap();
+    let output = output_within(&mut command, within);
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())
 }

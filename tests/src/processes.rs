@@ -101,13 +101,19 @@ const LONGEST: Duration = Duration::from_mins(10);
 /// Runs a program that reads nothing to its end. One that does not come to it fails the test instead of stopping them all.
 #[track_caller]
 pub fn output(command: &mut Command) -> Output {
+    output_within(command, LONGEST)
+}
+
+/// The same, within a time.
+#[track_caller]
+pub fn output_within(command: &mut Command, within: Duration) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child =
         command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: run `make test`, which installs it"));
     let pid = i32::try_from(child.id()).unwrap();
     let (ended, end) = channel();
     let watchdog = thread::spawn(move || {
-        let late = end.recv_timeout(LONGEST).is_err();
+        let late = end.recv_timeout(within).is_err();
         if late {
             kill_all(pid);
         }
@@ -115,7 +121,7 @@ pub fn output(command: &mut Command) -> Output {
     });
     let output = child.wait_with_output().unwrap();
     let _ = ended.send(());
-    assert!(!watchdog.join().unwrap(), "{command:?} has not ended within {LONGEST:?}: {output:?}");
+    assert!(!watchdog.join().unwrap(), "{command:?} has not ended within {within:?}: {output:?}");
     output
 }
 
