@@ -227,34 +227,31 @@ impl<'a> Drawer<'a> {
         self.context.judge(defects, self.plan.encoder.strictness)
     }
 
-    /// Draws what the page shows, completely: waits for what the frame asked for, if it asked for anything. The answer is
-    /// whether anything changed.
+    /// Draws what the page shows, completely, with its scenes blended if it is in a shader transition. The answer is whether
+    /// anything changed.
     fn draw(&mut self, requests_before: u64, check: bool) -> Result<bool, Error> {
-        let blended = self.blend(requests_before)?;
-        let Self { page, source, .. } = self;
-        let mut changed = blended | if check { source.draw_checked(page)? } else { source.draw(page)? };
-        if page.events().started != requests_before || page.events().loading() {
-            changed |= page.settle(|page| source.draw(page))?;
-        }
-        Ok(changed)
-    }
-
-    /// Blends two scenes if the page is in a shader transition: their copies are drawn once, then what was drawn of them can
-    /// be. The answer is whether anything changed.
-    fn blend(&mut self, requests_before: u64) -> Result<bool, Error> {
-        let (Some(time), Self { page, source, .. }) = (self.transition.take(), &mut *self) else { return Ok(false) };
-        page.evaluate::<()>(&format!("__hfProducer.copyScenes({time:?})"))?;
-        source.draw(page)?;
-        if page.events().started != requests_before || page.events().loading() {
-            page.settle(|page| source.draw(page))?;
-        }
-        if !page.evaluate::<bool>("__hfProducer.blendScenes()")? {
+        let Some(time) = self.transition.take() else { return self.draw_settled(requests_before, check) };
+        // Copies of the scenes are drawn once, then what was drawn of them can be blended.
+        self.page.evaluate::<()>(&format!("__hfProducer.copyScenes({time:?})"))?;
+        self.draw_settled(requests_before, false)?;
+        if !self.page.evaluate::<bool>("__hfProducer.blendScenes()")? {
             let message = format!(
                 "the shader transition at {time:.3} s cannot be drawn: the browser made no copies of its scenes"
             );
             self.context.refuse(vec![Failure::new(Code::FeatureUnsupported, message)])?;
         }
+        self.draw_settled(self.page.events().started, check)?;
         Ok(true)
+    }
+
+    /// Draws a frame; again, once everything has come, if the frame asked for anything. The answer is whether anything changed.
+    fn draw_settled(&mut self, requests_before: u64, check: bool) -> Result<bool, Error> {
+        let Self { page, source, .. } = self;
+        let mut changed = if check { source.draw_checked(page)? } else { source.draw(page)? };
+        if page.events().started != requests_before || page.events().loading() {
+            changed |= page.settle(|page| source.draw(page))?;
+        }
+        Ok(changed)
     }
 
     /// The picture of the frame just drawn; the one before, if nothing changed.

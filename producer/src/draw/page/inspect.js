@@ -89,7 +89,10 @@ Object.assign(window.__hfProducer, {
       if (!whole.has(address)) await loadPicture(address).catch(() => broken.push(address));
     }
     for (const [address, type] of Object.entries(doubtful)) {
-      const decoder = new ImageDecoder({ data: await (await fetch(address)).arrayBuffer(), type });
+      // A composition may keep its scripts from reading files; then it shows what it shows.
+      const data = await fetch(address).then((response) => response.arrayBuffer()).catch(() => null);
+      if (!data) continue;
+      const decoder = new ImageDecoder({ data, type });
       await decoder.decode().then(({ image }) => image.close(), () => broken.push(address));
       decoder.close();
     }
