@@ -18,7 +18,7 @@ use crate::{
     Error,
     context::Context,
     draw::{
-        browser::page::{Page, Size},
+        browser::page::{Page, PageConfig, Size},
         drawer::Canvas,
         ready::Expected,
         script::{self, Purpose, page_script},
@@ -30,7 +30,7 @@ use crate::{
     },
     error::composition,
     files,
-    layout::{self, Descriptor, Dimensions, PlanDir, canonical, pretty},
+    layout::{self, Descriptor, Dimensions, PlanDir, Videos, canonical, pretty},
     libav, media,
     remote::Remote,
     target::{Inputs, Target},
@@ -117,8 +117,8 @@ pub(crate) trait Crew {
     /// not say how the work is cut there are at least so many.
     fn parallel(&self, width: u32, height: u32, frames: u32) -> NonZeroUsize;
 
-    /// So many chunks of this canvas will be rendered at the same time. The rest of planning takes about as long as a browser
-    /// takes to start.
+    /// At least so many chunks of this canvas will be rendered at the same time. The rest of planning takes about as long as a
+    /// browser takes to show its first frame.
     fn prepare(&mut self, canvas: &Canvas, jobs: usize);
 }
 
@@ -133,7 +133,7 @@ impl Crew for Alone {
     fn prepare(&mut self, _: &Canvas, _: usize) {}
 }
 
-/// Writes a plan into a new folder of ours. The page that was looked at on the way is of further use.
+/// Writes a plan into a new folder of ours. The page that was looked at is of no further use, but its end takes a moment.
 pub(crate) fn write(
     request: &Request,
     folder: &Path,
@@ -153,15 +153,24 @@ pub(crate) fn write(
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
     let size = Size { width: shape.width, height: shape.height, scale };
-    let canvas = Canvas { folder: dir.compiled(), remote: Arc::clone(&remote), size, transparent: format.alpha };
+    let script = |purpose| page_script(rate, &config.variables, &library.files, purpose);
+    let canvas = Canvas {
+        folder: dir.compiled(),
+        remote: Arc::clone(&remote),
+        size,
+        transparent: format.alpha,
+        script: script(Purpose::Draw),
+        timelines,
+        missing_timelines: Vec::new(),
+    };
+    crew.prepare(&canvas, 1);
     let mut cut = |seconds: f64| {
         let duration = root::in_range(seconds, compiled.root.line)?;
         let part = part(rate.frames_in(duration), frames.clone())?;
         Ok::<_, Error>(Cut::new(duration, part, rate, cutting, &canvas, crew))
     };
     let known = shape.duration.map(&mut cut).transpose()?;
-    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
-    let mut page = Page::open(context, canvas.page(script))?;
+    let mut page = Page::open(context, PageConfig { script: script(Purpose::Inspect), ..canvas.page() })?;
     let subject = Subject { folder: &canvas.folder, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     remote.record()?;
@@ -451,11 +460,27 @@ impl Plan {
         Ok(Self { dir, descriptor, composition, encoder, chunks, rate, format, size, layout })
     }
 
+    /// What videos show in it.
+    pub(crate) fn videos(&self) -> Result<Videos, Error> {
+        let path = self.dir.videos();
+        let videos: Videos = layout::read(&path)?;
+        videos.check().map_err(|reason| Error::PlanUnreadable { path, reason })?;
+        Ok(videos)
+    }
+
     /// What its frames are drawn on.
-    pub(crate) fn canvas(&self) -> Result<Canvas, Error> {
+    pub(crate) fn canvas(&self, videos: &Videos) -> Result<Canvas, Error> {
         let folder = self.dir.compiled();
         let remote = Arc::new(Remote::recorded(&folder)?);
-        Ok(Canvas { folder, remote, size: self.size, transparent: self.format.alpha })
+        Ok(Canvas {
+            folder,
+            remote,
+            size: self.size,
+            transparent: self.format.alpha,
+            script: page_script(self.rate, &self.encoder.variables, &videos.files, Purpose::Draw),
+            timelines: self.composition.declares_timelines,
+            missing_timelines: self.composition.missing_timelines.clone(),
+        })
     }
 
     /// The chunk of an index.

@@ -15,6 +15,7 @@ use crds::{
     Code, FrameRate,
     line::{ChunkRange, ChunkReport, OutputReport},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, assemble,
@@ -56,7 +57,7 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
     let within = context.within();
     let (plan, queue) = (OnceLock::new(), OnceLock::new());
     thread::scope(|scope| {
-        let released = Released(&queue);
+        let released = Released { queue: &queue, stop: &within.stop };
         // A browser ends with the thread that started it, so each is started by the worker that uses it.
         let start = |canvas: Canvas| {
             let (queue, context) = (&queue, &within);
@@ -66,14 +67,13 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
         let (_, page) = plan::write(request, &folder, &mut crew, context)?;
         let plan = Plan::open(&folder).map(|read| plan.get_or_init(|| read))?;
         queue.get_or_init(|| Some(Queue::new(plan, target.scratch(), capacity, &within)));
-        let own = work(plan.canvas().and_then(|canvas| Opened::go_on(page, &within, &canvas)), &queue);
-        drop(released);
-        let others = crew
+        drop((released, page));
+        let ends = crew
             .threads
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         // Once one has failed the others are interrupted: its error is the one that counts.
-        let errors = [own].into_iter().chain(others).filter_map(Result::err);
+        let errors = ends.filter_map(Result::err);
         errors.reduce(|first, other| if first.code() == Code::Interrupted { other } else { first }).map_or(Ok(()), Err)
     })?;
     let (Some(plan), Some(Some(queue))) = (plan.get(), queue.get()) else { unreachable!("all chunks are rendered") };
@@ -89,11 +89,16 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
 type Awaited<'a> = OnceLock<Option<Queue<'a>>>;
 
 /// Nobody waits for ever, whatever happens.
-struct Released<'a, 'b>(&'a Awaited<'b>);
+struct Released<'a, 'b> {
+    queue: &'a Awaited<'b>,
+    stop: &'a CancellationToken,
+}
 
 impl Drop for Released<'_, '_> {
     fn drop(&mut self) {
-        self.0.get_or_init(|| None);
+        if self.queue.get_or_init(|| None).is_none() {
+            self.stop.cancel();
+        }
     }
 }
 
@@ -121,7 +126,7 @@ pub(crate) fn stream(
     Ok(rendered)
 }
 
-/// Starts workers while planning goes on: one fewer than there is to do at the same time, for whoever plans works too.
+/// Starts workers while planning goes on.
 struct Workers<F, T> {
     capacity: Capacity,
     /// As many as were asked for.
@@ -136,7 +141,8 @@ impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
     }
 
     fn prepare(&mut self, canvas: &Canvas, jobs: usize) {
-        self.threads = (1..jobs).map(|_| (self.start)(canvas.clone())).collect();
+        let (start, missing) = (&self.start, self.threads.len()..jobs);
+        self.threads.extend(missing.map(|_| start(canvas.clone())));
     }
 }
 

@@ -16,14 +16,13 @@ use super::{
     },
     frames::{self, FrameSource},
     ready::{self, Expected},
-    script::{Purpose, page_script},
     server::Frames,
 };
 use crate::{
     Error,
     context::Context,
     encode::yuv::{Picture, Pool},
-    layout::{self, Videos},
+    layout::Videos,
     media::{Feed, Screening},
     plan::{Plan, defects::Defects, references::References},
     remote::Remote,
@@ -35,8 +34,10 @@ use crate::{
 pub(crate) struct Drawer<'a> {
     plan: &'a Plan,
     context: &'a Context,
-    page: Page,
-    source: Box<dyn FrameSource>,
+    canvas: Canvas,
+    opened: Opened,
+    /// The page is not as a chunk has to find it.
+    used: bool,
     pool: Pool,
     videos: Videos,
     /// What the videos of the chunk show.
@@ -47,8 +48,6 @@ pub(crate) struct Drawer<'a> {
     last: Option<Arc<Picture>>,
     /// The time in seconds of the frame that the page shows, if it lies in a shader transition.
     transition: Option<f64>,
-    /// Nothing was opened in the page yet.
-    empty: bool,
 }
 
 /// The second frame of every so many chunks (the first frame that differs from what was there before) and every so many more
@@ -66,92 +65,99 @@ pub(crate) struct Canvas {
     pub(crate) size: Size,
     /// Whether what it does not paint is transparent.
     pub(crate) transparent: bool,
+    /// Begins every document.
+    pub(crate) script: String,
+    /// Some script registers a timeline.
+    pub(crate) timelines: bool,
+    /// Compositions whose timeline is known not to come.
+    pub(crate) missing_timelines: Vec<String>,
 }
 
 impl Canvas {
-    /// Of a page whose documents begin with a script.
-    pub(crate) fn page(&self, script: String) -> PageConfig<'_> {
-        let Self { folder, remote, size, transparent } = self;
-        let (remote, frames) = (Arc::clone(remote), Frames::default());
+    /// Of an empty page.
+    pub(crate) fn page(&self) -> PageConfig<'_> {
+        let Self { folder, remote, size, transparent, script, .. } = self;
+        let (remote, script, frames) = (Arc::clone(remote), script.clone(), Frames::default());
         PageConfig { folder, remote, size: *size, transparent: *transparent, script, frames }
     }
 }
 
-/// A browser, and how frames leave it.
+/// A browser that shows the first frame of a composition, and how frames leave it.
 pub(crate) struct Opened {
     page: Page,
     source: Box<dyn FrameSource>,
-    /// Nothing was opened in the page yet.
-    empty: bool,
 }
 
 impl Opened {
     /// Starts a browser.
     pub(crate) fn start(context: &Context, canvas: &Canvas) -> Result<Self, Error> {
-        let (page, source) = frames::start(context, &canvas.page(String::new()))?;
-        Ok(Self { page, source, empty: true })
+        let (page, source) = frames::start(context, &canvas.page())?;
+        let mut opened = Self { page, source };
+        opened.load(context, canvas)?;
+        Ok(opened)
     }
 
-    /// Goes on with the browser that planning looked at the composition with, if frames leave it as they would leave another.
-    pub(crate) fn go_on(mut page: Page, context: &Context, canvas: &Canvas) -> Result<Self, Error> {
-        if !frames::can_go_on(context, canvas.transparent) {
-            drop(page);
-            return Self::start(context, canvas);
-        }
-        page.renew()?;
-        let source = frames::open(&mut page, canvas.size, frames::asked(context, canvas.transparent))?;
-        Ok(Self { page, source, empty: true })
+    /// Begins anew, as if the browser had just been started: what a composition leaves behind (storage, history, layers)
+    /// must not reach another chunk, so each gets a page that shares nothing with it.
+    fn renew(&mut self, context: &Context, canvas: &Canvas) -> Result<(), Error> {
+        self.page.begin_documents_with(canvas.script.clone());
+        self.page.renew()?;
+        self.source = frames::open(&mut self.page, canvas.size, frames::asked(context, canvas.transparent))?;
+        self.load(context, canvas)
+    }
+
+    fn load(&mut self, context: &Context, canvas: &Canvas) -> Result<(), Error> {
+        let Self { page, source } = self;
+        let Canvas { timelines, ref missing_timelines, .. } = *canvas;
+        page.navigate()?;
+        ready::wait(page, Expected { timelines, missing_timelines, duration: true }, context.settings.ready_timeout)?;
+        page.prepare()?;
+        frames::wait_for_document(page, &mut **source)?;
+        // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
+        page.settle(|page| source.draw(page))?;
+        Ok(())
     }
 }
 
 impl<'a> Drawer<'a> {
     /// Starts a browser.
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
-        Self::with(Opened::start(context, &plan.canvas()?)?, plan, context)
+        let videos = plan.videos()?;
+        let canvas = plan.canvas(&videos)?;
+        Self::with(Opened::start(context, &canvas)?, plan, context)
     }
 
-    /// Draws with a browser of this plan's canvas.
+    /// Draws with a browser that was started while the plan was made.
     pub(crate) fn with(opened: Opened, plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
-        let Opened { mut page, source, empty } = opened;
-        let videos: Videos = layout::read(&plan.dir.videos())?;
-        videos.check().map_err(|reason| Error::PlanUnreadable { path: plan.dir.videos(), reason })?;
-        page.begin_documents_with(page_script(plan.rate, &plan.encoder.variables, &videos.files, Purpose::Draw));
-        if page.product() != plan.encoder.browser_version {
-            let (planned, here) = (plan.encoder.browser_version.clone(), page.product().to_owned());
+        let videos = plan.videos()?;
+        let canvas = plan.canvas(&videos)?;
+        let planned = plan.encoder.browser_version.clone();
+        let here = opened.page.product().to_owned();
+        if here != planned {
             return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
         }
-        let pool = Pool::new(plan.layout);
-        let shown = page.frames().clone();
-        Ok(Self { plan, context, page, source, pool, videos, feed: None, shown, last: None, transition: None, empty })
+        let used = opened.page.script() != canvas.script;
+        let (pool, shown) = (Pool::new(plan.layout), opened.page.frames().clone());
+        Ok(Self { plan, context, canvas, opened, used, pool, videos, feed: None, shown, last: None, transition: None })
     }
 
     /// How pixels leave the browser.
     pub(crate) fn source(&self) -> FrameSourceKind {
-        self.source.kind()
+        self.opened.source.kind()
     }
 
     /// The browser's main process.
     pub(crate) fn pid(&self) -> Pid {
-        self.page.pid()
+        self.opened.page.pid()
     }
 
-    /// Makes the page ready for a chunk's first frame, as if the browser had just been started: what a composition leaves
-    /// behind (storage, history, layers) must not reach another chunk, so each gets a page that shares nothing with it.
+    /// Makes the page ready for a chunk's first frame.
     pub(crate) fn begin(&mut self, chunk: ChunkRange) -> Result<(), Error> {
-        let Self { plan, context, page, source, .. } = self;
-        if !std::mem::replace(&mut self.empty, false) {
-            page.renew()?;
-            *source = frames::open(page, plan.size, frames::asked(context, plan.format.alpha))?;
+        let Self { plan, context, .. } = *self;
+        if std::mem::replace(&mut self.used, true) {
+            self.opened.renew(context, &self.canvas)?;
         }
         self.last = None;
-        page.navigate()?;
-        let layout::Composition { declares_timelines: timelines, ref missing_timelines, .. } = plan.composition;
-        let expected = Expected { timelines, missing_timelines, duration: true };
-        ready::wait(page, expected, context.settings.ready_timeout)?;
-        page.prepare()?;
-        frames::wait_for_document(page, &mut **source)?;
-        // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.
-        page.settle(|page| source.draw(page))?;
         let drawn = chunk.start_frame.saturating_sub(plan.encoder.pre_roll_frames);
         let gone_through = if plan.encoder.goes_through_all_frames { 0 } else { drawn };
         self.feed = Some(Feed::start(&self.videos, &plan.dir.compiled(), plan.rate, gone_through..chunk.end_frame)?);
@@ -166,12 +172,12 @@ impl<'a> Drawer<'a> {
         };
         self.shown.put(new, |address| shown.iter().any(|shown| shown.address == address));
         let pictures: Vec<_> = shown.iter().map(|shown| (shown.id.as_str(), shown.address.as_str())).collect();
-        Ok(self.page.seek_later(self.plan.rate.time_of(frame), &pictures, &ahead)?)
+        Ok(self.opened.page.seek_later(self.plan.rate.time_of(frame), &pictures, &ahead)?)
     }
 
     /// Waits until the page has come to a frame.
     fn arrive(&mut self, frame: u32, seek: Pending<EvaluateParams>) -> Result<(), Error> {
-        let blends = self.page.evaluated(seek)? == true;
+        let blends = self.opened.page.evaluated(seek)? == true;
         self.transition = blends.then(|| self.plan.rate.time_of(frame));
         Ok(())
     }
@@ -179,7 +185,7 @@ impl<'a> Drawer<'a> {
     /// Goes through the frames before a chunk's first, and draws those from `drawn` on without keeping them.
     fn pre_roll(&mut self, frames: Range<u32>, drawn: u32) -> Result<(), Error> {
         for frame in frames {
-            let requests = self.page.events().started;
+            let requests = self.opened.page.events().started;
             let seek = self.seek_later(frame)?;
             self.arrive(frame, seek)?;
             if frame >= drawn {
@@ -196,7 +202,7 @@ impl<'a> Drawer<'a> {
         watch: &mut Stopwatch,
         mut each: impl FnMut(Arc<Picture>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut requests = self.page.events().started;
+        let mut requests = self.opened.page.events().started;
         let mut seek = Some(self.seek_later(chunk.start_frame)?);
         for frame in chunk.start_frame..chunk.end_frame {
             if let Some(seek) = seek.take() {
@@ -207,7 +213,7 @@ impl<'a> Drawer<'a> {
             let checked = drawn % CHECKED_EVERY == 1 && (drawn > 1 || chunk.index.is_multiple_of(CHECKED_CHUNKS));
             let changed = self.draw(requests, checked)?;
             watch.lap(Lap::Draw);
-            requests = self.page.events().started;
+            requests = self.opened.page.events().started;
             // The page moves on while this frame is read and converted.
             if frame + 1 < chunk.end_frame {
                 seek = Some(self.seek_later(frame + 1)?);
@@ -219,8 +225,8 @@ impl<'a> Drawer<'a> {
 
     /// What the page asked for in vain: planning saw only a few of its moments.
     fn tell_defects(&self) -> Result<(), Error> {
-        let (events, references) = (self.page.events(), References::default());
-        self.context.refuse(references.external(self.page.refused()))?;
+        let (events, references) = (self.opened.page.events(), References::default());
+        self.context.refuse(references.external(self.opened.page.refused()))?;
         let told = &self.plan.composition.missing_assets;
         let missing = events.missing.iter().filter(|address| !told.contains(*address));
         let defects = Defects { visible: references.missing(missing), minor: Vec::new() };
@@ -232,21 +238,21 @@ impl<'a> Drawer<'a> {
     fn draw(&mut self, requests_before: u64, check: bool) -> Result<bool, Error> {
         let Some(time) = self.transition.take() else { return self.draw_settled(requests_before, check) };
         // Copies of the scenes are drawn once, then what was drawn of them can be blended.
-        self.page.evaluate::<()>(&format!("__hfProducer.copyScenes({time:?})"))?;
+        self.opened.page.evaluate::<()>(&format!("__hfProducer.copyScenes({time:?})"))?;
         self.draw_settled(requests_before, false)?;
-        if !self.page.evaluate::<bool>("__hfProducer.blendScenes()")? {
+        if !self.opened.page.evaluate::<bool>("__hfProducer.blendScenes()")? {
             let message = format!(
                 "the shader transition at {time:.3} s cannot be drawn: the browser made no copies of its scenes"
             );
             self.context.refuse(vec![Failure::new(Code::FeatureUnsupported, message)])?;
         }
-        self.draw_settled(self.page.events().started, check)?;
+        self.draw_settled(self.opened.page.events().started, check)?;
         Ok(true)
     }
 
     /// Draws a frame; again, once everything has come, if the frame asked for anything. The answer is whether anything changed.
     fn draw_settled(&mut self, requests_before: u64, check: bool) -> Result<bool, Error> {
-        let Self { page, source, .. } = self;
+        let Opened { page, source } = &mut self.opened;
         let mut changed = if check { source.draw_checked(page)? } else { source.draw(page)? };
         if page.events().started != requests_before || page.events().loading() {
             changed |= page.settle(|page| source.draw(page))?;
@@ -262,7 +268,7 @@ impl<'a> Drawer<'a> {
         let (width, _) = self.plan.size.pixels();
         let mut picture = self.pool.take();
         watch.read_begins();
-        self.source.read(&mut |first_row, rows| {
+        self.opened.source.read(&mut |first_row, rows| {
             watch.lap(Lap::Read);
             picture.convert(first_row, rows, width);
             watch.lap(Lap::Convert);
@@ -277,6 +283,6 @@ impl<'a> Drawer<'a> {
 impl Drawer<'_> {
     /// The page and the source by themselves.
     pub(crate) fn parts(&mut self) -> (&mut Page, &mut dyn FrameSource) {
-        (&mut self.page, &mut *self.source)
+        (&mut self.opened.page, &mut *self.opened.source)
     }
 }

@@ -62,11 +62,6 @@ pub(crate) fn asked(context: &Context, transparent: bool) -> Option<FrameSourceK
     if transparent { Some(FrameSourceKind::Screenshot) } else { context.settings.frame_source }
 }
 
-/// Whether a browser that shares no memory gives frames as one from [`start`] does.
-pub(crate) fn can_go_on(context: &Context, transparent: bool) -> bool {
-    asked(context, transparent).map_or_else(bitmap::may_read_memory, |kind| kind != FrameSourceKind::SharedBitmap)
-}
-
 /// A source of a kind; without one, the cheapest that works here: the compositor's bitmap, else screenshots.
 ///
 /// Must be called while the page is still empty.

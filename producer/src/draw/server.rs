@@ -54,7 +54,7 @@ const FRAMES: &str = "/__hf/frame/";
 
 /// The address of a picture of a video, named by its time, in a page.
 pub(crate) fn frame_address(video: u32, time: i64) -> String {
-    format!("{FRAMES}{video}/{time}.bmp")
+    format!("{FRAMES}{video}/{time}.png")
 }
 
 /// Whether an address is that of a picture of a video: whoever loads one waits for it.
@@ -202,7 +202,7 @@ fn frame(site: &Site, path: &str) -> Response<Body> {
     debug!(picture = path, "asked for");
     let Some(picture) = site.frames.get(path) else { return empty(StatusCode::NOT_FOUND) };
     let mut response = Response::new(Body::from(picture));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/bmp"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/png"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

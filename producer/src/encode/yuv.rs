@@ -72,8 +72,11 @@ impl Layout {
     fn black(self) -> Vec<u8> {
         // Luma, chroma, chroma; the other formats have no padding.
         let levels = [16, 128, 128, 0];
-        let planes = self.planes().into_iter().zip(levels);
-        planes.flat_map(|((row, rows), level)| std::iter::repeat_n(level, row * rows)).collect()
+        let mut bytes = Vec::with_capacity(self.bytes());
+        for ((row, rows), level) in self.planes().into_iter().zip(levels) {
+            bytes.resize(bytes.len() + row * rows, level);
+        }
+        bytes
     }
 }
 

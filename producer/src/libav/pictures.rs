@@ -1,4 +1,4 @@
-//! Pictures of a video by the time they are shown at, one after the other, as bitmaps that a browser reads.
+//! Pictures of a video by the time they are shown at, one after the other, as images that a browser reads.
 
 use std::{
     path::Path,
@@ -10,7 +10,8 @@ use std::{
 
 use ffmpeg::{Rational, Rescale as _, color, decoder, filter, format::Pixel, frame};
 use ffmpeg_next as ffmpeg;
-use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_bgra};
+use png::ColorType;
+use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb};
 
 use super::{
     Result, file,
@@ -85,8 +86,8 @@ impl Pictures {
         self.shown.as_ref().map(|shown| shown.time).ok_or_else(none)
     }
 
-    /// The picture that is shown, as a bitmap file.
-    pub(crate) fn bitmap(&mut self) -> Result<Vec<u8>> {
+    /// The picture that is shown, as a PNG file.
+    pub(crate) fn png(&mut self) -> Result<Vec<u8>> {
         let failed = file("convert a picture of", &self.source.path);
         let Some(Timed { frame, .. }) = &self.shown else { return Err(failed(ffmpeg::Error::InvalidData)) };
         let kind = Kind::of(frame);
@@ -242,7 +243,7 @@ impl Kind {
     }
 }
 
-/// The bitmap file of a usual picture. In a thirtieth of the time that libav's exact scaler takes, and as near to what was filmed.
+/// The image of a usual picture. In a thirtieth of the time that libav's exact scaler takes, and as near to what was filmed.
 fn planar(
     frame: &frame::Video,
     matrix: YuvStandardMatrix,
@@ -260,14 +261,12 @@ fn planar(
         width,
         height,
     };
-    let mut file = header(width, height, false);
-    let begin = file.len();
-    file.resize(begin + width as usize * height as usize * 4, 0);
-    yuv420_to_bgra(&image, &mut file[begin..], width * 4, range, matrix).map_err(|_| ffmpeg::Error::InvalidData)?;
-    Ok(file)
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    yuv420_to_rgb(&image, &mut pixels, width * 3, range, matrix).map_err(|_| ffmpeg::Error::InvalidData)?;
+    stored(width, height, ColorType::Rgb, &pixels)
 }
 
-/// From decoded pictures to bitmap files.
+/// From decoded pictures to images.
 struct Converter {
     kind: Kind,
     graph: filter::Graph,
@@ -292,7 +291,8 @@ impl Converter {
         };
         let (wide, high) = square(kind.size, kind.pixel);
         let spec = format!(
-            "scale=w={wide}:h={high}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{colour},format=bgra,{}",
+            "scale=w={wide}:h={high}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{colour},format={},{}",
+            if kind.has_alpha() { "rgba" } else { "rgb24" },
             turn.filter()
         );
         graph.output("in", 0)?.input("out", 0)?.parse(&spec)?;
@@ -305,30 +305,22 @@ impl Converter {
         self.graph.get("in").ok_or_else(missing)?.source().add(frame)?;
         self.graph.get("out").ok_or_else(missing)?.sink().frame(&mut self.made)?;
         let made = &self.made;
-        let row = made.width() as usize * 4;
-        let mut file = header(made.width(), made.height(), self.kind.has_alpha());
+        let (colour, bytes) = if self.kind.has_alpha() { (ColorType::Rgba, 4) } else { (ColorType::Rgb, 3) };
+        let row = made.width() as usize * bytes;
         let rows = made.data(0).chunks(made.stride(0)).take(made.height() as usize);
-        rows.for_each(|pixels| file.extend_from_slice(&pixels[..row]));
-        Ok(file)
+        let mut pixels = Vec::with_capacity(row * made.height() as usize);
+        rows.for_each(|whole| pixels.extend_from_slice(&whole[..row]));
+        stored(made.width(), made.height(), colour, &pixels)
     }
 }
 
-/// Begins a bitmap file of rows from the top, four bytes a pixel: blue, green, red, opacity (Windows' BITMAPV4HEADER).
-fn header(width: u32, height: u32, alpha: bool) -> Vec<u8> {
-    const FILE: u32 = 14;
-    const INFO: u32 = 108;
-    const BITFIELDS: u32 = 3;
-    const SRGB: u32 = 0x7352_4742;
-    let pixels = width * height * 4;
-    let mut bytes = Vec::with_capacity((FILE + INFO + pixels) as usize);
-    bytes.extend(b"BM");
-    let opacity = if alpha { 0xff00_0000 } else { 0 };
-    for number in [FILE + INFO + pixels, 0, FILE + INFO, INFO, width, height.wrapping_neg(), 1 | 32 << 16, BITFIELDS] {
-        bytes.extend(number.to_le_bytes());
-    }
-    for number in [pixels, 0, 0, 0, 0, 0x00ff_0000, 0x0000_ff00, 0x0000_00ff, opacity, SRGB] {
-        bytes.extend(number.to_le_bytes());
-    }
-    bytes.resize((FILE + INFO) as usize, 0);
-    bytes
+/// A PNG of pixels that are stored as they are: no other image is read by a browser as soon.
+fn stored(width: u32, height: u32, colour: ColorType, pixels: &[u8]) -> std::result::Result<Vec<u8>, ffmpeg::Error> {
+    let mut file = Vec::with_capacity(pixels.len() + pixels.len() / 256 + 1024);
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(colour);
+    encoder.set_compression(png::Compression::NoCompression);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
+    written.map_err(|_| ffmpeg::Error::InvalidData)?;
+    Ok(file)
 }

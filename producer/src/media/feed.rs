@@ -203,6 +203,6 @@ impl Screen {
             return Ok(None);
         }
         self.shown = shown;
-        pictures.bitmap().map(|file| Some(file.into()))
+        pictures.png().map(|file| Some(file.into()))
     }
 }

@@ -78,8 +78,9 @@ const BEGIN_FRAME: [&str; 7] = [
 
 /// The page never waits and nothing runs that was not asked for. `--no-sandbox`: a renderer in a container or under
 /// root cannot use Chromium's own; confinement is the surrounding system's. That makes a process of its own for the network,
-/// which costs 50 ms of CPU to start, no safer. Shader transitions need canvases that draw elements.
-const QUIET: [&str; 15] = [
+/// which costs 50 ms of CPU to start, no safer. Shader transitions need canvases that draw elements; the pictures of videos, that
+/// garbage is collected.
+const QUIET: [&str; 16] = [
     "--no-sandbox",
     "--no-first-run",
     "--mute-audio",
@@ -95,6 +96,7 @@ const QUIET: [&str; 15] = [
     "--disable-ipc-flooding-protection",
     "--disable-renderer-backgrounding",
     "--enable-features=CanvasDrawElement,NetworkServiceInProcess2",
+    "--js-flags=--expose-gc-as=__hfCollectGarbage",
 ];
 
 /// Every request goes to the composition's server, which answers for one origin and for what the plan recorded, and refuses
@@ -117,7 +119,6 @@ fn arguments(window: &Window, profile: &Path) -> Vec<String> {
         format!("--window-size={},{}", window.width, window.height),
         format!("--user-data-dir={}", profile.display()),
         "--remote-debugging-pipe".to_owned(),
-        "about:blank".to_owned(),
     ];
     fixed.chain(network_flags(window.proxy_port, &window.proxy_key)).chain(own).collect()
 }

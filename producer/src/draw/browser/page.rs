@@ -195,6 +195,11 @@ impl Page {
         Ok(())
     }
 
+    /// What documents begin with.
+    pub(crate) fn script(&self) -> &str {
+        &self.script
+    }
+
     /// Has documents that are opened from now on begin with another script.
     pub(crate) fn begin_documents_with(&mut self, script: String) {
         self.script = script;

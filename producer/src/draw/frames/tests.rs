@@ -11,15 +11,10 @@ use super::*;
 use crate::{
     context::Context,
     draw::{
-        browser::page::PageConfig,
         drawer::Drawer,
         ready::{self, Expected},
-        script::{Purpose, page_script},
-        server::Frames,
     },
-    layout::MediaFiles,
     plan::{self, Plan, Request},
-    remote::Remote,
     settings::Settings,
 };
 
@@ -60,18 +55,8 @@ fn drawn(plan: &Plan, context: &Context, kind: FrameSourceKind) -> Vec<Pixels> {
 
 /// The same frames in a browser that draws when it likes.
 fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
-    let script = page_script(plan.rate, &plan.encoder.variables, &MediaFiles::new(), Purpose::Draw);
-    let folder = plan.dir.compiled();
-    let remote = Arc::new(Remote::recorded(&folder).unwrap());
-    let config = PageConfig {
-        folder: &folder,
-        remote,
-        size: plan.size,
-        transparent: plan.format.alpha,
-        script,
-        frames: Frames::default(),
-    };
-    let mut page = Page::open_plain(context, config).unwrap();
+    let canvas = plan.canvas(&plan.videos().unwrap()).unwrap();
+    let mut page = Page::open_plain(context, canvas.page()).unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
     let expected = Expected { timelines, missing_timelines: &[], duration: true };

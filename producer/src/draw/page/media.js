@@ -139,6 +139,9 @@ const loadAhead = (addresses) => {
   // Who shows one hears why it failed.
   coming.forEach((picture) => picture.catch(() => {}));
 };
+// The browser does not see how large pictures are that nothing shows any more, and would keep hundreds of MiB of them.
+const MOST_KEPT = 10;
+let kept = 0;
 // Gives elements the pictures of a frame, by name. They are decoded before anything is drawn with them.
 const takePictures = async (pictures) => {
   const wanted = pictures.filter(([id, address]) => {
@@ -150,6 +153,10 @@ const takePictures = async (pictures) => {
     state.picture = await (coming.get(address) ?? loadPicture(address));
     state.address = address;
   }));
+  kept += wanted.length;
+  if (kept < MOST_KEPT) return;
+  kept = 0;
+  window.__hfCollectGarbage({ type: "minor" });
 };
 const showPictures = (pictures) => {
   for (const [id, address] of pictures) {
