@@ -146,23 +146,14 @@ pub(crate) fn write(
     let cutting = chunking(config)?;
     let meter = context.stage(Stage::Plan, STEPS);
     let dir = PlanDir::new(folder);
-    let Source { compiled, remote, library, shape, scale, rate } = source(project, config, &dir, context)?;
+    let source = source(project, config, &dir, context)?;
+    let canvas = source.canvas(&dir, config, format);
+    let Source { compiled, remote, library, shape, scale, rate } = source;
     in_time(format, rate)?;
     meter.add(1);
 
     let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
     let expected = Expected { timelines, missing_timelines: &[], duration };
-    let size = Size { width: shape.width, height: shape.height, scale };
-    let script = |purpose| page_script(rate, &config.variables, &library.files, purpose);
-    let canvas = Canvas {
-        folder: dir.compiled(),
-        remote: Arc::clone(&remote),
-        size,
-        transparent: format.alpha,
-        script: script(Purpose::Draw),
-        timelines,
-        missing_timelines: Vec::new(),
-    };
     crew.prepare(&canvas, 1);
     let mut cut = |seconds: f64| {
         let duration = root::in_range(seconds, compiled.root.line)?;
@@ -170,7 +161,8 @@ pub(crate) fn write(
         Ok::<_, Error>(Cut::new(duration, part, rate, cutting, &canvas, crew))
     };
     let known = shape.duration.map(&mut cut).transpose()?;
-    let mut page = Page::open(context, PageConfig { script: script(Purpose::Inspect), ..canvas.page() })?;
+    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
+    let mut page = Page::open(context, PageConfig { script, ..canvas.page() })?;
     let subject = Subject { folder: &canvas.folder, rate, duration: shape.duration, expected, compiled: &compiled };
     let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
     remote.record()?;
@@ -213,6 +205,22 @@ struct Source {
     shape: Shape,
     scale: u32,
     rate: FrameRate,
+}
+
+impl Source {
+    /// What its frames are drawn on.
+    fn canvas(&self, dir: &PlanDir, config: &RenderConfig, format: &FormatSpec) -> Canvas {
+        let Self { compiled, remote, library, shape, scale, rate } = self;
+        Canvas {
+            folder: dir.compiled(),
+            remote: Arc::clone(remote),
+            size: Size { width: shape.width, height: shape.height, scale: *scale },
+            transparent: format.alpha,
+            script: page_script(*rate, &config.variables, &library.files, Purpose::Draw),
+            timelines: compiled.declares_timelines,
+            missing_timelines: Vec::new(),
+        }
+    }
 }
 
 /// Compiles a project into a new plan folder.
