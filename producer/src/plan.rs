@@ -468,6 +468,11 @@ impl Plan {
         Ok(Self { dir, descriptor, composition, encoder, chunks, rate, format, size, layout })
     }
 
+    /// An error, unless a browser is the one that planning looked with.
+    pub(crate) fn check_browser(&self, product: &str) -> Result<(), Error> {
+        same_version(Code::BrowserVersionMismatch, self.encoder.browser_version.clone(), product.to_owned())
+    }
+
     /// What videos show in it.
     pub(crate) fn videos(&self) -> Result<Videos, Error> {
         let path = self.dir.videos();

@@ -91,7 +91,17 @@ pub(crate) struct Opened {
 impl Opened {
     /// Starts a browser.
     pub(crate) fn start(context: &Context, canvas: &Canvas) -> Result<Self, Error> {
+        Self::start_checked(context, canvas, |_| Ok(()))
+    }
+
+    /// The same; `check` is asked about the browser's name and version before the composition is opened.
+    fn start_checked(
+        context: &Context,
+        canvas: &Canvas,
+        check: impl FnOnce(&str) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         let (page, source) = frames::start(context, &canvas.page())?;
+        check(page.product())?;
         let mut opened = Self { page, source };
         opened.load(context, canvas)?;
         Ok(opened)
@@ -124,21 +134,22 @@ impl<'a> Drawer<'a> {
     pub(crate) fn open(plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
         let videos = plan.videos()?;
         let canvas = plan.canvas(&videos)?;
-        Self::with(Opened::start(context, &canvas)?, plan, context)
+        let opened = Opened::start_checked(context, &canvas, |product| plan.check_browser(product))?;
+        Ok(Self::of(opened, false, canvas, videos, plan, context))
     }
 
     /// Draws with a browser that was started while the plan was made.
     pub(crate) fn with(opened: Opened, plan: &'a Plan, context: &'a Context) -> Result<Self, Error> {
+        plan.check_browser(opened.page.product())?;
         let videos = plan.videos()?;
         let canvas = plan.canvas(&videos)?;
-        let planned = plan.encoder.browser_version.clone();
-        let here = opened.page.product().to_owned();
-        if here != planned {
-            return Err(Error::Version { code: Code::BrowserVersionMismatch, planned, here });
-        }
         let used = opened.page.script() != canvas.script;
+        Ok(Self::of(opened, used, canvas, videos, plan, context))
+    }
+
+    fn of(opened: Opened, used: bool, canvas: Canvas, videos: Videos, plan: &'a Plan, context: &'a Context) -> Self {
         let (pool, shown) = (Pool::new(plan.layout), opened.page.frames().clone());
-        Ok(Self { plan, context, canvas, opened, used, pool, videos, feed: None, shown, last: None, transition: None })
+        Self { plan, context, canvas, opened, used, pool, videos, feed: None, shown, last: None, transition: None }
     }
 
     /// How pixels leave the browser.

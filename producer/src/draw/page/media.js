@@ -141,6 +141,7 @@ const loadAhead = (addresses) => {
 };
 // The browser does not see how large pictures are that nothing shows any more, and would keep hundreds of MiB of them.
 const MOST_KEPT = 10;
+const collectGarbage = window.__hfCollectGarbage;
 let kept = 0;
 // Gives elements the pictures of a frame, by name. They are decoded before anything is drawn with them.
 const takePictures = async (pictures) => {
@@ -156,7 +157,7 @@ const takePictures = async (pictures) => {
   kept += wanted.length;
   if (kept < MOST_KEPT) return;
   kept = 0;
-  window.__hfCollectGarbage({ type: "minor" });
+  collectGarbage({ type: "minor" });
 };
 const showPictures = (pictures) => {
   for (const [id, address] of pictures) {
