@@ -106,13 +106,13 @@ picture: build ## make the README's picture anew from a real run
 bench: assets ## measure speed, beside upstream's published CLI if npm is there, and both reconcilers with 10,000 Renders
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 	@# Of the whole workspace, as the tests are: alone they would be built with other features, and so twice.
-	@cargo build --release --workspace --bins
+	@cargo build --release --workspace --bins --tests
 	@tests/cluster/build >/dev/null
 	cargo bench --workspace --bench render --bench scale --bench cluster
 
 conformance: assets ## compare videos, ours and upstream's, with the pages themselves
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
-	@cargo build --quiet --release --workspace --bins
+	@cargo build --quiet --release --workspace --bins --tests
 	cargo bench --quiet --workspace --bench conformance
 
 lint: assets tools lint-template ## check format, lints, and the licences and sources of dependencies

@@ -63,9 +63,12 @@ fn what_does_not_follow_the_frame_is_named() {
     let counter = "<p id=\"p\">Text</p><script>let n = 0; requestAnimationFrame(function step() { p.style.marginLeft = n++ % 100 + 'px'; requestAnimationFrame(step) })</script>";
     let channel = "<p id=\"p\"></p><script>let n = 0; const c = new MessageChannel(); c.port1.onmessage = () => { n++; c.port2.postMessage(0) }; c.port2.postMessage(0);\n\
                    requestAnimationFrame(function step() { p.textContent = n; requestAnimationFrame(step) })</script>";
+    let ticker = "<script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script><p id=\"p\">Text</p>\n\
+                  <script>let n = 0; gsap.ticker.add(() => { p.style.marginLeft = n++ % 100 + 'px' })</script>";
     folder.write("drawing/drawing.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"320\" height=\"20\"><rect width=\"10\" height=\"10\"><animate attributeName=\"x\" to=\"300\" dur=\"3s\"/></rect></svg>");
     for (name, body, code) in [
         ("counter", counter, Code::NotSeekable),
+        ("ticker", ticker, Code::NotSeekable),
         ("channel", channel, Code::NotRepeatable),
         ("drawing", "<img src=\"drawing.svg\">", Code::NotSeekable),
     ] {

@@ -33,6 +33,9 @@ while True:
     urllib.request.urlopen(api + request + "/response", data=b'ANSWER').close()
 "#;
 
+/// How many lines of a log are told when a test fails.
+const LAST_LINES: usize = 100;
+
 /// An emulator of AWS that ends when it is dropped.
 pub struct Rig {
     child: Child,
@@ -161,6 +164,14 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        // What it and the last run said, for whoever reads why a test failed.
+        if thread::panicking() {
+            for log in ["log", "reconcile.log"] {
+                let text = fs::read_to_string(self.folder.join(log)).unwrap_or_default();
+                let lines: Vec<_> = text.lines().collect();
+                eprintln!("{log}:\n{}", lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"));
+            }
+        }
         // Its functions end with it.
         let _ = self.child.kill();
         let _ = self.child.wait();

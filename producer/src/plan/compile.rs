@@ -53,11 +53,18 @@ pub(crate) struct Compiled {
     pub(crate) unopened: Vec<(String, Failure)>,
 }
 
-/// What scripts go on from frame to frame with.
-const STEPS: [&str; 3] = ["requestAnimationFrame", "setInterval", "__hfD3"];
+/// What scripts go on from frame to frame with: the page's own, and those of GSAP, Three.js and D3.
+const STEPS: [&str; 7] =
+    ["requestAnimationFrame", "setInterval", "setAnimationLoop", "ticker.add", "d3.timer", "d3.interval", "__hfD3"];
 
 fn goes_on(script: &str) -> bool {
-    STEPS.iter().any(|step| script.contains(step))
+    STEPS.iter().any(|step| script.contains(step)) && !is_gsap(script)
+}
+
+/// Whether it is a file of GSAP's packages, minified, which goes on only with what another script asks of it.
+fn is_gsap(script: &str) -> bool {
+    let banner = script.split_once("*/").map_or("", |(banner, _)| banner);
+    banner.starts_with("/*!") && banner.contains("GreenSock") && !mentions_timelines(script)
 }
 
 /// Upstream's rule for glyph advances, on every element.
@@ -381,4 +388,19 @@ fn stays_inside(file: &str, url: &str, line: u32) -> Result<(), Error> {
     }
     let line = Some(line).filter(|line| *line > 0);
     Err(project::Error::ReferenceOutside { path: file.to_owned(), line, url: url.to_owned() }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_that_go_on_from_frame_to_frame() {
+        let gsap = "/*!\n * GSAP 3.12.2\n * https://greensock.com\n * @license Copyright 2023, GreenSock.\n */\n\n!function(){requestAnimationFrame(t)}()";
+        assert!(!goes_on(gsap));
+        assert!(goes_on(&format!("{gsap}\nwindow.__timelines = {{ main: gsap.timeline() }};")), "a bundle");
+        assert!(goes_on(&format!("(() => {{ {gsap} }})()")), "a bundle");
+        assert!(goes_on("gsap.ticker.add(() => n++)"));
+        assert!(!goes_on("gsap.to('p', { x: 1 })"));
+    }
 }
