@@ -18,8 +18,10 @@ pub(crate) mod gif;
 mod mux;
 mod pictures;
 mod probe;
+mod repeat;
 mod sound;
 mod source;
+mod still;
 
 pub(crate) use encode::{Encoding, Gop, encode_gop};
 pub(crate) use mux::{Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track};
@@ -45,6 +47,9 @@ pub enum Error {
         /// Its own word.
         source: ffmpeg::Error,
     },
+    /// The encoder's packets are not such that a picture can be repeated between them.
+    #[error("cannot repeat a picture between the encoder's: {0}")]
+    Repeat(io::Error),
     /// Reading or writing a video file failed.
     #[error("libav failed to {doing} {}: {source}", path.display())]
     File {
@@ -73,7 +78,7 @@ impl Error {
                     code => code,
                 }
             }
-            Self::Encode { .. } | Self::File { .. } => Code::EncodeFailed,
+            Self::Encode { .. } | Self::Repeat(_) | Self::File { .. } => Code::EncodeFailed,
         }
     }
 }

@@ -6,11 +6,14 @@
 use std::sync::Arc;
 
 use crds::{FrameRate, Quality};
-use ffmpeg::{Dictionary, Packet, Rational, codec, color, encoder, format::Pixel, frame};
+use ffmpeg::{Dictionary, Packet, Rational, codec, color, encoder, format::Pixel, frame, picture};
 use ffmpeg_next as ffmpeg;
 use tracing::debug;
 
-use super::{Error, Result, encoding, quiet};
+use super::{
+    Error, Result, encoding, quiet,
+    still::{Still, Turn},
+};
 use crate::encode::{
     format::EncoderKind,
     settings::{self, Wanted},
@@ -41,7 +44,7 @@ pub(crate) struct Gop {
 
 /// Encodes all pictures that arrive, `each` being called after every one. The first becomes an IDR frame.
 ///
-/// A picture that is the same object as the one before is not copied again.
+/// Of pictures that stay the same the encoder sees few, where the codec allows it.
 pub(crate) fn encode_gop(
     settings: &Encoding,
     pictures: impl Iterator<Item = Arc<Picture>>,
@@ -50,6 +53,7 @@ pub(crate) fn encode_gop(
     let mut encoder = open(settings)?;
     let parameters = codec::Parameters::from(&encoder);
     let mut packets = Vec::new();
+    let mut still = Still::of(settings.encoder, header(&parameters));
     let mut frame = frame::Video::new(pixel(settings.layout), settings.layout.width, settings.layout.height);
     // Some encoders ask the frame, some their context.
     let colours = Colours::of(settings.layout.format);
@@ -58,20 +62,40 @@ pub(crate) fn encode_gop(
     frame.set_color_primaries(color::Primaries::BT709);
     frame.set_color_transfer_characteristic(colours.transfer);
     let mut last: Option<Arc<Picture>> = None;
+    let mut sent = 0;
     for (index, picture) in (0..).zip(pictures) {
-        if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &picture)) {
+        // By what they show: how a picture came about depends on where a chunk begins.
+        let same = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &picture) || last.planes() == picture.planes());
+        if !same {
             make_writable(&mut frame)?;
             copy(&picture.planes(), &mut frame);
         }
         last = Some(picture);
-        frame.set_pts(Some(index));
-        encoder.send_frame(&frame).map_err(encoding("encode a frame"))?;
-        drain(&mut encoder, &mut packets)?;
+        match still.as_mut().map_or(Turn::Any, |still| still.turn(index, same)) {
+            turn @ (Turn::Any | Turn::Reference) => {
+                frame.set_kind(if turn == Turn::Any { picture::Type::None } else { picture::Type::P });
+                frame.set_pts(Some(sent));
+                sent += 1;
+                encoder.send_frame(&frame).map_err(encoding("encode a frame"))?;
+                drain(&mut encoder, &mut packets)?;
+            }
+            Turn::Repeat => {}
+        }
         each();
     }
     encoder.send_eof().map_err(encoding("finish a GOP"))?;
     drain(&mut encoder, &mut packets)?;
+    if let Some(still) = still {
+        packets = still.fill_in(packets, reordering(&parameters))?;
+    }
     Ok(Gop { packets, parameters })
+}
+
+/// So many frames are decoded ahead of showing.
+#[expect(unsafe_code, reason = "ffmpeg-next has no safe call for it")]
+fn reordering(parameters: &codec::Parameters) -> i64 {
+    // SAFETY: the pointer is that of parameters of ours, and the field is a plain number.
+    unsafe { (*parameters.as_ptr()).video_delay.into() }
 }
 
 fn pixel(layout: Layout) -> Pixel {
@@ -234,7 +258,7 @@ mod tests {
 
     use super::*;
 
-    const GOP: u32 = 30;
+    const GOP: u32 = 60;
 
     /// Textures that move over each other, with noise.
     fn pictures(layout: Layout) -> Vec<Arc<Picture>> {
@@ -256,6 +280,13 @@ mod tests {
         (0..GOP).map(&mut picture).collect()
     }
 
+    fn encoding(layout: Layout) -> Encoding {
+        let wanted = Wanted { quality: Quality::High, crf: None, bitrate: None };
+        let encoder = EncoderKind::X264;
+        let options = settings::options(encoder, &settings::settings(encoder, wanted, GOP));
+        Encoding { encoder, layout, rate: FrameRate::default(), options, gop: GOP, tag: None }
+    }
+
     /// Whatever memory the encoder is given holds, and however many macroblocks are in a row.
     #[test]
     #[expect(unsafe_code, reason = "no crate has it")]
@@ -263,10 +294,7 @@ mod tests {
         for width in [320, 352, 384] {
             let layout = Layout::of(PixelFormat::Yuv420p, width, 100);
             let pictures = pictures(layout);
-            let wanted = Wanted { quality: Quality::High, crf: None, bitrate: None };
-            let encoder = EncoderKind::X264;
-            let options = settings::options(encoder, &settings::settings(encoder, wanted, GOP));
-            let settings = Encoding { encoder, layout, rate: FrameRate::default(), options, gop: GOP, tag: None };
+            let settings = encoding(layout);
             let encoded = |fill: i32| {
                 // SAFETY: it only sets what memory holds that nobody has written yet.
                 assert_eq!(unsafe { mallopt(M_PERTURB, fill) }, 1);
@@ -276,5 +304,110 @@ mod tests {
             let first = encoded(0);
             assert!([85, 170, 0].into_iter().all(|fill| encoded(fill) == first), "{width}");
         }
+    }
+
+    /// Pictures of large blocks in colours of chance, each held for so many frames.
+    fn held(layout: Layout, frames: &[usize]) -> Vec<Arc<Picture>> {
+        let mut pool = Pool::new(layout);
+        let mut picture = |number: usize| {
+            let block = |x: usize, y: usize| ((x / 16 * 7 + y / 16 * 13 + number * 31) % 17 * 15).to_le_bytes()[0];
+            let width = layout.width as usize;
+            let places = (0..width * layout.height as usize).map(|place| (place % width, place / width));
+            let pixels: Vec<u8> = places.flat_map(|(x, y)| [block(x, y), block(y, x), block(x + y, x), 255]).collect();
+            let mut picture = pool.take();
+            picture.convert(0, &pixels, layout.width);
+            Arc::new(picture)
+        };
+        frames.iter().enumerate().flat_map(|(number, frames)| vec![picture(number); *frames]).collect()
+    }
+
+    /// The luma of each frame, as libav decodes them.
+    fn decoded(gop: &Gop, layout: Layout) -> Vec<Vec<u8>> {
+        let context = codec::Context::from_parameters(gop.parameters.clone()).unwrap();
+        let mut decoder = context.decoder().video().unwrap();
+        let mut frames = Vec::new();
+        let mut receive = |decoder: &mut ffmpeg::decoder::Video| {
+            let mut frame = frame::Video::empty();
+            while decoder.receive_frame(&mut frame).is_ok() {
+                let rows = frame.data(0).chunks(frame.stride(0)).take(layout.height as usize);
+                frames.push(rows.flat_map(|row| row[..layout.width as usize].to_vec()).collect());
+            }
+        };
+        for packet in &gop.packets {
+            decoder.send_packet(packet).unwrap();
+            receive(&mut decoder);
+        }
+        decoder.send_eof().unwrap();
+        receive(&mut decoder);
+        frames
+    }
+
+    /// The same of a decoder that shares nothing with libav.
+    fn decoded_by_another(gop: &Gop) -> Vec<Vec<u8>> {
+        use openh264::{
+            OpenH264API,
+            decoder::{DecodedYUV, Decoder, DecoderConfig, Flush},
+            formats::YUVSource as _,
+            nal_units,
+        };
+        let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
+        let mut decoder = Decoder::with_api_config(OpenH264API::from_source(), config).unwrap();
+        let luma = |frame: &DecodedYUV<'_>| {
+            let ((width, height), (stride, ..)) = (frame.dimensions(), frame.strides());
+            frame.y().chunks(stride).take(height).flat_map(|row| row[..width].to_vec()).collect::<Vec<u8>>()
+        };
+        let packets = gop.packets.iter().filter_map(|packet| packet.data()).flatten();
+        let bytes: Vec<u8> = header(&gop.parameters).iter().chain(packets).copied().collect();
+        let mut frames = Vec::new();
+        for unit in nal_units(&bytes) {
+            frames.extend(decoder.decode(unit).unwrap().as_ref().map(luma));
+        }
+        frames.extend(decoder.flush_remaining().unwrap().iter().map(luma));
+        frames
+    }
+
+    fn difference(a: &[u8], b: &[u8]) -> u64 {
+        a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>() / a.len() as u64
+    }
+
+    /// However long pictures are held, every frame shows its own, to whoever decodes it.
+    #[test]
+    fn what_stays_is_encoded_once_and_shown_in_its_place() {
+        let mut chance = 1_usize;
+        let mut frames_of_a_picture = || {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) & 0xffff_ffff;
+            [1, 1, 1, 2, 3, 4, 5, 6, 9, 13, 25, 60][(chance >> 16) % 12]
+        };
+        for (width, height) in [(176, 144), (16, 16), (330, 34), (16, 400)].into_iter().cycle().take(80) {
+            let layout = Layout::of(PixelFormat::Yuv420p, width, height);
+            let mut lengths = Vec::new();
+            while lengths.iter().sum::<usize>() < GOP as usize {
+                lengths.push(frames_of_a_picture());
+            }
+            let mut pictures = held(layout, &lengths);
+            pictures.truncate(GOP as usize);
+            let gop = encode_gop(&encoding(layout), pictures.iter().cloned(), || {}).unwrap();
+            let mut shown: Vec<_> = gop.packets.iter().map(|packet| packet.pts().unwrap()).collect();
+            shown.sort_unstable();
+            assert_eq!(shown, (0..i64::from(GOP)).collect::<Vec<_>>(), "{lengths:?}");
+            assert!(gop.packets.iter().all(|packet| packet.dts() <= packet.pts()), "{lengths:?}");
+            assert!(gop.packets.is_sorted_by_key(|packet| packet.dts()), "{lengths:?}");
+            let frames = decoded(&gop, layout);
+            assert_eq!(frames.len(), pictures.len(), "{lengths:?}");
+            for (frame, picture) in frames.iter().zip(&pictures) {
+                let difference = difference(frame, picture.planes()[0].0);
+                assert!(difference < 8, "{layout:?} {lengths:?}: {difference}");
+            }
+            assert!(frames == decoded_by_another(&gop), "{layout:?} {lengths:?}");
+        }
+    }
+
+    #[test]
+    fn what_stays_takes_hardly_any_bytes() {
+        let layout = Layout::of(PixelFormat::Yuv420p, 176, 144);
+        let pictures = held(layout, &[GOP as usize]);
+        let gop = encode_gop(&encoding(layout), pictures.into_iter(), || {}).unwrap();
+        let small = gop.packets.iter().filter(|packet| packet.size() < 24).count();
+        assert!(small > GOP as usize / 2, "{small}");
     }
 }
