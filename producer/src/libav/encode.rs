@@ -391,7 +391,7 @@ mod tests {
             shown.sort_unstable();
             assert_eq!(shown, (0..i64::from(GOP)).collect::<Vec<_>>(), "{lengths:?}");
             assert!(gop.packets.iter().all(|packet| packet.dts() <= packet.pts()), "{lengths:?}");
-            assert!(gop.packets.is_sorted_by_key(|packet| packet.dts()), "{lengths:?}");
+            assert!(gop.packets.is_sorted_by_key(Packet::dts), "{lengths:?}");
             let frames = decoded(&gop, layout);
             assert_eq!(frames.len(), pictures.len(), "{lengths:?}");
             for (frame, picture) in frames.iter().zip(&pictures) {
