@@ -15,13 +15,14 @@ use crate::{encode::format::EncoderKind, files};
 
 mod encode;
 pub(crate) mod gif;
+mod holds;
 mod mux;
 mod pictures;
 mod probe;
 mod repeat;
 mod sound;
 mod source;
-mod still;
+mod tone;
 
 pub(crate) use encode::{Encoding, Gop, encode_gop};
 pub(crate) use mux::{Demuxer, Muxer, TAG_CHUNK, TAG_PLAN, Track};

@@ -319,6 +319,42 @@ fn colours_and_turns() {
     }
 }
 
+/// Reference white of either curve of high dynamic range is a light grey of the page's, what is as bright as it gets is white, and
+/// what is dark stays (levels of ITU-R BT.2408, table 1).
+#[test]
+#[ignore = "needs Chromium"]
+fn a_high_dynamic_range_is_brought_into_the_pages() {
+    let folder = Folder::new();
+    for (curve, white) in [("arib-std-b67", 0.75), ("smpte2084", 0.58)] {
+        // Black, grey of 18 %, white, and the most.
+        let level = |signal: f64| 64.0 + 876.0 * signal;
+        let luma = format!(
+            "if(lt(X\\,40)\\,64\\,if(lt(X\\,80)\\,{}\\,if(lt(X\\,120)\\,{}\\,940)))",
+            level(0.38),
+            level(white)
+        );
+        let source = format!("color=s=160x90:r=30:d=1,format=yuv420p10le,geq=lum={luma}:cb=512:cr=512");
+        let source = ["-f", "lavfi", "-i", &source].map(str::to_owned);
+        let tags = format!("-color_trc {curve} -colorspace bt2020nc -color_primaries bt2020 -color_range tv");
+        make(
+            &folder,
+            "site/high.mp4",
+            &source,
+            &format!("-c:v libx265 -x265-params lossless=1:log-level=none -tag:v hvc1 {tags}"),
+        );
+        let body = "<video src=\"high.mp4\" data-start=\"0\" style=\"position: absolute; left: 0; top: 0\"></video>";
+        folder.project("site", &seconds(1), body);
+        let out = folder.join("out.mp4");
+        let run = render(&folder.join("site"), &out, &["--quality", "high"]);
+        assert!(run.warnings().is_empty(), "{run:#?}");
+        let frame = rgb_frames(&out, FRAME).swap_remove(15);
+        for (x, wanted) in [(20, 0), (60, 100), (100, 229), (140, 255)] {
+            let found = [0, 1, 2].map(|channel| frame[(45 * FRAME.0 + x) * 3 + channel]);
+            assert!(found.iter().all(|level: &u8| level.abs_diff(wanted) <= 5), "{curve}: {found:?} is not {wanted}");
+        }
+    }
+}
+
 /// Volumes, channels, speed, parts, what begins again, what is not heard; each where it belongs, to the sample.
 #[test]
 #[ignore = "needs Chromium"]

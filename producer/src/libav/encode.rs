@@ -11,8 +11,9 @@ use ffmpeg_next as ffmpeg;
 use tracing::debug;
 
 use super::{
-    Error, Result, encoding, quiet,
-    still::{Still, Turn},
+    Error, Result, encoding,
+    holds::{Holds, Turn},
+    quiet,
 };
 use crate::encode::{
     format::EncoderKind,
@@ -53,7 +54,7 @@ pub(crate) fn encode_gop(
     let mut encoder = open(settings)?;
     let parameters = codec::Parameters::from(&encoder);
     let mut packets = Vec::new();
-    let mut still = Still::of(settings.encoder, header(&parameters));
+    let mut holds = Holds::of(settings.encoder, header(&parameters));
     let mut frame = frame::Video::new(pixel(settings.layout), settings.layout.width, settings.layout.height);
     // Some encoders ask the frame, some their context.
     let colours = Colours::of(settings.layout.format);
@@ -71,7 +72,7 @@ pub(crate) fn encode_gop(
             copy(&picture.planes(), &mut frame);
         }
         last = Some(picture);
-        match still.as_mut().map_or(Turn::Any, |still| still.turn(index, same)) {
+        match holds.as_mut().map_or(Turn::Any, |holds| holds.turn(index, same)) {
             turn @ (Turn::Any | Turn::Reference) => {
                 frame.set_kind(if turn == Turn::Any { picture::Type::None } else { picture::Type::P });
                 frame.set_pts(Some(sent));
@@ -85,8 +86,8 @@ pub(crate) fn encode_gop(
     }
     encoder.send_eof().map_err(encoding("finish a GOP"))?;
     drain(&mut encoder, &mut packets)?;
-    if let Some(still) = still {
-        packets = still.fill_in(packets, reordering(&parameters))?;
+    if let Some(holds) = holds {
+        packets = holds.fill_in(packets, reordering(&parameters))?;
     }
     Ok(Gop { packets, parameters })
 }

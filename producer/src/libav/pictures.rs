@@ -16,6 +16,7 @@ use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb};
 use super::{
     Result, file,
     source::{MICROSECOND, Source, Track, Turn, square},
+    tone::{HighRange, ToneMap},
 };
 
 /// A video that is being read. It holds the picture that is shown and the one after it.
@@ -185,6 +186,7 @@ struct Kind {
     pixel: Rational,
     space: color::Space,
     range: color::Range,
+    high_range: Option<HighRange>,
 }
 
 impl Kind {
@@ -195,6 +197,7 @@ impl Kind {
             pixel: frame.aspect_ratio(),
             space: frame.color_space(),
             range: frame.color_range(),
+            high_range: HighRange::of(frame.color_transfer_characteristic()),
         }
     }
 
@@ -222,9 +225,19 @@ impl Kind {
         };
         let usual = matches!(self.format, Pixel::YUV420P | Pixel::YUVJ420P)
             && self.space != color::Space::RGB
+            && self.high_range.is_none()
             && turn == Turn::None
             && square(self.size, self.pixel) == self.size;
         usual.then_some((matrix, if full { YuvRange::Full } else { YuvRange::Limited }))
+    }
+
+    /// What is made of it, as libav names it.
+    fn made(self) -> &'static str {
+        match self.high_range {
+            Some(_) => "rgb48le",
+            None if self.has_alpha() => "rgba",
+            None => "rgb24",
+        }
     }
 
     fn is_rgb(self) -> bool {
@@ -270,6 +283,8 @@ fn planar(
 struct Converter {
     kind: Kind,
     graph: filter::Graph,
+    /// For pictures of high dynamic range, which the graph leaves as they are.
+    tone_map: Option<ToneMap>,
     /// The picture it makes, reused.
     made: frame::Video,
 }
@@ -292,12 +307,12 @@ impl Converter {
         let (wide, high) = square(kind.size, kind.pixel);
         let spec = format!(
             "scale=w={wide}:h={high}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp{colour},format={},{}",
-            if kind.has_alpha() { "rgba" } else { "rgb24" },
+            kind.made(),
             turn.filter()
         );
         graph.output("in", 0)?.input("out", 0)?.parse(&spec)?;
         graph.validate()?;
-        Ok(Self { kind, graph, made: frame::Video::empty() })
+        Ok(Self { kind, graph, tone_map: kind.high_range.map(ToneMap::new), made: frame::Video::empty() })
     }
 
     fn convert(&mut self, frame: &frame::Video) -> std::result::Result<Vec<u8>, ffmpeg::Error> {
@@ -305,11 +320,23 @@ impl Converter {
         self.graph.get("in").ok_or_else(missing)?.source().add(frame)?;
         self.graph.get("out").ok_or_else(missing)?.sink().frame(&mut self.made)?;
         let made = &self.made;
-        let (colour, bytes) = if self.kind.has_alpha() { (ColorType::Rgba, 4) } else { (ColorType::Rgb, 3) };
-        let row = made.width() as usize * bytes;
-        let rows = made.data(0).chunks(made.stride(0)).take(made.height() as usize);
-        let mut pixels = Vec::with_capacity(row * made.height() as usize);
-        rows.for_each(|whole| pixels.extend_from_slice(&whole[..row]));
+        let (width, height) = (made.width() as usize, made.height() as usize);
+        let rows = made.data(0).chunks(made.stride(0)).take(height);
+        let mut pixels = Vec::with_capacity(width * height * 4);
+        let colour = if let Some(tone_map) = &self.tone_map {
+            for row in rows {
+                let (levels, _) = row[..width * 6].as_chunks::<6>();
+                let level = |low, high| u16::from_le_bytes([low, high]);
+                let mapped =
+                    levels.iter().map(|[a, b, c, d, e, f]| tone_map.map([level(*a, *b), level(*c, *d), level(*e, *f)]));
+                pixels.extend(mapped.flatten());
+            }
+            ColorType::Rgb
+        } else {
+            let (colour, bytes) = if self.kind.has_alpha() { (ColorType::Rgba, 4) } else { (ColorType::Rgb, 3) };
+            rows.for_each(|row| pixels.extend_from_slice(&row[..width * bytes]));
+            colour
+        };
         stored(made.width(), made.height(), colour, &pixels)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ffmpeg::{Dictionary, Packet, Rational, codec, color, decoder, format, media, packet::side_data};
+use ffmpeg::{Dictionary, Packet, Rational, codec, decoder, format, media, packet::side_data};
 use ffmpeg_next as ffmpeg;
 
 use super::{Error, Result, file, local, quiet};
@@ -38,8 +38,6 @@ pub(crate) struct MediaInfo {
     pub(crate) picture: Option<(u32, u32)>,
     /// Whether it has a track of sound.
     pub(crate) sound: bool,
-    /// Its pictures have more brightness than a screen of today's web.
-    pub(crate) high_dynamic_range: bool,
 }
 
 impl Source {
@@ -193,7 +191,7 @@ pub(crate) fn media_info(path: &Path) -> Result<MediaInfo> {
     let source = Source::open(path)?;
     let duration = u64::try_from(source.input.duration()).ok().filter(|micros| *micros > 0);
     let duration = duration.map(|micros| std::time::Duration::from_micros(micros).as_secs_f64());
-    let mut info = MediaInfo { duration, picture: None, sound: source.sound().is_some(), high_dynamic_range: false };
+    let mut info = MediaInfo { duration, picture: None, sound: source.sound().is_some() };
     if let Some(track) = source.pictures() {
         let decoder = source.picture_decoder(&track)?;
         let (width, height) = (decoder.width(), decoder.height());
@@ -201,10 +199,6 @@ pub(crate) fn media_info(path: &Path) -> Result<MediaInfo> {
             return Err(file("take the size of the pictures of", path)(ffmpeg::Error::InvalidData));
         }
         info.picture = Some(source.turn(&track).turned(square((width, height), decoder.aspect_ratio())));
-        info.high_dynamic_range = matches!(
-            decoder.color_transfer_characteristic(),
-            color::TransferCharacteristic::SMPTE2084 | color::TransferCharacteristic::ARIB_STD_B67
-        );
     }
     Ok(info)
 }

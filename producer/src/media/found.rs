@@ -1,7 +1,7 @@
 //! What the elements of a page say is to be heard and seen, judged.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -44,8 +44,6 @@ pub(crate) struct Library {
     fetched: BTreeMap<String, Result<String, Failure>>,
     /// Those that cannot be read, and why.
     unreadable: BTreeMap<String, String>,
-    /// Those whose pictures are brighter than what is made here.
-    high_dynamic_range: BTreeSet<String>,
 }
 
 /// What was fetched, or not.
@@ -97,12 +95,9 @@ impl Library {
 
     fn look(&mut self, folder: &Path, path: &str) {
         match libav::media_info(&folder.join(path)) {
-            Ok(MediaInfo { duration, picture, sound, high_dynamic_range }) => {
+            Ok(MediaInfo { duration, picture, sound }) => {
                 let (width, height) = picture.unzip();
                 self.files.insert(path.to_owned(), MediaFile { duration, width, height, sound, animated: false });
-                if high_dynamic_range {
-                    self.high_dynamic_range.insert(path.to_owned());
-                }
             }
             Err(error) => drop(self.unreadable.insert(path.to_owned(), error.to_string())),
         }
@@ -235,11 +230,6 @@ impl Judge<'_> {
             });
             return None;
         };
-        if element.video && self.library.high_dynamic_range.contains(path) {
-            let words = "video with high dynamic range cannot be shown rightly yet: convert it to BT.709 first";
-            found.refused.push(fail(Code::FeatureUnsupported, words));
-            return None;
-        }
         Some((path, *file))
     }
 

@@ -1,4 +1,4 @@
-//! Which pictures of a GOP an encoder sees, where some stay the same.
+//! Holds: pictures of a GOP that show the same for a while, of which an encoder sees a few.
 
 use std::io;
 
@@ -28,7 +28,7 @@ const HELD: u32 = 4;
 const B_FRAMES_WITH_REFERENCE: u32 = 2;
 
 /// A GOP's pictures so far.
-pub(super) struct Still {
+pub(super) struct Holds {
     repeats: Repeats,
     /// Most repeats after a reference.
     most: u32,
@@ -45,7 +45,7 @@ pub(super) struct Still {
     places: Vec<(u32, u32)>,
 }
 
-impl Still {
+impl Holds {
     /// For a stream with these parameter sets, if pictures can be repeated in it.
     pub(super) fn of(encoder: EncoderKind, parameter_sets: &[u8]) -> Option<Self> {
         let repeats = (encoder == EncoderKind::X264).then(|| Repeats::of(parameter_sets)).flatten()?;
