@@ -234,7 +234,7 @@ impl Kind {
     /// What is made of it, as libav names it.
     fn made(self) -> &'static str {
         match self.high_range {
-            Some(_) => "rgb48le",
+            Some(_) => "gbrp12le",
             None if self.has_alpha() => "rgba",
             None => "rgb24",
         }
@@ -321,24 +321,33 @@ impl Converter {
         self.graph.get("out").ok_or_else(missing)?.sink().frame(&mut self.made)?;
         let made = &self.made;
         let (width, height) = (made.width() as usize, made.height() as usize);
+        if let Some(tone_map) = &self.tone_map {
+            return stored(made.width(), made.height(), ColorType::Rgb, &mapped(made, tone_map));
+        }
+        let (colour, bytes) = if self.kind.has_alpha() { (ColorType::Rgba, 4) } else { (ColorType::Rgb, 3) };
         let rows = made.data(0).chunks(made.stride(0)).take(height);
-        let mut pixels = Vec::with_capacity(width * height * 4);
-        let colour = if let Some(tone_map) = &self.tone_map {
-            for row in rows {
-                let (levels, _) = row[..width * 6].as_chunks::<6>();
-                let level = |low, high| u16::from_le_bytes([low, high]);
-                let mapped =
-                    levels.iter().map(|[a, b, c, d, e, f]| tone_map.map([level(*a, *b), level(*c, *d), level(*e, *f)]));
-                pixels.extend(mapped.flatten());
-            }
-            ColorType::Rgb
-        } else {
-            let (colour, bytes) = if self.kind.has_alpha() { (ColorType::Rgba, 4) } else { (ColorType::Rgb, 3) };
-            rows.for_each(|row| pixels.extend_from_slice(&row[..width * bytes]));
-            colour
-        };
+        let mut pixels = Vec::with_capacity(width * height * bytes);
+        rows.for_each(|row| pixels.extend_from_slice(&row[..width * bytes]));
         stored(made.width(), made.height(), colour, &pixels)
     }
+}
+
+/// Levels of sRGB, pixel by pixel, for planes of green, blue and red of twelve bits in two bytes.
+fn mapped(picture: &frame::Video, tone_map: &ToneMap) -> Vec<u8> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let mut pixels = vec![0; width * height * 3];
+    for (row, made) in pixels.chunks_exact_mut(width * 3).enumerate() {
+        let levels = |plane: usize| {
+            let start = row * picture.stride(plane);
+            let (levels, _) = picture.data(plane)[start..start + width * 2].as_chunks::<2>();
+            levels.iter().map(|bytes| u16::from_le_bytes(*bytes))
+        };
+        let colours = levels(2).zip(levels(0)).zip(levels(1));
+        for (to, ((red, green), blue)) in made.as_chunks_mut::<3>().0.iter_mut().zip(colours) {
+            *to = tone_map.map([red, green, blue]);
+        }
+    }
+    pixels
 }
 
 /// A PNG of pixels that are stored as they are: no other image is read by a browser as soon.

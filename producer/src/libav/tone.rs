@@ -31,13 +31,13 @@ const PEAK: f32 = 1000.0;
 const TO_BT_709: [[f32; 3]; 3] = [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]];
 /// Luminance of BT.2020's primaries.
 const LUMINANCE: [f32; 3] = [0.2627, 0.6780, 0.0593];
-/// Entries of a table.
+/// Entries of a table, and levels of a picture.
 const STEPS: u16 = 4096;
 
 /// Brings pictures into the range of a page. Light is relative to reference white throughout.
 pub(super) struct ToneMap {
     range: HighRange,
-    /// Light by the upper twelve bits of a level; of HLG that of the scene, up to 1.
+    /// Light by level; of HLG that of the scene, up to 1.
     light: Vec<f32>,
     /// By the root of the scene's luminance: what its light is multiplied with to be the display's.
     shown: Vec<f32>,
@@ -67,17 +67,19 @@ impl ToneMap {
         }
     }
 
-    /// Levels of sRGB for one pixel's levels, of BT.2020's primaries.
-    pub(super) fn map(&self, pixel: [u16; 3]) -> [u8; 3] {
-        let mut light = pixel.map(|level| self.light[usize::from(level >> 4)]);
+    /// Levels of sRGB for one pixel's levels of twelve bits, of BT.2020's primaries.
+    pub(super) fn map(&self, [red, green, blue]: [u16; 3]) -> [u8; 3] {
+        let light = |level: u16| self.light[usize::from(level.min(STEPS - 1))];
+        let mut light = [light(red), light(green), light(blue)];
         if self.range == HighRange::Hlg {
             let shown = between(&self.shown, product(LUMINANCE, light));
-            light = light.map(|light| light * shown);
+            light = [light[0] * shown, light[1] * shown, light[2] * shown];
         }
-        let light = TO_BT_709.map(|row| product(row, light).max(0.0));
-        let largest = light.into_iter().fold(0.0, f32::max);
-        let fitted = between(&self.fitted, largest * WHITE / PEAK);
-        light.map(|light| self.level[step(light * fitted)])
+        let [red, green, blue] = TO_BT_709;
+        let [red, green, blue] = [product(red, light), product(green, light), product(blue, light)];
+        let fitted = between(&self.fitted, red.max(green).max(blue) * (WHITE / PEAK));
+        let level = |light: f32| self.level[nearest(light * fitted)];
+        [level(red), level(green), level(blue)]
     }
 }
 
@@ -85,19 +87,25 @@ fn product(a: [f32; 3], b: [f32; 3]) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
+/// Where light from 0 to 1 is in a table by roots.
+fn place(light: f32) -> f32 {
+    light.clamp(0.0, 1.0).sqrt() * f32::from(STEPS - 1)
+}
+
 /// What a table by roots has between two entries: with the nearer one alone a ramp would go back by a level here and there.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the last step but one")]
-fn between(table: &[f32], value: f32) -> f32 {
-    let place = value.clamp(0.0, 1.0).sqrt() * f32::from(STEPS - 1);
-    let before = place.min(f32::from(STEPS - 2)).floor();
-    let [a, b] = [table[before as usize], table[before as usize + 1]];
-    a + (b - a) * (place - before)
+fn between(table: &[f32], light: f32) -> f32 {
+    let place = place(light);
+    // Rounding down or to the nearest is a call into a library where SSE 4.1 is not certain; this is not.
+    let before = (place as u16).min(STEPS - 2);
+    let [a, b] = [table[usize::from(before)], table[usize::from(before) + 1]];
+    a + (b - a) * (place - f32::from(before))
 }
 
 /// The nearest entry of a table by roots.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the last step")]
-fn step(value: f32) -> usize {
-    (value.clamp(0.0, 1.0).sqrt() * f32::from(STEPS - 1)).round() as usize
+fn nearest(light: f32) -> usize {
+    usize::from((place(light) + 0.5) as u16)
 }
 
 /// Constants of PQ (BT.2100, table 4).
@@ -149,14 +157,14 @@ fn srgb_level(light: f32) -> u8 {
 mod tests {
     use super::*;
 
-    /// A signal from 0 to 1 as a level of sixteen bits.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 65535")]
-    fn sixteen_bits(signal: f32) -> u16 {
-        (signal * 65_535.0) as u16
+    /// A signal from 0 to 1 as a level of twelve bits.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 4095")]
+    fn level(signal: f32) -> u16 {
+        (signal * 4095.0).round() as u16
     }
 
     fn grey(range: HighRange, signal: f32) -> u8 {
-        let [red, green, blue] = ToneMap::new(range).map([sixteen_bits(signal); 3]);
+        let [red, green, blue] = ToneMap::new(range).map([level(signal); 3]);
         assert!(red.abs_diff(green) <= 1 && green.abs_diff(blue) <= 1, "{red} {green} {blue}");
         green
     }
@@ -176,10 +184,10 @@ mod tests {
     fn what_is_brighter_is_never_darker_and_what_is_dark_stays() {
         for range in [HighRange::Pq, HighRange::Hlg] {
             let map = ToneMap::new(range);
-            let levels: Vec<u8> = (0..=4095).map(|level| map.map([level << 4; 3])[1]).collect();
+            let levels: Vec<u8> = (0..=4095).map(|level| map.map([level; 3])[1]).collect();
             assert!(levels.is_sorted(), "{range:?}");
         }
-        for nits in [0.5, 5.0, 50.0] {
+        for nits in [2.0, 10.0, 50.0] {
             let level = grey(HighRange::Pq, pq_signal(nits));
             assert!(level.abs_diff(srgb_level(nits / WHITE)) <= 1, "{nits}: {level}");
         }
@@ -190,7 +198,7 @@ mod tests {
     fn colours_keep_their_hue() {
         // 0.4 of reference white in red alone: the first column of the matrix from BT.709 (BT.2087).
         let light = [0.6274, 0.0691, 0.0164].map(|part| part * 0.4 * WHITE);
-        let pixel = light.map(|nits| sixteen_bits(pq_signal(nits)));
+        let pixel = light.map(|nits| level(pq_signal(nits)));
         let [red, green, blue] = ToneMap::new(HighRange::Pq).map(pixel);
         assert!(red.abs_diff(srgb_level(0.4)) <= 2 && green <= 6 && blue <= 6, "{red} {green} {blue}");
     }
