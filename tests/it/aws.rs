@@ -64,14 +64,20 @@ fn the_example_is_deployed_rendered_brought_here_and_taken_down() {
     assert!(!aws.join(".status/hyperframesstack/default.video.yaml").exists());
 }
 
-/// A folder with a stack and a Render of 600 frames in four chunks.
-fn four_chunks() -> Folder {
+/// A stack that renders one chunk at a time.
+fn one_at_a_time() -> String {
+    STACK.replace("us-east-1", "us-east-1, lambda: {reservedConcurrency: 1}")
+}
+
+/// A folder with a stack and a Render of 600 frames in ten chunks, one after the other: longer than ten seconds, which is how
+/// often an execution is looked at.
+fn ten_chunks() -> Folder {
     let folder = Folder::new();
     copy(&fixture("motion"), &folder.join("site"));
-    folder.write("stack.yaml", STACK);
+    folder.write("stack.yaml", &one_at_a_time());
     folder.write(
         "render.yaml",
-        "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: r}\nspec:\n  source: {path: site}\n  output: {quality: draft}\n  chunking: {chunkSize: 150}\n",
+        "apiVersion: hyperframes.io/v1alpha1\nkind: Render\nmetadata: {name: r}\nspec:\n  source: {path: site}\n  output: {quality: draft}\n  chunking: {chunkSize: 60}\n",
     );
     folder
 }
@@ -79,7 +85,7 @@ fn four_chunks() -> Folder {
 #[test]
 #[ignore = "needs the AWS emulator and Chromium"]
 fn what_is_killed_or_damaged_is_made_good() {
-    let (rig, folder) = (Rig::start(), four_chunks());
+    let (rig, folder) = (Rig::start(), ten_chunks());
     let account = Account::of(&rig);
     // The reconciler dies while chunks are rendered, and a function too.
     let mut run = rig.watched(folder.path());
@@ -113,7 +119,7 @@ fn a_failure_leaves_with_its_code_and_a_cancel_ends_the_execution() {
     let (rig, folder) = (Rig::start(), Folder::new());
     let account = Account::of(&rig);
     // One chunk after the other, since the emulator only ends an execution when what it invoked has answered.
-    folder.write("stack.yaml", &STACK.replace("us-east-1", "us-east-1, lambda: {reservedConcurrency: 1}"));
+    folder.write("stack.yaml", &one_at_a_time());
     folder.project("site", SECOND, "<img src=\"missing.png\">");
     folder.write(
         "render.yaml",
