@@ -234,6 +234,7 @@ impl Kind {
     /// What is made of it, as libav names it.
     fn made(self) -> &'static str {
         match self.high_range {
+            Some(_) if self.has_alpha() => "gbrap12le",
             Some(_) => "gbrp12le",
             None if self.has_alpha() => "rgba",
             None => "rgb24",
@@ -321,10 +322,10 @@ impl Converter {
         self.graph.get("out").ok_or_else(missing)?.sink().frame(&mut self.made)?;
         let made = &self.made;
         let (width, height) = (made.width() as usize, made.height() as usize);
-        if let Some(tone_map) = &self.tone_map {
-            return stored(made.width(), made.height(), ColorType::Rgb, &mapped(made, tone_map));
-        }
         let (colour, bytes) = if self.kind.has_alpha() { (ColorType::Rgba, 4) } else { (ColorType::Rgb, 3) };
+        if let Some(tone_map) = &self.tone_map {
+            return stored(made.width(), made.height(), colour, &mapped(made, bytes, tone_map));
+        }
         let rows = made.data(0).chunks(made.stride(0)).take(height);
         let mut pixels = Vec::with_capacity(width * height * bytes);
         rows.for_each(|row| pixels.extend_from_slice(&row[..width * bytes]));
@@ -332,19 +333,24 @@ impl Converter {
     }
 }
 
-/// Levels of sRGB, pixel by pixel, for planes of green, blue and red of twelve bits in two bytes.
-fn mapped(picture: &frame::Video, tone_map: &ToneMap) -> Vec<u8> {
+/// Levels of sRGB in so many bytes a pixel, the fourth opacity, for planes of green, blue, red and opacity of twelve bits in two
+/// bytes.
+fn mapped(picture: &frame::Video, bytes: usize, tone_map: &ToneMap) -> Vec<u8> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let mut pixels = vec![0; width * height * 3];
-    for (row, made) in pixels.chunks_exact_mut(width * 3).enumerate() {
+    let mut pixels = vec![0; width * height * bytes];
+    for (row, made) in pixels.chunks_exact_mut(width * bytes).enumerate() {
         let levels = |plane: usize| {
             let start = row * picture.stride(plane);
             let (levels, _) = picture.data(plane)[start..start + width * 2].as_chunks::<2>();
             levels.iter().map(|bytes| u16::from_le_bytes(*bytes))
         };
         let colours = levels(2).zip(levels(0)).zip(levels(1));
-        for (to, ((red, green), blue)) in made.as_chunks_mut::<3>().0.iter_mut().zip(colours) {
-            *to = tone_map.map([red, green, blue]);
+        for (to, ((red, green), blue)) in made.chunks_exact_mut(bytes).zip(colours) {
+            to[..3].copy_from_slice(&tone_map.map([red, green, blue]));
+        }
+        if bytes == 4 {
+            let opacities = levels(3).map(|level| (level >> 4).to_le_bytes()[0]);
+            made.iter_mut().skip(3).step_by(4).zip(opacities).for_each(|(to, opacity)| *to = opacity);
         }
     }
     pixels

@@ -61,10 +61,16 @@ fn goes_on(script: &str) -> bool {
     STEPS.iter().any(|step| script.contains(step)) && !is_gsap(script)
 }
 
-/// Whether it is a file of GSAP's packages, minified, which goes on only with what another script asks of it.
+/// Whether it is one minified file of GSAP's packages and nothing else, which goes on only with what another script asks of it.
 fn is_gsap(script: &str) -> bool {
     let banner = script.split_once("*/").map_or("", |(banner, _)| banner);
-    banner.starts_with("/*!") && banner.contains("GreenSock") && !mentions_timelines(script)
+    let code = |line: &&str| !line.trim().is_empty() && !line.starts_with("//# sourceMappingURL=");
+    let last = script.lines().rev().find(code).unwrap_or_default();
+    banner.starts_with("/*!")
+        && banner.contains("GreenSock")
+        && script.matches("/*!").count() == 1
+        && last.trim_end().ends_with(".default}});")
+        && !mentions_timelines(script)
 }
 
 /// Upstream's rule for glyph advances, on every element.
@@ -396,10 +402,13 @@ mod tests {
 
     #[test]
     fn scripts_that_go_on_from_frame_to_frame() {
-        let gsap = "/*!\n * GSAP 3.12.2\n * https://greensock.com\n * @license Copyright 2023, GreenSock.\n */\n\n!function(){requestAnimationFrame(t)}()";
+        let gsap = "/*!\n * GSAP 3.12.2\n * https://greensock.com\n * @license Copyright 2023, GreenSock.\n */\n\n!function(){requestAnimationFrame(t);delete e.default}});\n";
         assert!(!goes_on(gsap));
         assert!(goes_on(&format!("{gsap}\nwindow.__timelines = {{ main: gsap.timeline() }};")), "a bundle");
         assert!(goes_on(&format!("(() => {{ {gsap} }})()")), "a bundle");
+        assert!(goes_on(&format!("{gsap}\nrequestAnimationFrame(step)")), "one file after the other");
+        assert!(goes_on(&format!("{gsap}\nrequestAnimationFrame(step)\n{gsap}")), "one between two others");
+        assert!(!goes_on(&format!("{gsap}//# sourceMappingURL=gsap.min.js.map\n")));
         assert!(goes_on("gsap.ticker.add(() => n++)"));
         assert!(!goes_on("gsap.to('p', { x: 1 })"));
     }
