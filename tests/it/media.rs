@@ -228,22 +228,23 @@ fn every_format_that_has_sound_is_heard() {
     }
 }
 
-/// What is transparent in a video shows what is behind it.
+/// What is transparent in a video shows what is behind it, also where a high dynamic range is brought into the page's.
 #[test]
 #[ignore = "needs Chromium"]
 fn videos_are_transparent() {
     let folder = Folder::new();
-    for (name, codec) in
-        [("vp9.webm", "libvpx-vp9"), ("vp8.webm", "libvpx"), ("prores.mov", "prores_ks -profile:v 4444")]
-    {
-        let source = [
-            "-f",
-            "lavfi",
-            "-i",
-            "color=c=red:s=160x90:r=30:d=1,format=rgba,colorchannelmixer=aa=0,geq=r=255:g=0:b=0:a=if(lt(X\\,80)\\,0\\,255)",
-        ];
-        let pixels = if codec.starts_with("prores") { "yuva444p10le" } else { "yuva420p -auto-alt-ref 0" };
-        make(&folder, &format!("site/{name}"), &source.map(str::to_owned), &format!("-c:v {codec} -pix_fmt {pixels}"));
+    let red = ("format=rgba,geq=r=255:g=0:b=0", [255, 0, 0]);
+    let vp9 = "-c:v libvpx-vp9 -pix_fmt yuva420p -auto-alt-ref 0";
+    let hlg = format!("{vp9} -color_trc arib-std-b67 -colorspace bt2020nc -color_primaries bt2020 -color_range tv");
+    for (name, (filter, right), options) in [
+        ("vp9.webm", red, vp9),
+        ("vp8.webm", red, "-c:v libvpx -pix_fmt yuva420p -auto-alt-ref 0"),
+        ("prores.mov", red, "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le"),
+        // A signal of 75 %, which is reference white (ITU-R BT.2408, table 1).
+        ("hlg.webm", ("format=yuva420p,geq=lum=180:cb=128:cr=128", [229, 229, 229]), &hlg),
+    ] {
+        let source = format!("color=s=160x90:r=30:d=1,{filter}:a=if(lt(X\\,80)\\,0\\,255)");
+        make(&folder, &format!("site/{name}"), &["-f", "lavfi", "-i", &source].map(str::to_owned), options);
         let body = format!(
             "<div style=\"position: absolute; inset: 0; background: #00f\"></div><video src=\"{name}\" data-start=\"0\" style=\"position: absolute; left: 0; top: 0\"></video>"
         );
@@ -254,7 +255,7 @@ fn videos_are_transparent() {
         let pixel = |x: usize, y: usize| [0, 1, 2].map(|channel| frame[(y * FRAME.0 + x) * 3 + channel]);
         let near = |found: [u8; 3], wanted: [u8; 3]| found.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) < 12);
         assert!(
-            near(pixel(40, 45), [0, 0, 255]) && near(pixel(120, 45), [255, 0, 0]),
+            near(pixel(40, 45), [0, 0, 255]) && near(pixel(120, 45), right),
             "{name}: {:?} {:?}",
             pixel(40, 45),
             pixel(120, 45)
