@@ -26,7 +26,9 @@ pub(crate) fn x264(quality: Quality, gop: u32) -> X264 {
     let tuned = format!("bframes={B_FRAMES}:b-adapt=0:rc-lookahead=7:weightb=0:weightp=0:aq-strength=0.8:deblock=1,1");
     let (preset, crf, own) = match quality {
         Quality::Draft => ("ultrafast", 28, "bframes=0".to_owned()),
-        Quality::Standard => ("veryfast", 16, format!("{tuned}:me=dia:partitions=i4x4,i8x8")),
+        Quality::Standard => {
+            ("veryfast", 18, format!("{tuned}:subme=1:me=dia:partitions=i4x4,i8x8:chroma-qp-offset=-1"))
+        }
         Quality::High => ("veryfast", 14, tuned),
     };
     let threads = EncoderKind::X264.threads();
