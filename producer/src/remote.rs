@@ -32,11 +32,13 @@ use crate::{
 mod addresses;
 mod download;
 mod google_fonts;
+mod modules;
 mod packages;
 
-use addresses::Wanted;
+use addresses::{File, Wanted};
 use download::{Downloader, Wish, refused};
 pub(crate) use google_fonts::Asked;
+use modules::Importer;
 use packages::{Packages, Prefer};
 
 /// What a compiled project has under other addresses than its own.
@@ -301,7 +303,7 @@ enum Packaged {
 
 impl Fetcher {
     async fn packaged(&self, url: &Url, wanted: &Wanted) -> Result<Packaged, Failure> {
-        let Wanted { package: name, version: asked, file } = wanted;
+        let Wanted { package: name, version: asked, file, wiring } = wanted;
         let package = self.packages.get(&self.downloader, name, asked, Prefer::Newest).await?;
         if asked.parse::<Version>().is_err() {
             let version = &package.version;
@@ -310,13 +312,21 @@ impl Fetcher {
             lock(&self.remarks).insert((Code::VersionNotPinned.as_str(), message));
         }
         let path = package.path_of(file).ok_or_else(|| {
-            let message = format!("{name} {} has nothing for {url}: name a file that the package has", package.version);
+            let what = if matches!(file, File::Module(_)) { "no ES module" } else { "nothing" };
+            let message = format!("{name} {} has {what} for {url}: name a file that the package has", package.version);
             Failure::new(Code::AssetMissing, message)
         })?;
+        if matches!(file, File::Module(_)) && modules::is_code(&path) {
+            let module = Importer { package: &package, path: &path, wiring };
+            let explained = |why: Failure| {
+                let message = format!("{} cannot be had: {}", download::shown(url), why.message);
+                Failure::new(why.code, message)
+            };
+            let text = self.module(url, module).await.map_err(explained)?;
+            return Ok(Packaged::File(text.into(), path));
+        }
         // What a module names counts from its own place.
-        if matches!(file, addresses::File::Module)
-            || (*file != addresses::File::Path(path.clone()) && url.host_str() == Some("unpkg.com"))
-        {
+        if *file != File::Path(path.clone()) && url.host_str() == Some("unpkg.com") {
             return Ok(Packaged::At(format!("https://unpkg.com/{name}@{}/{path}", package.version)));
         }
         let content = package.file(&path).unwrap_or_default();

@@ -123,22 +123,50 @@ fn lottie() {
     like_a_plain_browser("lottie", NO_TIMELINE, &body);
 }
 
-/// WebGL, an import map and modules that import others of their package.
-#[test]
-#[ignore = "needs Chromium"]
-fn three() {
-    let body = format!(
+/// WebGL, and geometry of a module that must be of the same three.js.
+fn three_from(three: &str, geometries: &str) -> String {
+    format!(
         "<canvas id=\"c\" width=\"320\" height=\"180\" style=\"position: absolute; left: 0; top: 0\"></canvas>\n\
-         <script type=\"importmap\">{{\"imports\": {{\"three\": \"{NPM}/three@0.160.0/build/three.module.js\", \"three/addons/\": \"{NPM}/three@0.160.0/examples/jsm/\"}}}}</script>\n\
-         <script type=\"module\">import * as THREE from 'three'; import {{ RoundedBoxGeometry }} from 'three/addons/geometries/RoundedBoxGeometry.js';\n\
+         <script type=\"importmap\">{{\"imports\": {{\"three\": \"{three}\", \"three/addons/\": \"{NPM}/three@0.160.0/examples/jsm/\"}}}}</script>\n\
+         <script type=\"module\">import * as THREE from 'three'; import {{ RoundedBoxGeometry }} from '{geometries}';\n\
          const renderer = new THREE.WebGLRenderer({{ canvas: document.getElementById('c'), antialias: true }});\n\
          const scene = new THREE.Scene(); scene.background = new THREE.Color(0xffffff);\n\
          const camera = new THREE.PerspectiveCamera(50, 16 / 9, 0.1, 100); camera.position.z = 3;\n\
-         const cube = new THREE.Mesh(new RoundedBoxGeometry(1, 1, 1, 4, 0.1), new THREE.MeshNormalMaterial()); scene.add(cube);\n\
+         const geometry = new RoundedBoxGeometry(1, 1, 1, 4, 0.1);\n\
+         if (!(geometry instanceof THREE.BufferGeometry)) throw new Error('three.js is there twice');\n\
+         const cube = new THREE.Mesh(geometry, new THREE.MeshNormalMaterial()); scene.add(cube);\n\
          const draw = (t) => {{ cube.rotation.set(t, t * 0.7, 0); renderer.render(scene, camera); }};\n\
          addEventListener('hf-seek', (event) => draw(event.detail.time)); draw(0);</script>"
-    );
-    like_a_plain_browser("three", NO_TIMELINE, &body);
+    )
+}
+
+const ROUNDED_BOX: &str = "geometries/RoundedBoxGeometry.js";
+
+/// An import map and modules that import others of their package.
+#[test]
+#[ignore = "needs Chromium"]
+fn three() {
+    let three = format!("{NPM}/three@0.160.0/build/three.module.js");
+    like_a_plain_browser("three", NO_TIMELINE, &three_from(&three, &format!("three/addons/{ROUNDED_BOX}")));
+}
+
+/// The same by other addresses, of modules whose imports the package server answers.
+#[test]
+#[ignore = "needs Chromium"]
+fn three_of_package_servers() {
+    let folder = Folder::new();
+    let (file, addon) = (format!("three@0.160.0/examples/jsm/{ROUNDED_BOX}"), format!("three/addons/{ROUNDED_BOX}"));
+    let main = format!("{NPM}/three@0.160.0/build/three.module.js");
+    let plain = rendered(&folder, "plain", NO_TIMELINE, &three_from(&main, &addon));
+    for (name, three, geometries) in [
+        ("file", main, format!("{NPM}/{file}/+esm")),
+        ("package", format!("{NPM}/three@0.160.0/+esm"), format!("https://esm.sh/{file}")),
+        ("other", "https://esm.sh/three@0.160.0".to_owned(), addon),
+        ("unpkg", "https://unpkg.com/three@0.160.0?module".to_owned(), format!("https://unpkg.com/{file}?module")),
+    ] {
+        let video = rendered(&folder, name, NO_TIMELINE, &three_from(&three, &geometries));
+        assert!(fs::read(&plain).unwrap() == fs::read(video).unwrap(), "{name}");
+    }
 }
 
 /// Transitions move with the video's time, and do not keep the page from being ready.
@@ -151,6 +179,18 @@ fn d3() {
          window.__hfD3.push(d3.select('#box').transition().duration(6000).ease(d3.easeLinear).style('left', '240px'));</script>"
     );
     moves_evenly("d3", &body);
+}
+
+/// A module of a package that is made of other packages, each of which is there once.
+#[test]
+#[ignore = "needs Chromium"]
+fn d3_as_modules() {
+    let body = format!(
+        "{BOX}<script type=\"module\">import * as d3 from '{NPM}/d3@7.9.0/+esm'; import {{ easeLinear }} from 'https://esm.sh/d3@7.9.0';\n\
+         if (d3.easeLinear !== easeLinear) throw new Error('d3 is there twice');\n\
+         window.__hfD3 = [d3.select('#box').transition().duration(6000).ease(easeLinear).style('left', '240px')];</script>"
+    );
+    moves_evenly("d3-modules", &body);
 }
 
 /// The other player of Lottie files, whose frames are set.

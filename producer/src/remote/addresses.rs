@@ -1,5 +1,7 @@
 //! Which npm package an address of a public package server means.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -10,6 +12,8 @@ pub(crate) struct Wanted {
     /// A version, a range or a tag; nothing for the newest.
     pub(crate) version: String,
     pub(crate) file: File,
+    /// How a module is to find others.
+    pub(crate) wiring: Wiring,
 }
 
 /// Which file.
@@ -21,8 +25,26 @@ pub(crate) enum File {
     Ending(String),
     /// The one that these fields of `package.json` name, the first that is there.
     Main(&'static [&'static str]),
-    /// The package's ES module, which may import nothing by the name of another package.
-    Module,
+    /// An ES module, whose imports the server answers as well.
+    Module(Entry),
+}
+
+/// Which module of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The file of this path; else what is exported under it.
+    File(String),
+    /// What is exported under this path, nothing for the package itself; else the file.
+    Export(String),
+}
+
+/// What an address says about the imports of a module and of those behind it (esm.sh).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wiring {
+    /// Packages that the page's import map has; `*` for all.
+    pub(crate) external: BTreeSet<String>,
+    /// Versions of packages, whatever importers ask for.
+    pub(crate) versions: BTreeMap<String, String>,
 }
 
 /// Names on servers that arrange libraries in their own way, where npm calls them differently.
@@ -58,11 +80,14 @@ impl Wanted {
             "cdn.jsdelivr.net" | "fastly.jsdelivr.net" => {
                 Self::of_package(path.strip_prefix("npm/")?, File::Main(&["jsdelivr", "browser", "main"]))
             }
-            "unpkg.com" if url.query_pairs().all(|(name, _)| name != "module") => {
-                Self::of_package(path, File::Main(&["unpkg", "main"]))
+            "unpkg.com" if url.query_pairs().any(|(name, _)| name == "module") => {
+                let wanted = Self::of_package(path, package_module())?.into_module(Entry::File);
+                Some(Self { wiring: Wiring::of(url), ..wanted })
             }
-            "ga.jspm.io" => Self::of_package(path.strip_prefix("npm:")?, File::Module),
-            "esm.sh" | "esm.run" | "cdn.skypack.dev" | "cdn.esm.sh" => Self::of_package(path, File::Module),
+            "unpkg.com" => Self::of_package(path, File::Main(&["unpkg", "main"])),
+            "ga.jspm.io" => Self::of_package(path.strip_prefix("npm:")?, package_module()),
+            "esm.run" | "cdn.skypack.dev" => Some(Self::of_package(path, package_module())?.into_module(Entry::File)),
+            "esm.sh" | "cdn.esm.sh" => Self::of_esm_sh(path, url),
             "cdnjs.cloudflare.com" | "ajax.googleapis.com" => Self::of_library(path.strip_prefix("ajax/libs/")?),
             "code.jquery.com" => {
                 let version = path.strip_prefix("jquery-")?.trim_end_matches(".js");
@@ -85,7 +110,35 @@ impl Wanted {
     }
 
     fn new(package: &str, version: &str, file: File) -> Self {
-        Self { package: package.to_owned(), version: version.to_owned(), file }
+        Self { package: package.to_owned(), version: version.to_owned(), file, wiring: Wiring::default() }
+    }
+
+    /// The same file as a module.
+    fn into_module(self, entry: fn(String) -> Entry) -> Self {
+        let file = match self.file {
+            File::Path(path) => File::Module(entry(path)),
+            file => file,
+        };
+        Self { file, ..self }
+    }
+
+    /// A package's export, or one that the server has built, such as `/v135/three@0.160.0/es2022/three.mjs`.
+    fn of_esm_sh(path: &str, url: &Url) -> Option<Self> {
+        let count = |path: &str| path.strip_prefix('v').is_some_and(|count| count.parse::<u32>().is_ok());
+        let path = path.split_once('/').filter(|(first, _)| count(first)).map_or(path, |(_, rest)| rest);
+        let bare = path.strip_prefix('*');
+        let mut wanted = Self::of_package(bare.unwrap_or(path), package_module())?;
+        if let File::Path(path) = &mut wanted.file {
+            if url.query_pairs().any(|(name, _)| name == "raw") {
+                return Some(wanted);
+            }
+            if let Some(built) = of_build(path, &wanted.package) {
+                *path = built;
+            }
+        }
+        let mut wiring = Wiring::of(url);
+        wiring.external.extend(bare.map(|_| "*".to_owned()));
+        Some(Self { wiring, ..wanted.into_module(Entry::Export) })
     }
 
     /// `name@version/path`.
@@ -101,8 +154,11 @@ impl Wanted {
         };
         let file = match file {
             "" => main,
-            "+esm" => File::Module,
-            path => File::Path(path.to_owned()),
+            "+esm" => package_module(),
+            path => match path.strip_suffix("/+esm") {
+                Some(path) => File::Module(Entry::File(path.to_owned())),
+                None => File::Path(path.to_owned()),
+            },
         };
         Some(Self::new(name, version, file))
     }
@@ -115,12 +171,63 @@ impl Wanted {
         let package = other.map_or_else(|| library.to_lowercase(), str::to_owned);
         // three.js counts its releases: r128 is 0.128.0.
         let version = version.strip_prefix('r').map_or_else(|| version.to_owned(), |release| format!("0.{release}.0"));
-        Some(Self { package, version, file: File::Ending(file.to_owned()) })
+        Some(Self::new(&package, &version, File::Ending(file.to_owned())))
     }
 }
 
+impl Wiring {
+    fn of(url: &Url) -> Self {
+        let mut wiring = Self::default();
+        for (name, value) in url.query_pairs() {
+            let packages = value.split(',').filter(|package| !package.is_empty());
+            match &*name {
+                "external" => wiring.external.extend(packages.map(str::to_owned)),
+                "deps" => {
+                    let pinned = packages.filter_map(|package| package.rsplit_once('@'));
+                    wiring.versions.extend(pinned.map(|(name, version)| (name.to_owned(), version.to_owned())));
+                }
+                _ => {}
+            }
+        }
+        wiring
+    }
+
+    /// The address of a file of a package as it is, or of the module that it is with this wiring, from which what it names by
+    /// `import.meta.url` is in its place.
+    pub(crate) fn address(&self, package: (&str, &str), path: &str, as_module: bool) -> Option<Url> {
+        let (name, version) = package;
+        let server = if as_module { "https://unpkg.com" } else { "https://cdn.jsdelivr.net/npm" };
+        let mut url = Url::parse(server).ok()?;
+        let folder = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{folder}/{name}@{version}/{path}"));
+        if as_module {
+            let external = self.external.iter().cloned().collect::<Vec<_>>();
+            let versions = self.versions.iter().map(|(name, version)| format!("{name}@{version}")).collect::<Vec<_>>();
+            let set = [("external", external), ("deps", versions)].into_iter().filter(|(_, all)| !all.is_empty());
+            let set: String = set.map(|(name, all)| format!("&{name}={}", all.join(","))).collect();
+            url.set_query(Some(&format!("module{set}")));
+        }
+        Some(url)
+    }
+}
+
+/// The package's ES module.
+fn package_module() -> File {
+    File::Module(Entry::Export(String::new()))
+}
+
+/// What esm.sh has built a file of, as `es2022/addons/x.mjs` of `addons/x`.
+fn of_build(path: &str, package: &str) -> Option<String> {
+    let (target, built) = path.split_once('/')?;
+    let is_year = target.strip_prefix("es").is_some_and(|year| year == "next" || year.parse::<u32>().is_ok());
+    let stem = built.strip_suffix(".mjs").filter(|_| is_year)?;
+    let stem = [".bundle", ".nobundle", ".development"].iter().find_map(|way| stem.strip_suffix(way)).unwrap_or(stem);
+    let is_main = package.rsplit('/').next() == Some(stem);
+    Some(if is_main { String::new() } else { stem.to_owned() })
+}
+
 /// Whether npm allows a name, which becomes a part of addresses and paths here.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
     let part = |part: &str| !part.is_empty() && !part.starts_with(['.', '_']) && part.chars().all(known);
     match name.strip_prefix('@') {
@@ -153,8 +260,6 @@ mod tests {
             "https://cdn.jsdelivr.net/npm/@hyperframes/shader-transitions@0.4.11/dist/index.global.js",
             Some(("@hyperframes/shader-transitions", "0.4.11", path("dist/index.global.js"))),
         );
-        check("https://cdn.jsdelivr.net/npm/three@0.160.0/+esm", Some(("three", "0.160.0", File::Module)));
-        check("https://esm.sh/@a/b@%5E1.2", Some(("@a/b", "^1.2", File::Module)));
         check(
             "https://cdnjs.cloudflare.com/ajax/libs/bodymovin/5.12.2/lottie.min.js",
             Some(("lottie-web", "5.12.2", ending("lottie.min.js"))),
@@ -172,6 +277,41 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_modules_say_how_they_find_others() {
+        let check = |address: &str, package: &str, version: &str, entry: Entry, external: &[&str]| {
+            let external = external.iter().map(|name| (*name).to_owned()).collect();
+            let wiring = Wiring { external, versions: BTreeMap::new() };
+            let expected = Wanted { wiring, ..Wanted::new(package, version, File::Module(entry)) };
+            assert_eq!(Wanted::of(&Url::parse(address).unwrap()), Some(expected), "{address}");
+        };
+        let file = |path: &str| Entry::File(path.to_owned());
+        let export = |path: &str| Entry::Export(path.to_owned());
+        check("https://cdn.jsdelivr.net/npm/three@0.160.0/+esm", "three", "0.160.0", export(""), &[]);
+        check("https://cdn.jsdelivr.net/npm/@a/b/x/y.js/+esm", "@a/b", "", file("x/y.js"), &[]);
+        check("https://esm.run/three@0.160/x.js", "three", "0.160", file("x.js"), &[]);
+        check("https://unpkg.com/three?module", "three", "", export(""), &[]);
+        check("https://unpkg.com/three@1/x.js?module&external=b,a", "three", "1", file("x.js"), &["a", "b"]);
+        check("https://esm.sh/@a/b@%5E1.2", "@a/b", "^1.2", export(""), &[]);
+        check("https://esm.sh/three@1/addons/x.js?bundle&target=es2022", "three", "1", export("addons/x.js"), &[]);
+        check("https://esm.sh/stable/three@1", "three", "1", export(""), &[]);
+        check("https://esm.sh/v135/three@1/es2022/three.mjs", "three", "1", export(""), &[]);
+        check("https://esm.sh/@a/b@1/es2022/b.bundle.mjs", "@a/b", "1", export(""), &[]);
+        check("https://esm.sh/@a/b@1/esnext/c/d.mjs", "@a/b", "1", export("c/d"), &[]);
+        check("https://esm.sh/*three-mesh-bvh@1?external=three", "three-mesh-bvh", "1", export(""), &["*", "three"]);
+    }
+
+    #[test]
+    fn an_address_of_a_module_leads_to_it_again() {
+        let address = "https://unpkg.com/@a/b@1.0.0/x%20y.js?module&external=c,d&deps=e@1,f@%5E2";
+        let wanted = Wanted::of(&Url::parse(address).unwrap()).unwrap();
+        assert_eq!(wanted.wiring.versions["f"], "^2");
+        let own = wanted.wiring.address((&wanted.package, &wanted.version), "x y.js", true).unwrap();
+        assert_eq!(Wanted::of(&own), Some(wanted.clone()));
+        let as_it_is = wanted.wiring.address(("a", "1.0.0"), "x.js", false).unwrap();
+        assert_eq!(as_it_is.as_str(), "https://cdn.jsdelivr.net/npm/a@1.0.0/x.js");
+    }
+
+    #[test]
     fn other_addresses_are_not() {
         for address in [
             "https://example.com/gsap@3.14.2/dist/gsap.min.js",
@@ -181,7 +321,6 @@ mod tests {
             "https://unpkg.com/..@1/x.js",
             "https://unpkg.com/@..%2f..@1/x.js",
             "https://cdnjs.cloudflare.com/ajax/libs/..%2fx/1.0.0/x.js",
-            "https://unpkg.com/three?module",
             "https://cdnjs.cloudflare.com/ajax/libs/gsap",
         ] {
             check(address, None);

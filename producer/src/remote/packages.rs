@@ -23,6 +23,7 @@ use walkdir::WalkDir;
 use super::{
     addresses::File,
     download::{Downloader, Wish},
+    modules::{Scan, scan},
 };
 use crate::{
     files::{self, Scratch},
@@ -240,6 +241,10 @@ pub(super) struct Package {
     tar: Bytes,
     /// Offset and length of each file in `tar`, by its path in the package.
     files: HashMap<String, (usize, usize)>,
+    /// Of the files that were looked into, by path.
+    scans: Mutex<HashMap<String, Arc<Scan>>>,
+    /// Those that work as modules as they are, and those that do not, by path.
+    pub(super) alone: Mutex<HashMap<String, bool>>,
 }
 
 impl Package {
@@ -257,7 +262,14 @@ impl Package {
                 files.insert(inside, place);
             }
         }
-        Ok(Self { name: name.to_owned(), version: version.to_owned(), tar: tar.into(), files })
+        Ok(Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            tar: tar.into(),
+            files,
+            scans: Mutex::default(),
+            alone: Mutex::default(),
+        })
     }
 
     /// A file's content.
@@ -284,55 +296,38 @@ impl Package {
                 let named = fields.iter().find_map(|field| self.manifest().get(*field)?.as_str().map(str::to_owned));
                 self.like(named.as_deref().unwrap_or("index.js").trim_start_matches("./"))
             }
-            File::Module => {
-                let manifest = self.manifest();
-                let exported = manifest.get("exports").and_then(module_of);
-                let field = || manifest.get("module").and_then(|path| path.as_str());
-                self.like(exported.or_else(field)?.trim_start_matches("./")).filter(|path| self.is_alone(path))
-            }
+            File::Module(entry) => self.module(entry),
         }
     }
 
     /// A path as it stands, or as package servers complete it: they make `x.min.js` of `x.js`, and leave out endings.
-    fn like(&self, path: &str) -> Option<String> {
+    pub(super) fn like(&self, path: &str) -> Option<String> {
         let plain = path.replace(".min.", ".");
-        let ways = [path.to_owned(), plain, format!("{path}.js"), format!("{path}/index.js")];
+        let ways = [path.to_owned(), plain, format!("{path}.js"), format!("{path}.mjs"), format!("{path}/index.js")];
         ways.into_iter().find(|path| self.files.contains_key(path))
     }
 
-    fn manifest(&self) -> serde_json::Map<String, serde_json::Value> {
+    /// What is imported and exported in a file.
+    pub(super) fn scan(&self, path: &str) -> Arc<Scan> {
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        let scanned = || Arc::new(scan(&self.text(path)));
+        Arc::clone(scans.entry(path.to_owned()).or_insert_with(scanned))
+    }
+
+    pub(super) fn text(&self, path: &str) -> String {
+        String::from_utf8_lossy(&self.file(path).unwrap_or_default()).into_owned()
+    }
+
+    pub(super) fn manifest(&self) -> serde_json::Map<String, serde_json::Value> {
         self.file("package.json").and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
-    }
-
-    /// Whether a module imports nothing by the name of another package, which a browser would not find.
-    fn is_alone(&self, path: &str) -> bool {
-        let text = self.file(path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let specifiers = text.split("from").skip(1).filter_map(|rest| {
-            let rest = rest.trim_start();
-            let quote = rest.chars().next().filter(|quote| ['"', '\''].contains(quote))?;
-            rest[1..].split(quote).next()
-        });
-        specifiers.into_iter().all(|specifier| specifier.starts_with(['.', '/']) || specifier.contains(' '))
-    }
-}
-
-/// What the `exports` of a package give to a browser's `import` (Node.js, conditional exports).
-fn module_of(exports: &serde_json::Value) -> Option<&str> {
-    match exports {
-        serde_json::Value::String(path) => Some(path),
-        serde_json::Value::Object(cases) => {
-            [".", "browser", "module", "import", "default"].into_iter().find_map(|case| module_of(cases.get(case)?))
-        }
-        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn package(files: &[(&str, &str)]) -> Package {
+    fn archive(files: &[(&str, &str)]) -> Vec<u8> {
         let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
         for (path, content) in files {
             let mut header = tar::Header::new_gnu();
@@ -341,7 +336,14 @@ mod tests {
             header.set_cksum();
             builder.append_data(&mut header, format!("package/{path}"), content.as_bytes()).unwrap();
         }
-        Package::unpack("x", "1.0.0", &builder.into_inner().unwrap().finish().unwrap()).unwrap()
+        builder.into_inner().unwrap().finish().unwrap()
+    }
+
+    /// Puts a package into a cache.
+    pub(crate) fn cache(cache: &Path, name: &str, version: &str, files: &[(&str, &str)]) {
+        let archive = archive(files);
+        let file = format!("{}.tgz", hex::encode(Sha512::digest(&archive)));
+        keep(cache, &cache.join(folder_of(name)).join(version).join(file), &archive).unwrap();
     }
 
     #[test]
@@ -368,16 +370,13 @@ mod tests {
 
     #[test]
     fn files_are_found_as_package_servers_find_them() {
-        let package = package(&[
-            (
-                "package.json",
-                r#"{"main":"lib/a.js","jsdelivr":"./dist/a.min.js","exports":{".":{"import":{"types":"./a.d.ts","default":"./a.mjs"}}}}"#,
-            ),
+        let package = archive(&[
+            ("package.json", r#"{"main":"lib/a.js","jsdelivr":"./dist/a.min.js"}"#),
             ("lib/a.js", "a"),
             ("dist/a.js", "b"),
-            ("a.mjs", "import x from './b.mjs'"),
             ("build/player/deep.js", "c"),
         ]);
+        let package = Package::unpack("x", "1.0.0", &package).unwrap();
         let path = |file: File| package.path_of(&file);
         assert_eq!(path(File::Main(&["jsdelivr", "main"])).as_deref(), Some("dist/a.js"));
         assert_eq!(path(File::Main(&["unpkg", "main"])).as_deref(), Some("lib/a.js"));
@@ -385,15 +384,7 @@ mod tests {
         assert_eq!(path(File::Path("../a".into())), None);
         assert_eq!(path(File::Ending("a.js".into())).as_deref(), Some("dist/a.js"));
         assert_eq!(path(File::Ending("deep.js".into())).as_deref(), Some("build/player/deep.js"));
-        assert_eq!(path(File::Module).as_deref(), Some("a.mjs"));
         assert_eq!(package.file("lib/a.js").as_deref(), Some(&b"a"[..]));
-    }
-
-    #[test]
-    fn a_module_that_needs_other_packages_is_not_given_out() {
-        let manifest = r#"{"module":"a.js"}"#;
-        let needs = package(&[("package.json", manifest), ("a.js", "import{y}from\"three\";")]);
-        assert_eq!(needs.path_of(&File::Module), None);
     }
 
     #[test]
