@@ -95,6 +95,7 @@ struct State {
     duration: f64,
     missing_timelines: Vec<String>,
     stray_timelines: Vec<String>,
+    uses_gsap: bool,
 }
 
 /// Once everything has loaded, a script may still register its timeline or duration this much later (upstream's
@@ -126,7 +127,11 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
         let comes = |id: &String| expected.timelines && !expected.missing_timelines.contains(id);
         let usable = state.loaded && state.seekable && state.duration > 0.0;
         if usable && !state.missing_timelines.iter().any(comes) {
-            return Ok(ready(page, State { missing_timelines: Vec::new(), ..state }));
+            return Ok(ready(
+                page,
+                State { missing_timelines: Vec::new(), ..state },
+                !state.missing_timelines.is_empty(),
+            ));
         }
         if !state.loaded || page.events().loading() {
             quiet_since = None;
@@ -138,7 +143,7 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
         if state.loaded && quiet >= patience {
             match exception {
                 Some(exception) if state.seekable => return Err(thrown(exception, &consequence(&state))),
-                None if usable => return Ok(ready(page, state)),
+                None if usable => return Ok(ready(page, state, true)),
                 None if state.seekable && !expected.duration => return Err(Error::NoDuration),
                 _ => {}
             }
@@ -180,12 +185,20 @@ fn place(exception: &Exception) -> Option<(String, u32)> {
     Some((path.to_owned(), exception.line))
 }
 
-fn ready(page: &Page, state: State) -> Ready {
-    let thrown = page.events().exceptions.iter().map(|exception| {
+/// `lacks`: some composition has no timeline, whether or not one was to be expected.
+fn ready(page: &Page, state: State, lacks: bool) -> Ready {
+    let mut defects = Defects::default();
+    for exception in &page.events().exceptions {
         let (path, line) = place(exception).unzip();
         let message = format!("a script threw, and the page is ready all the same: {}", exception.message);
-        Failure { code: Code::ScriptError, message, path, line }
-    });
+        // A library that is not there: what was to move stands still.
+        let list = if lacks && exception.message.starts_with("ReferenceError") {
+            &mut defects.visible
+        } else {
+            &mut defects.minor
+        };
+        list.push(Failure { code: Code::ScriptError, message, path, line });
+    }
     let missing = state.missing_timelines.iter().map(|id| {
         let strays = state.stray_timelines.join(", ");
         let message = if strays.is_empty() {
@@ -197,6 +210,9 @@ fn ready(page: &Page, state: State) -> Ready {
         };
         Failure::new(Code::PageNotReady, message)
     });
-    let defects = Defects { visible: missing.collect(), minor: thrown.collect() };
+    // Without GSAP it is a line that everybody writes, and what moves is moved by CSS.
+    let list =
+        if state.uses_gsap || !state.stray_timelines.is_empty() { &mut defects.visible } else { &mut defects.minor };
+    list.extend(missing);
     Ready { duration: state.duration, missing_timelines: state.missing_timelines, defects }
 }

@@ -188,6 +188,7 @@ async fn answer(site: &Arc<Site>, authority: Option<&str>, request: Request<Inco
         }
         let mut response = file(site, request).await;
         settle(response.headers_mut());
+        say_encoding(response.headers_mut());
         return response;
     }
     let path = request.uri().path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
@@ -267,6 +268,17 @@ fn refuse(why: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{why}\n")));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
+}
+
+/// A project's text is UTF-8 (upstream's server says so too), whether or not a document says it.
+fn say_encoding(headers: &mut HeaderMap) {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("text/")
+        && !kind.contains("charset")
+        && let Ok(kind) = HeaderValue::try_from(format!("{kind}; charset=utf-8"))
+    {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
 }
 
 /// A file is read once and stays the same for the whole render.

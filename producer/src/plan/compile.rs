@@ -99,7 +99,7 @@ pub(crate) fn compile(
     let read = project.files.iter().map(Read::of).collect::<Result<Vec<_>, _>>()?;
     // Compiled twice: only after the first time it is known what it mounts, and which families it names and does not bring.
     let seen = document(entry, None, &Mounted::default())?;
-    judge(&entry.path, &seen)?;
+    judge(&entry.path, &seen, &step.paths)?;
     step.note(&entry.path, &seen);
     let registering =
         project.files.iter().zip(&read).filter(|(_, read)| matches!(read, Read::Script { registers: true, .. }));
@@ -259,7 +259,7 @@ impl Step<'_> {
             let aside = is_aside(&file.path);
             match read {
                 Read::Document(document) if !aside => {
-                    judge_framed(&file.path, document)?;
+                    judge_framed(&file.path, document, &self.paths)?;
                     self.note(&file.path, document);
                     self.put(&file.path, document.text.as_bytes())?;
                     continue;
@@ -269,7 +269,7 @@ impl Step<'_> {
                     continue;
                 }
                 Read::Document(document) => {
-                    let failure = judge_framed(&file.path, document).err().map(|error| error.failure());
+                    let failure = judge_framed(&file.path, document, &self.paths).err().map(|error| error.failure());
                     unopened.extend(failure.map(|failure| (file.path.clone(), failure)));
                 }
                 Read::Script { registers: this, .. } => registers |= *this && !aside,
@@ -288,7 +288,7 @@ impl Step<'_> {
         let stacks = sheet.stacks.iter().map(|(names, offset)| (names.clone(), lines.at(*offset)));
         self.fonts.note(path, &sheet.font_faces, stacks);
         for (url, offset) in &sheet.urls {
-            stays_inside(path, url, lines.at(*offset))?;
+            stays_inside(path, url, lines.at(*offset), &self.paths)?;
             self.references.note(path, url, lines.at(*offset));
             self.elsewhere.extend(elsewhere(url));
         }
@@ -298,7 +298,7 @@ impl Step<'_> {
     /// The file of a sub-composition, whose addresses count from the composition's.
     fn scene(&mut self, file: &ProjectFile) -> Result<Document, Error> {
         let document = document(file, None, &Mounted::default())?;
-        judge(&file.path, &document)?;
+        judge(&file.path, &document, &self.paths)?;
         let addresses = document
             .references
             .iter()
@@ -368,28 +368,28 @@ fn elsewhere(address: &str) -> Option<Url> {
 }
 
 /// What cannot be rendered of a document that lies in a frame: nobody moves what plays in it.
-fn judge_framed(path: &str, document: &Document) -> Result<(), Error> {
+fn judge_framed(path: &str, document: &Document, paths: &HashSet<&str>) -> Result<(), Error> {
     let playing = document.media.iter().map(|(tag, line)| {
         let message = format!("<{tag}> in a document of its own cannot be rendered yet: make it a sub-composition");
         Failure { code: Code::FeatureUnsupported, message, path: Some(path.to_owned()), line: Some(*line) }
     });
     refuse(playing.collect())?;
-    judge(path, document)
+    judge(path, document, paths)
 }
 
 /// What cannot be rendered.
-fn judge(path: &str, document: &Document) -> Result<(), Error> {
+fn judge(path: &str, document: &Document, paths: &HashSet<&str>) -> Result<(), Error> {
     let unsupported = document.unsupported.iter().map(|(feature, line)| {
         let message = format!("{feature} cannot be rendered yet: remove it");
         Failure { code: Code::FeatureUnsupported, message, path: Some(path.to_owned()), line: Some(*line) }
     });
     refuse(unsupported.collect())?;
-    document.references.iter().try_for_each(|(url, line)| stays_inside(path, url, *line))
+    document.references.iter().try_for_each(|(url, line)| stays_inside(path, url, *line, paths))
 }
 
-/// An error if an address leads out of the project.
-fn stays_inside(file: &str, url: &str, line: u32) -> Result<(), Error> {
-    if project::stays_inside(file, url) {
+/// An error if an address leads out of the project, and not, as browsers have it, to a file of its folder all the same.
+fn stays_inside(file: &str, url: &str, line: u32, paths: &HashSet<&str>) -> Result<(), Error> {
+    if project::stays_inside(file, url) || paths.contains(&*resolved(file, url)) {
         return Ok(());
     }
     let line = Some(line).filter(|line| *line > 0);

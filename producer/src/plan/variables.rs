@@ -4,11 +4,7 @@ use crds::{Code, Failure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    Error,
-    error::{composition, composition_at},
-    plan::defects::Defects,
-};
+use crate::{Error, error::composition, plan::defects::Defects};
 
 /// A `data-composition-variables` as written.
 #[derive(Clone, Debug)]
@@ -35,11 +31,16 @@ pub(crate) fn check(
 ) -> Result<(), Error> {
     let mut declarations: Vec<Declaration> = Vec::new();
     for Declarations { text, path, line } in declared {
-        let these: Vec<_> = serde_json::from_str(text).map_err(|error| {
-            let message = format!("data-composition-variables is not a JSON list of declarations: {error}");
-            composition_at(Code::CompositionInvalid, message, path, *line)
-        })?;
-        declarations.extend(these);
+        match serde_json::from_str::<Vec<_>>(text) {
+            Ok(these) => declarations.extend(these),
+            // The runtime takes it for none, and the composition shows its defaults.
+            Err(error) => defects.minor.push(Failure {
+                code: Code::VariablesInvalid,
+                message: format!("data-composition-variables is not a JSON list of declarations: {error}"),
+                path: Some(path.clone()),
+                line: Some(*line),
+            }),
+        }
     }
     for (id, value) in values {
         let Some(declaration) = declarations.iter().find(|declaration| declaration.id == *id) else {
@@ -108,7 +109,9 @@ mod tests {
 
     #[test]
     fn unreadable_declarations_name_their_line() {
-        let error = check(&Map::new(), &[declarations("{}")], &mut Defects::default()).unwrap_err();
-        assert_eq!((error.code(), error.failure().line), (Code::CompositionInvalid, Some(3)));
+        let mut defects = Defects::default();
+        check(&Map::new(), &[declarations("{}")], &mut defects).unwrap();
+        let found: Vec<_> = defects.minor.iter().map(|failure| (failure.code, failure.line)).collect();
+        assert_eq!((found.as_slice(), defects.visible.len()), ([(Code::VariablesInvalid, Some(3))].as_slice(), 0));
     }
 }

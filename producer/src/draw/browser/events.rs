@@ -33,6 +33,8 @@ pub(crate) struct Events {
     pub(crate) page_crashed: bool,
 }
 
+/// The runtime asks for it wherever it sees captions, and does without.
+const OVERRIDES: &str = "caption-overrides.json";
 /// So many different addresses are kept in each list.
 const MOST_ADDRESSES: usize = 10_000;
 const MOST_EXCEPTIONS: usize = 5;
@@ -142,9 +144,10 @@ impl Events {
                     if kind == "Image" && response.status < 400 {
                         note(&mut self.images, response.url.clone());
                     }
-                    if response.url.starts_with(ORIGIN) {
-                        let list = if response.status < 400 { &mut self.served } else { &mut self.missing };
-                        note(list, response.url);
+                    match response.url.strip_prefix(ORIGIN) {
+                        Some(_) if response.status < 400 => note(&mut self.served, response.url),
+                        Some(path) if path != OVERRIDES => note(&mut self.missing, response.url),
+                        _ => {}
                     }
                 }
             }

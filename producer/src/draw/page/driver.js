@@ -196,6 +196,7 @@ window.__hfProducer = {
       duration: window.__hf.duration,
       missingTimelines: missingTimelines(),
       strayTimelines: strayTimelines(),
+      usesGsap: !!window.gsap,
     };
   },
 

@@ -15,7 +15,6 @@ use super::{
 use crate::{
     Error,
     draw::server::ORIGIN,
-    error::composition_at,
     plan::{project::ENTRY, references::resolved},
 };
 
@@ -213,16 +212,14 @@ fn element(tree: &Tree, node: Id, addresses: &[(&str, &str)]) -> String {
 fn read_values(instance: &Instance, outer: &Instance, parts: &mut Parts) -> Result<(), Error> {
     let Instance { source, tree, root, origin, host, .. } = instance;
     let mut declare = |tree: &Tree, node: Id| {
-        let Some(written) = tree.get(node, "data-composition-variables") else { return Ok(Values::new()) };
+        let Some(written) = tree.get(node, "data-composition-variables") else { return Values::new() };
         parts.declarations.push((written.to_owned(), tree.line(node)));
-        values::defaults(written).map_err(|error| {
-            let message = format!("data-composition-variables is not a JSON list of declarations: {error}");
-            composition_at(Code::CompositionInvalid, message, &source.file, tree.line(node))
-        })
+        // What is wrong with them is told with all declarations.
+        values::defaults(written).unwrap_or_default()
     };
     let html = source.tree.find("html").filter(|_| *origin != Origin::Template);
-    let mut values = html.map_or_else(|| Ok(Values::new()), |html| declare(&source.tree, html))?;
-    let declared = root.map_or_else(|| Ok(Values::new()), |root| declare(tree, root))?;
+    let mut values = html.map_or_else(Values::new, |html| declare(&source.tree, html));
+    let declared = root.map_or_else(Values::new, |root| declare(tree, root));
     let given = outer.tree.get(host.node, "data-variable-values").unwrap_or("{}");
     let given: Values = serde_json::from_str(given).map_err(|error| {
         let message = format!("data-variable-values is not a JSON object: {error}");
