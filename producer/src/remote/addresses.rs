@@ -77,9 +77,10 @@ impl Wanted {
         let path = percent_decode_str(url.path()).decode_utf8().ok()?;
         let path = path.strip_prefix('/')?;
         match url.host_str()? {
-            "cdn.jsdelivr.net" | "fastly.jsdelivr.net" => {
-                Self::of_package(path.strip_prefix("npm/")?, File::Main(&["jsdelivr", "browser", "main"]))
-            }
+            "cdn.jsdelivr.net" | "fastly.jsdelivr.net" => match path.strip_prefix("fontsource/fonts/") {
+                Some(path) => Self::of_font(path),
+                None => Self::of_package(path.strip_prefix("npm/")?, File::Main(&["jsdelivr", "browser", "main"])),
+            },
             "unpkg.com" if url.query_pairs().any(|(name, _)| name == "module") => {
                 let wanted = Self::of_package(path, package_module())?.into_module(Entry::File);
                 Some(Self { wiring: Wiring::of(url), ..wanted })
@@ -161,6 +162,15 @@ impl Wanted {
             },
         };
         Some(Self::new(name, version, file))
+    }
+
+    /// `family@version/face`, with `:vf` behind the family of a variable font.
+    fn of_font(path: &str) -> Option<Self> {
+        let (family, face) = path.split_once('/')?;
+        let (family, version) = family.split_once('@').unwrap_or((family, ""));
+        let (family, scope) =
+            family.strip_suffix(":vf").map_or((family, "@fontsource"), |family| (family, "@fontsource-variable"));
+        Some(Self::new(&format!("{scope}/{family}"), version, File::Path(format!("files/{family}-{face}"))))
     }
 
     /// `library/version/path`.
@@ -267,6 +277,14 @@ mod tests {
         check(
             "https://cdnjs.cloudflare.com/ajax/libs/three.js/r128/three.min.js",
             Some(("three", "0.128.0", ending("three.min.js"))),
+        );
+        let font = "https://cdn.jsdelivr.net/fontsource/fonts";
+        let regular = path("files/inter-latin-400-normal.woff2");
+        check(&format!("{font}/inter@latest/latin-400-normal.woff2"), Some(("@fontsource/inter", "latest", regular)));
+        let variable = path("files/inter-latin-wght-normal.woff2");
+        check(
+            &format!("{font}/inter:vf@5/latin-wght-normal.woff2"),
+            Some(("@fontsource-variable/inter", "5", variable)),
         );
         check("https://d3js.org/d3.v7.min.js", Some(("d3", "7", path("dist/d3.min.js"))));
         check("https://code.jquery.com/jquery-3.7.1.min.js", Some(("jquery", "3.7.1", path("dist/jquery.min.js"))));
