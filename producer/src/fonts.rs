@@ -25,8 +25,8 @@ include!(concat!(env!("OUT_DIR"), "/faces.rs"));
 /// What every generic family means, and text without any.
 pub(crate) const DEFAULT: &str = "Inter";
 
-/// Names in CSS that mean a kind of font rather than a font.
-pub(crate) const GENERIC: [&str; 15] = [
+/// Names in CSS that mean a kind of font rather than a font; the systems' emoji are one kind.
+pub(crate) const GENERIC: [&str; 19] = [
     "sans-serif",
     "serif",
     "monospace",
@@ -38,6 +38,10 @@ pub(crate) const GENERIC: [&str; 15] = [
     "ui-monospace",
     "ui-rounded",
     "emoji",
+    "noto color emoji",
+    "apple color emoji",
+    "segoe ui emoji",
+    "segoe ui symbol",
     "math",
     "fangsong",
     "-apple-system",
@@ -124,6 +128,13 @@ pub(crate) fn bundled(name: &str) -> Option<&'static str> {
     alias.or_else(|| FACES.iter().map(|face| face.family).find(|family| family.to_lowercase() == name))
 }
 
+/// Whether a bundled font has a character.
+pub(crate) fn has(character: char) -> bool {
+    static PARSED: LazyLock<Vec<ttf_parser::Face<'static>>> =
+        LazyLock::new(|| FACES.iter().filter_map(|face| ttf_parser::Face::parse(face.content, 0).ok()).collect());
+    PARSED.iter().any(|face| face.glyph_index(character).is_some())
+}
+
 /// Whether a name in CSS means a kind of font.
 pub(crate) fn is_generic(name: &str) -> bool {
     GENERIC.iter().any(|generic| generic.eq_ignore_ascii_case(name.trim()))
@@ -178,5 +189,6 @@ mod tests {
         for face in FACES {
             assert!(face.content.starts_with(&[0, 1, 0, 0]), "{}", face.file);
         }
+        assert!(has('a') && has('Ж') && !has('→') && !has('漢'));
     }
 }

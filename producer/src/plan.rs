@@ -16,7 +16,7 @@ use crds::{
 
 use crate::{
     Error,
-    context::Context,
+    context::{Context, Meter},
     draw::{
         browser::page::{Page, PageConfig, Size},
         drawer::Canvas,
@@ -57,9 +57,10 @@ mod scenes;
 mod variables;
 
 use defects::Defects;
+use drawn::Lacking;
 use grid::Chunking;
 use play::Played;
-use probe::{Probe, Subject};
+use probe::{Look, Probe, Subject};
 use project::Project;
 use root::Shape;
 
@@ -140,34 +141,18 @@ pub(crate) fn write(
     crew: &mut dyn Crew,
     context: &Context,
 ) -> Result<(PlanReport, Page), Error> {
-    let Request { project, config, frames, read_from: _ } = request;
+    let config = &request.config;
     let format = FormatSpec::of(config.format, config.codec)?;
     let wanted = wanted(config, format)?;
-    let cutting = chunking(config)?;
     let meter = context.stage(Stage::Plan, STEPS);
     let dir = PlanDir::new(folder);
-    let source = source(project, config, &dir, context)?;
-    let canvas = source.canvas(&dir, config, format);
+    let Looked { source, page, probe, cut, again: compiled_again } =
+        look(request, &dir, format, &meter, crew, context)?;
     let Source { compiled, remote, library, shape, scale, rate } = source;
-    in_time(format, rate)?;
-    meter.add(1);
-
-    let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
-    let expected = Expected { timelines, missing_timelines: &[], duration };
-    crew.prepare(&canvas, 1);
-    let mut cut = |seconds: f64| {
-        let duration = root::in_range(seconds, compiled.root.line)?;
-        let part = part(rate.frames_in(duration), frames.clone())?;
-        Ok::<_, Error>(Cut::new(duration, part, rate, cutting, &canvas, crew))
-    };
-    let known = shape.duration.map(&mut cut).transpose()?;
-    let script = page_script(rate, &config.variables, &library.files, Purpose::Inspect);
-    let mut page = Page::open(context, PageConfig { script, ..canvas.page() })?;
-    let subject = Subject { folder: &canvas.folder, rate, duration: shape.duration, expected, compiled: &compiled };
-    let probe = probe::probe(&mut page, &subject, context, config.strictness)?;
+    let Cut { duration, frames, chunks } = cut;
+    let timelines = compiled.declares_timelines;
     remote.record()?;
     context.judge(Defects { visible: Vec::new(), minor: remote.remarks() }, config.strictness)?;
-    let Cut { duration, frames, chunks } = known.map_or_else(|| cut(probe.duration), Ok)?;
     meter.add(1);
 
     let (total_frames, strictness) = (frames.end - frames.start, config.strictness);
@@ -176,8 +161,20 @@ pub(crate) fn write(
     let played = play::write(played, context)?;
     let has_audio = played.sounds > 0;
     let gop = grid::gop_size(rate);
-    let facts =
-        Facts { format, wanted, shape, scale, rate, duration, probe: &probe, played, expected, gop, chunks: &chunks };
+    let facts = Facts {
+        format,
+        wanted,
+        shape,
+        scale,
+        rate,
+        duration,
+        probe: &probe,
+        played,
+        timelines,
+        compiled_again,
+        gop,
+        chunks: &chunks,
+    };
     write_meta(&dir, config, &facts)?;
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
@@ -195,6 +192,60 @@ pub(crate) fn write(
     files::write(&dir.descriptor(), pretty(&descriptor))?;
     meter.add(1);
     Ok((PlanReport { plan_hash: descriptor.plan_hash, total_frames, chunks }, page))
+}
+
+/// A project in its plan folder that was looked at, and how the work is cut.
+struct Looked {
+    source: Source,
+    page: Page,
+    probe: Probe,
+    cut: Cut,
+    /// It was compiled twice.
+    again: bool,
+}
+
+/// Compiles a project and looks at it; once more, if the first look shows that it lacks what packages may have.
+fn look(
+    request: &Request,
+    dir: &PlanDir,
+    format: &'static FormatSpec,
+    meter: &Meter,
+    crew: &mut dyn Crew,
+    context: &Context,
+) -> Result<Looked, Error> {
+    let Request { project, config, frames, read_from: _ } = request;
+    let cutting = chunking(config)?;
+    let mut lacking = None;
+    loop {
+        let source = source(project, config, lacking.as_ref(), dir, context)?;
+        let canvas = source.canvas(dir, config, format);
+        let Source { compiled, library, shape, rate, .. } = &source;
+        in_time(format, *rate)?;
+        if lacking.is_none() {
+            meter.add(1);
+        }
+        let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
+        let expected = Expected { timelines, missing_timelines: &[], duration };
+        crew.prepare(&canvas, 1);
+        let mut cut = |seconds: f64| {
+            let duration = root::in_range(seconds, compiled.root.line)?;
+            let part = part(rate.frames_in(duration), frames.clone())?;
+            Ok::<_, Error>(Cut::new(duration, part, *rate, cutting, &canvas, crew))
+        };
+        let known = shape.duration.map(&mut cut).transpose()?;
+        let script = page_script(*rate, &config.variables, &library.files, Purpose::Inspect);
+        let mut page = Page::open(context, PageConfig { script, ..canvas.page() })?;
+        let is_first = lacking.is_none();
+        let (folder, rate) = (&*canvas.folder, *rate);
+        let subject = Subject { folder, rate, duration: shape.duration, expected, compiled, is_first };
+        match probe::probe(&mut page, &subject, context, config.strictness)? {
+            Look::Complete(probe) => {
+                let cut = known.map_or_else(|| cut(probe.duration), Ok)?;
+                return Ok(Looked { source, page, probe, cut, again: !is_first });
+            }
+            Look::Lacking(found) => lacking = Some(found),
+        }
+    }
 }
 
 /// A project in its plan folder, before it is looked at.
@@ -223,14 +274,22 @@ impl Source {
     }
 }
 
-/// Compiles a project into a new plan folder.
-fn source(project: &Path, config: &RenderConfig, dir: &PlanDir, context: &Context) -> Result<Source, Error> {
+/// Compiles a project into a plan folder, with what it lacked at a first look.
+fn source(
+    project: &Path,
+    config: &RenderConfig,
+    lacking: Option<&Lacking>,
+    dir: &PlanDir,
+    context: &Context,
+) -> Result<Source, Error> {
     let project = Project::open(project)?;
     for folder in [dir.compiled(), dir.path().join("meta"), dir.video_frames()] {
         files::create_dir(&folder)?;
     }
     let remote = Arc::new(Remote::fetching(&dir.compiled(), &context.settings));
-    let compiled = compile::compile(&project, &dir.compiled(), &remote, &config.variables, &context.stop)?;
+    let nothing = Lacking::default();
+    let known = (&config.variables, lacking.unwrap_or(&nothing));
+    let compiled = compile::compile(&project, &dir.compiled(), &remote, known, &context.stop)?;
     let mut defects = Defects::default();
     let shape = root::shape(&compiled.root, &mut defects)?;
     variables::check(&config.variables, &compiled.variables, &mut defects)?;
@@ -366,13 +425,28 @@ struct Facts<'a> {
     duration: f64,
     probe: &'a Probe,
     played: Played,
-    expected: Expected<'a>,
+    /// Some script registers a timeline.
+    timelines: bool,
+    compiled_again: bool,
     gop: u32,
     chunks: &'a [ChunkRange],
 }
 
 fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts { format, wanted, shape, scale, rate, duration, probe, ref played, expected, gop, chunks } = *facts;
+    let Facts {
+        format,
+        wanted,
+        shape,
+        scale,
+        rate,
+        duration,
+        probe,
+        ref played,
+        timelines,
+        compiled_again,
+        gop,
+        chunks,
+    } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
@@ -381,9 +455,10 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         video_count: played.videos,
         audio_count: played.sounds,
         image_count: probe.image_count,
-        declares_timelines: expected.timelines,
+        declares_timelines: timelines,
         missing_timelines: probe.missing_timelines.clone(),
         missing_assets: probe.missing_assets.clone(),
+        compiled_again,
     };
     let Settings { preset, crf, bitrate, params } = settings::settings(format.encoder, wanted, gop);
     let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);

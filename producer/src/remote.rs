@@ -33,12 +33,14 @@ mod addresses;
 mod download;
 mod google_fonts;
 mod modules;
+mod noto;
 mod packages;
 
 use addresses::{File, Wanted};
 use download::{Downloader, Wish, refused};
 pub(crate) use google_fonts::Asked;
 use modules::Importer;
+pub(crate) use noto::Written;
 use packages::{Packages, Prefer};
 
 /// What a compiled project has under other addresses than its own.
@@ -87,6 +89,11 @@ const FONTS: &str = "5";
 
 fn record_of(folder: &Path) -> PathBuf {
     folder.join(RESERVED).join("remote.json")
+}
+
+/// The folder of a compiled project in which there is one of each family that its browsers have besides the bundled ones.
+pub(crate) fn fallbacks_of(folder: &Path) -> PathBuf {
+    folder.join(RESERVED).join("fallbacks")
 }
 
 impl Remote {
@@ -196,6 +203,25 @@ impl Remote {
         let work = async { found = futures::future::join_all(all).await };
         wait(work, stop)?;
         Ok(found)
+    }
+
+    /// Puts fonts into the project that have these characters, as far as there are such, where its browsers find them. The answer
+    /// is their families, and why there are not more.
+    pub(crate) fn fallbacks(
+        &self,
+        written: &Written,
+        stop: &CancellationToken,
+    ) -> Result<(BTreeSet<String>, Option<Failure>), crate::Error> {
+        let Some(fetcher) = &self.fetcher else { return Ok(Default::default()) };
+        let mut found = Default::default();
+        wait(async { found = noto::fonts(fetcher, written).await }, stop)?;
+        let (fonts, failures) = found;
+        for noto::Font { family, name, content } in &fonts {
+            let folder = fallbacks_of(&self.folder).join(family);
+            files::create_dir(&folder)?;
+            files::write(&folder.join(format!("{name}.ttf")), content)?;
+        }
+        Ok((fonts.into_iter().map(|font| font.family).collect(), noto::explained(&failures)))
     }
 
     /// Writes what was found beside it, for chunks. From now on nothing else is found.

@@ -149,7 +149,7 @@ impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
 /// Waits for chunks, and renders one after the other.
 fn work(browser: Result<Opened, Error>, queue: &Awaited<'_>) -> Result<(), Error> {
     let Some(queue) = queue.wait() else { return Ok(()) };
-    browser.and_then(|browser| queue.work_off(browser)).inspect_err(|_| queue.context.stop.cancel())
+    queue.work_off(browser).inspect_err(|_| queue.context.stop.cancel())
 }
 
 /// Chunks that are still to be rendered.
@@ -172,9 +172,14 @@ impl<'a> Queue<'a> {
     }
 
     /// Renders one chunk after the other, with one browser.
-    fn work_off(&self, browser: Opened) -> Result<(), Error> {
+    fn work_off(&self, browser: Result<Opened, Error>) -> Result<(), Error> {
         let mut next = self.next();
-        let mut drawer = Some(Drawer::with(browser, self.plan, self.context)?);
+        let mut drawer = Some(if self.plan.composition.compiled_again {
+            drop(browser);
+            Drawer::open(self.plan, self.context)?
+        } else {
+            Drawer::with(browser?, self.plan, self.context)?
+        });
         while let (Some((chunk, file)), Some(open)) = (next, &mut drawer) {
             let drawn = self.work.draw(open, chunk, file.clone())?;
             next = self.next();

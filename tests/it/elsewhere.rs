@@ -424,6 +424,48 @@ fn fonts_come_from_packages() {
     assert!(ink.iter().all(|ink| *ink > 100) && ink[1] > ink[0] * 5 / 4, "{ink:?}");
 }
 
+/// Characters that no font has which is asked for are Noto's, and a family that only a variable, a script or a canvas names is
+/// fetched; what the browser sets in a monospaced font by itself is one.
+#[test]
+#[ignore = "needs Chromium"]
+fn characters_and_families_are_looked_for() {
+    let folder = Folder::new();
+    let text = |style: &str, text: &str| format!("<p><span style=\"{style}\">{text}</span></p>");
+    let body = [
+        "<style>:root { --own: 'Pacifico' } p { margin: 0; font-size: 26px; line-height: 36px; white-space: nowrap } code { font-size: 26px; background: #000 }</style>",
+        &text("font-family: Inter", "Handgloves"),
+        &text("font-family: var(--own), Inter", "Handgloves"),
+        &text("font-family: 'PingFang SC', Inter", "漢字 → 漢字"),
+        &text("font-family: Inter", "😀🔒⚡"),
+        "<p><code>iiii</code></p><p><code>MMMM</code></p>",
+        "<canvas id=\"c\" width=\"320\" height=\"36\"></canvas><script>const c = document.getElementById('c').getContext('2d');\
+         c.font = '26px Lobster'; document.fonts.load(c.font).then(() => c.fillText('Handgloves', 0, 26))</script>",
+    ]
+    .concat();
+    let project = folder.project_of_size("site", (320, 260), SECOND, &body);
+    let video = folder.join("out.mp4");
+    let run = tests::bins::render(&project, &video, &["--quality", "high"]);
+    let told = format!("{:?}", run.reports);
+    for family in ["Noto Color Emoji", "Noto Sans SC", "Noto Sans Symbols"] {
+        assert!(told.contains(family), "{run:#?}");
+    }
+    let pixels = rgb_frame(&video, 5);
+    let line = |line: usize| (line * 36..line * 36 + 36).flat_map(|y| (0..320).map(move |x| (y * 320 + x) * 3));
+    let ink = |number: usize| line(number).filter(|at| pixels[*at] < 128).count();
+    let coloured = line(3).filter(|at| pixels[*at].abs_diff(pixels[*at + 2]) > 60).count();
+    assert!(coloured > 300, "{coloured}");
+    assert!(ink(1).abs_diff(ink(0)) > 50 && ink(6).abs_diff(ink(0)) > 50, "{} {} {}", ink(0), ink(1), ink(6));
+    let widths = [4, 5].map(|number| line(number).filter(|at| pixels[*at] < 128).map(|at| at / 3 % 320).max());
+    assert!(widths[0].is_some() && widths[0] == widths[1], "{widths:?}");
+
+    let fetching = Fetching::new();
+    fetching.folder.project("site", SECOND, "<p style=\"font-family: Inter\">漢</p>");
+    let failed = fetching.plan(&[]);
+    let failure = failed.error().unwrap();
+    assert_eq!(failure.code, Code::FontFetchFailed, "{failed:#?}");
+    assert!(failure.message.contains("noto-sans-sc"), "{failure}");
+}
+
 /// A family that nobody has fails, with what to do; one that comes with the composition, however late, does not.
 #[test]
 #[ignore = "needs Chromium"]

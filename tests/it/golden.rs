@@ -107,8 +107,9 @@ retried, and the Render is `Failed` until its inputs or its spec change, or a re
 in this table is `EXECUTION_FAILED`, with AWS's own name and cause in the message; `States.Timeout` is `EXECUTION_TIMED_OUT`,
 `Lambda.TooManyRequestsException` is `AWS_THROTTLED`, `Sandbox.Timedout` is `NO_PROGRESS`.
 
-Two codes of upstream's cannot occur: text is never drawn with a font of the system (`SYSTEM_FONT_USED`), for browsers are shown the
-bundled fonts alone, and nothing is drawn by a GPU (`BROWSER_GPU_NOT_SOFTWARE`), for they are offered none.
+Two codes of upstream's cannot occur: text is never drawn with a font of the system (`SYSTEM_FONT_USED`), for browsers are shown
+the bundled fonts alone and those that planning fetched, and nothing is drawn by a GPU (`BROWSER_GPU_NOT_SOFTWARE`), for they are
+offered none.
 
 | Code | Meaning | Whose fault | Exit code of `hf-producer` | Tried again |
 |---|---|---|---|---|

@@ -20,6 +20,7 @@ use crate::{
         assets,
         css::{self, Sheet},
         defects::refuse,
+        drawn::Lacking,
         fonts::Named,
         html::{self, Document, Inserts, Lines, Mounted, Root, Way},
         project::{self, ENTRY, Project, ProjectFile, RESERVED},
@@ -28,7 +29,7 @@ use crate::{
         scenes::{self, Site},
         variables::Declarations,
     },
-    remote::{Asked, Remote},
+    remote::{Asked, Remote, Written},
 };
 
 /// What was learned while compiling.
@@ -76,12 +77,12 @@ fn is_gsap(script: &str) -> bool {
 /// Upstream's rule for glyph advances, on every element.
 const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
 
-/// Writes `project` into the new folder `target`, as it is with these `variables`.
+/// Writes `project` into the folder `target`, as it is with these `variables`, and with what it lacked at a first look.
 pub(crate) fn compile(
     project: &Project,
     target: &Path,
     remote: &Remote,
-    variables: &Map<String, Value>,
+    (variables, lacking): (&Map<String, Value>, &Lacking),
     stop: &CancellationToken,
 ) -> Result<Compiled, Error> {
     let mut step = Step {
@@ -117,6 +118,7 @@ pub(crate) fn compile(
     })?;
     let (unopened, mut declares_timelines) = step.others(project, &read, &mounted_files)?;
     declares_timelines |= mentions_timelines(&seen.text) || mounted.registers;
+    step.look_for(lacking, &seen.language)?;
     let (faces, font_snapshot_sha) = step.fetch()?;
     for (path, content) in &mounted.files {
         step.put(path, content.as_bytes())?;
@@ -321,6 +323,19 @@ impl Step<'_> {
         }
         self.reach.note(path, document.references.iter().map(|(url, _)| resolved(path, url)));
         self.fonts.note(path, &document.font_faces, document.stacks.iter().cloned());
+    }
+
+    /// Looks for what was lacking at a first look.
+    fn look_for(&mut self, lacking: &Lacking, language: &str) -> Result<(), Error> {
+        let Lacking { families, characters } = lacking;
+        self.fonts.note(ENTRY, &[], families.iter().map(|family| (vec![family.clone()], 0)));
+        if characters.is_empty() {
+            return Ok(());
+        }
+        let written = Written { characters: characters.clone(), language: language.to_owned() };
+        let (families, failure) = self.remote.fallbacks(&written, self.stop)?;
+        self.fonts.note_fallbacks(families, failure.map(|failure| failure.message));
+        Ok(())
     }
 
     /// Fetches what the project names elsewhere, and the fonts it names and nobody brings. The answer is [`Self::faces`]'s.

@@ -13,7 +13,7 @@ pub(crate) struct Sheet {
     pub(crate) text: String,
     /// Family lists as written, each with its byte offset. What stands in custom properties may be something else.
     pub(crate) stacks: Vec<(Vec<String>, usize)>,
-    /// Families it declares with `@font-face`.
+    /// Families it declares with `@font-face` and an address: those of the system are not there.
     pub(crate) font_faces: Vec<String>,
     /// References as written, each with its byte offset.
     pub(crate) urls: Vec<(String, usize)>,
@@ -22,7 +22,7 @@ pub(crate) struct Sheet {
 /// Reads a style sheet, or the value of a `style` attribute.
 pub(crate) fn compile(source: &str) -> Sheet {
     let mut walk = Walk { inserts: Vec::new(), sheet: Sheet::default() };
-    walk.block(&mut Parser::new(source), false);
+    walk.block(&mut Parser::new(source), State::Start, false);
     let mut text = source.to_owned();
     for offset in walk.inserts.into_iter().rev() {
         text.insert_str(offset, &format!("{DEFAULT}, "));
@@ -37,6 +37,7 @@ struct Walk {
 }
 
 /// Where in a declaration the walk is.
+#[derive(Clone)]
 enum State {
     /// Nothing of it was seen.
     Start,
@@ -46,6 +47,8 @@ enum State {
     Value(Property),
     /// In a family list, or in the name of a face.
     Names(Names),
+    /// In a `var(…)` that stands for a family list, before what it falls back to.
+    Variable(Property),
     /// Nothing more to learn from it.
     Rest,
 }
@@ -63,6 +66,7 @@ enum Property {
 }
 
 /// Family names as far as they were read.
+#[derive(Clone)]
 struct Names {
     face: bool,
     /// It may as well be something else.
@@ -90,6 +94,20 @@ impl Names {
     }
 }
 
+impl State {
+    /// What a family list in it is, if one may go on or begin here.
+    fn list(&self) -> Option<Property> {
+        match self {
+            Self::Value(Property::Face) | Self::Names(Names { face: true, .. }) => None,
+            Self::Value(property @ (Property::List | Property::Custom | Property::Shorthand { sized: true })) => {
+                Some(*property)
+            }
+            Self::Names(Names { custom, .. }) => Some(if *custom { Property::Custom } else { Property::List }),
+            _ => None,
+        }
+    }
+}
+
 impl Walk {
     fn note_names(&mut self, state: State) {
         let State::Names(Names { face, custom, offset, mut complete, words }) = state else { return };
@@ -105,16 +123,23 @@ impl Walk {
         }
     }
 
-    fn block(&mut self, parser: &mut Parser<'_>, in_font_face: bool) {
-        let mut state = State::Start;
+    fn block(&mut self, parser: &mut Parser<'_>, mut state: State, in_font_face: bool) {
         loop {
             let offset = parser.position().byte_index();
             let Ok(token) = parser.next_including_whitespace_and_comments().cloned() else {
                 return self.note_names(state);
             };
-            let mut font_face = false;
+            let (mut font_face, mut inside) = (false, State::Start);
             state = match (state, &token) {
                 (state, Token::WhiteSpace(_) | Token::Comment(_)) => state,
+                (state, Token::Function(name)) if name.eq_ignore_ascii_case("var") && state.list().is_some() => {
+                    let property = state.list().unwrap_or(Property::List);
+                    self.note_names(state);
+                    inside = State::Variable(property);
+                    State::Value(property)
+                }
+                (State::Variable(property), Token::Comma) => State::Value(property),
+                (state @ State::Variable(_), _) => state,
                 (State::Names(names), token) if Names::go_on_with(token) => State::Names(names.and(token)),
                 (state @ State::Names(_), token) => {
                     self.note_names(state);
@@ -146,7 +171,7 @@ impl Walk {
                 _ => State::Rest,
             };
             self.note_url(&token, offset);
-            self.nested(parser, &token, font_face);
+            self.nested(parser, &token, inside, font_face);
         }
     }
 
@@ -165,7 +190,10 @@ impl Walk {
             (
                 Property::Shorthand { sized: true },
                 Token::Delim('/') | Token::Number { .. } | Token::Dimension { .. },
-            ) => State::Value(property),
+            )
+            | (Property::List | Property::Custom | Property::Shorthand { sized: true }, Token::Comma) => {
+                State::Value(property)
+            }
             (Property::Shorthand { .. }, Token::Dimension { .. } | Token::Percentage { .. } | Token::Function(_)) => {
                 State::Value(Property::Shorthand { sized: true })
             }
@@ -180,7 +208,8 @@ impl Walk {
         }
     }
 
-    fn nested(&mut self, parser: &mut Parser<'_>, token: &Token<'_>, font_face: bool) {
+    fn nested(&mut self, parser: &mut Parser<'_>, token: &Token<'_>, state: State, font_face: bool) {
+        let (faces, urls) = (self.sheet.font_faces.len(), self.sheet.urls.len());
         nested_block(parser, token, |inner, is_url| {
             if is_url {
                 let offset = inner.position().byte_index();
@@ -188,8 +217,11 @@ impl Walk {
                     self.sheet.urls.push((url.to_string(), offset));
                 }
             }
-            self.block(inner, font_face);
+            self.block(inner, state, font_face);
         });
+        if font_face && self.sheet.urls.len() == urls {
+            self.sheet.font_faces.truncate(faces);
+        }
     }
 }
 
@@ -227,6 +259,7 @@ mod tests {
         check("@media (a){b{c{font-family: sans-serif}}}", "@media (a){b{c{font-family: Inter, sans-serif}}}");
         check("a{font: 20px serif}", "a{font: 20px Inter, serif}");
         check("a{x:1;font-family:/* ; */sans-serif}", "a{x:1;font-family:/* ; */Inter, sans-serif}");
+        check("a{--f:var(--g, ui-sans-serif, Arial)}", "a{--f:var(--g, Inter, ui-sans-serif, Arial)}");
     }
 
     #[test]
@@ -253,6 +286,20 @@ mod tests {
         let expected = [("Open Sans|Arial|serif", "Ope"), ("Foo", "Foo"), ("Lato", "Lat"), ("Own", "Own")];
         assert_eq!(stacks, expected.map(|(names, text)| (names.to_owned(), text)));
         assert_eq!(sheet.font_faces, ["My Own Font"]);
+    }
+
+    #[test]
+    fn what_variables_fall_back_to_is_found() {
+        let source = "a{font-family:var(--x, \"Lobster\"), Georgia, serif} b{font:20px/2 Own, var(--y,var(--z, Foo))}";
+        let stacks: Vec<_> = compile(source).stacks.into_iter().map(|(names, _)| names.join("|")).collect();
+        assert_eq!(stacks, ["Lobster", "Georgia|serif", "Own", "Foo"]);
+    }
+
+    #[test]
+    fn faces_of_the_system_are_not_declared() {
+        let sheet =
+            compile("@font-face{font-family:A;src:local(A)}@font-face{font-family:B;src:local(B),url(b.woff2)}");
+        assert_eq!(sheet.font_faces, ["B"]);
     }
 
     #[test]

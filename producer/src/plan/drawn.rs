@@ -13,7 +13,7 @@ use crate::{
         page::{Page, Text},
         system_fonts::MISSING_GLYPH,
     },
-    fonts::{bundled, is_generic},
+    fonts::{self, bundled, is_generic},
     plan::{defects::Defects, fonts::Named, project::ENTRY},
 };
 
@@ -26,6 +26,25 @@ pub(crate) struct Drawn {
     absent: BTreeMap<String, Instead>,
     /// Family lists none of whose fonts has the characters of a text, with that text.
     without_glyphs: BTreeMap<String, String>,
+    /// Characters of such texts that no bundled font has.
+    characters: BTreeSet<char>,
+    /// Families that were fetched for such characters, with the list and the text where one first stood in.
+    fallen_back: BTreeMap<String, (String, String)>,
+}
+
+/// What a look at a page showed to be missing, and packages may have.
+#[derive(Debug, Default)]
+pub(crate) struct Lacking {
+    /// Families that only scripts and variables name.
+    pub(crate) families: Vec<String>,
+    /// In no font.
+    pub(crate) characters: BTreeSet<char>,
+}
+
+impl Lacking {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.families.is_empty() && self.characters.is_empty()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,19 +72,34 @@ impl Drawn {
         }
         let declared: BTreeSet<String> = page.evaluate::<Vec<String>>("__hfProducer.families()")?.into_iter().collect();
         for text in texts {
-            self.judge(&text, |family| named.declares(family) || declared.contains(&family.to_lowercase()));
+            let declared = |family: &str| named.declares(family) || declared.contains(&family.to_lowercase());
+            self.judge(&text, declared, |font| named.fallback(font));
         }
         Ok(())
     }
 
-    fn judge(&mut self, text: &Text, declared: impl Fn(&str) -> bool) {
+    /// What packages may have of what is missing: those of families that style sheets name were asked already.
+    pub(crate) fn lacking(&self, named: &Named) -> Lacking {
+        let families = self.absent.keys().filter(|family| named.why_missing(family).is_none());
+        Lacking { families: families.cloned().collect(), characters: self.characters.clone() }
+    }
+
+    fn judge<'a>(&mut self, text: &Text, declared: impl Fn(&str) -> bool, fallback: impl Fn(&str) -> Option<&'a str>) {
         let stack = families(&text.stack);
         let available = |family: &str| is_generic(family) || bundled(family).is_some() || declared(family);
         let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || bundled(family) == Some(font));
+        let quoted: String = text.text.trim().chars().take(QUOTED).collect();
         for (font, custom) in &text.fonts {
             if font == MISSING_GLYPH {
-                let quoted: String = text.text.trim().chars().take(QUOTED).collect();
-                self.without_glyphs.entry(text.stack.clone()).or_insert(quoted);
+                self.characters.extend(text.text.chars().filter(|character| !fonts::has(*character)));
+                self.without_glyphs.entry(text.stack.clone()).or_insert(quoted.clone());
+                continue;
+            }
+            if let Some(family) = fallback(font).filter(|_| !custom) {
+                if !stack.iter().any(|listed| listed.eq_ignore_ascii_case(family)) {
+                    let first = || (text.stack.clone(), quoted.clone());
+                    self.fallen_back.entry(family.to_owned()).or_insert_with(first);
+                }
                 continue;
             }
             let Some(first) = stack.first().filter(|_| !custom) else { continue };
@@ -75,10 +109,7 @@ impl Drawn {
                 (true, Instead::Listed) => {}
                 (true, Instead::Unasked) => match stack.iter().find(|family| !available(family)) {
                     Some(family) => self.note_absent(family, Instead::Unasked),
-                    None => {
-                        let quoted: String = text.text.trim().chars().take(QUOTED).collect();
-                        self.without_glyphs.entry(text.stack.clone()).or_insert(quoted);
-                    }
+                    None => drop(self.without_glyphs.entry(text.stack.clone()).or_insert(quoted.clone())),
                 },
             }
         }
@@ -118,10 +149,22 @@ impl Drawn {
         }
         for (stack, text) in self.without_glyphs.iter().take(REPORTED) {
             let place = families(stack).iter().find_map(|family| named.place(family)).or(Some((ENTRY, 0)));
+            let characters: String = text.chars().filter(|character| !fonts::has(*character)).collect();
+            let why = named.why_without().map(|why| format!(" ({why})")).unwrap_or_default();
             let message = format!(
-                "no font of {stack} has every character of {text:?}: declare one that has with a local @font-face"
+                "no font of {stack} has every character of {text:?}, foremost of {characters:?}{why}: declare one that has \
+                 with a local @font-face"
             );
             visible.push(failure(message, place));
+        }
+        if let Some((stack, text)) = self.fallen_back.values().next() {
+            let place = families(stack).iter().find_map(|family| named.place(family)).or(Some((ENTRY, 0)));
+            let names = self.fallen_back.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "some characters are in no font that is asked for, first in {text:?} of {stack}: they are drawn with {names}. \
+                 To choose others, name them in font-family"
+            );
+            minor.push(failure(message, place));
         }
         Defects { visible, minor }
     }
@@ -141,7 +184,7 @@ mod tests {
     fn check(stack: &str, font: &str, custom: bool, expected: (usize, usize)) {
         let mut drawn = Drawn::default();
         let text = Text { stack: stack.to_owned(), text: "abc".to_owned(), fonts: vec![(font.to_owned(), custom)] };
-        drawn.judge(&text, |family| family == "Mine");
+        drawn.judge(&text, |family| family == "Mine", |font| (font == "Signs").then_some("Signs"));
         let Defects { visible, minor } = drawn.defects(&Named::default());
         assert_eq!((visible.len(), minor.len()), expected, "{stack}: {visible:?} {minor:?}");
     }
@@ -157,5 +200,7 @@ mod tests {
         check("Mine, sans-serif", "Inter", false, (0, 0));
         check("Lato", "Inter", false, (1, 0));
         check("sans-serif", MISSING_GLYPH, false, (1, 0));
+        check("Lato", "Signs", false, (0, 1));
+        check("Lato, Signs", "Signs", false, (0, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! Families that a project names and does not bring: bundled ones are declared under the name they are called by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     fonts::{DEFAULT, FACES, bundled, is_generic},
@@ -16,6 +16,10 @@ pub(crate) struct Named {
     named: BTreeMap<String, (String, String, u32)>,
     /// Families in lower case that no package has, with the reason.
     missing: BTreeMap<String, String>,
+    /// Families that have characters which no other font has.
+    fallbacks: BTreeSet<String>,
+    /// Why these have not all of them.
+    without: Option<String>,
 }
 
 /// A style sheet, and the font files it names: path in the compiled project, content.
@@ -51,6 +55,25 @@ impl Named {
     /// Why a family cannot be had, if it was looked for.
     pub(crate) fn why_missing(&self, family: &str) -> Option<&str> {
         self.missing.get(&family.to_lowercase()).map(String::as_str)
+    }
+
+    /// Notes the families that the browser has besides the bundled ones, and why there are not more.
+    pub(crate) fn note_fallbacks(&mut self, families: BTreeSet<String>, without: Option<String>) {
+        (self.fallbacks, self.without) = (families, without);
+    }
+
+    /// The family that a font belongs to by its name, of those that the browser takes only for characters which no other has.
+    /// Pieces of a family call themselves by a weight besides.
+    pub(crate) fn fallback(&self, font: &str) -> Option<&str> {
+        let is_of = |family: &&String| {
+            font.strip_prefix(family.as_str()).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
+        };
+        self.fallbacks.iter().filter(is_of).max_by_key(|family| family.len()).map(String::as_str)
+    }
+
+    /// Why some characters are in no font, if fonts were looked for.
+    pub(crate) fn why_without(&self) -> Option<&str> {
+        self.without.as_deref()
     }
 
     /// The file and line where a family is first named.

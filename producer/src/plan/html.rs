@@ -24,6 +24,8 @@ pub(crate) struct Document {
     pub(crate) text: String,
     /// The line of every element with `data-composition-id` or `data-composition-src`.
     pub(crate) compositions: Vec<u32>,
+    /// The `lang` of its `<html>`.
+    pub(crate) language: String,
     /// Whether it may mount sub-compositions.
     pub(crate) mounts: bool,
     /// The first element with `data-composition-id`.
@@ -85,6 +87,10 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
     let settings = RewriteStrSettings::new()
         .append_element_content_handler(on("*", |el| {
             look(el, lines.at(el.source_location().bytes().start), &mut seen.borrow_mut());
+            Ok(())
+        }))
+        .append_element_content_handler(on("html[lang]", |el| {
+            seen.borrow_mut().language = attribute(el, "lang").unwrap_or_default();
             Ok(())
         }))
         .append_element_content_handler(on("[integrity]", |el| {

@@ -22,7 +22,8 @@ use crate::{
     plan::{
         compile::Compiled,
         defects::Defects,
-        drawn::Drawn,
+        drawn::{Drawn, Lacking},
+        fonts::Named,
         references::References,
         remembered::{self, Remembered},
     },
@@ -39,6 +40,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) duration: Option<f64>,
     pub(crate) expected: Expected<'a>,
     pub(crate) compiled: &'a Compiled,
+    /// It can still be compiled again.
+    pub(crate) is_first: bool,
+}
+
+/// What a look came to.
+pub(crate) enum Look {
+    Complete(Probe),
+    /// To be looked at again, once it has what it lacks.
+    Lacking(Lacking),
 }
 
 /// What the running composition told.
@@ -69,8 +79,8 @@ pub(crate) fn probe(
     subject: &Subject<'_>,
     context: &Context,
     strictness: Option<Strictness>,
-) -> Result<Probe, Error> {
-    let Subject { folder, rate, duration, expected, compiled } = *subject;
+) -> Result<Look, Error> {
+    let Subject { folder, rate, duration, expected, compiled, is_first } = *subject;
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
@@ -83,22 +93,15 @@ pub(crate) fn probe(
     let duration = duration.unwrap_or(computed);
     page.prepare()?;
     let last = rate.frames_in(duration).saturating_sub(1);
-    let mut drawn = Drawn::default();
-    let mut media: Vec<Told> = Vec::new();
-    for part in MOMENTS {
-        // Whole frames only: the first one is never past the last.
-        let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
-        let seek = page.seek_later(time, &[], &[])?;
-        page.evaluated(seek)?;
-        let told: Vec<Told> = page.evaluate("__hfProducer.media()")?;
-        media.extend(told.into_iter().filter(|told| media.iter().all(|known| known.id != told.id)).collect::<Vec<_>>());
-        page.settle(|page| Ok(page.draw(false)?.changed))?;
-        drawn.look(page, fonts)?;
-    }
+    let (mut drawn, media) = look_around(page, rate, last, fonts)?;
     let volumes = volumes(page, &media, rate, last)?;
     defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
     drawn.look(page, fonts)?;
+    let lacking = drawn.lacking(fonts);
+    if is_first && !lacking.is_empty() {
+        return Ok(Look::Lacking(lacking));
+    }
     context.refuse(references.external(page.refused()))?;
     refuse_unsupported(page, context)?;
     if page.evaluate("__hfProducer.cutsTransitions()")? {
@@ -122,7 +125,7 @@ pub(crate) fn probe(
     defects.minor.extend(remembered.remark);
     context.judge(defects, strictness)?;
     let goes_through_all_frames = remembered.everything;
-    Ok(Probe {
+    Ok(Look::Complete(Probe {
         duration,
         browser_version,
         image_count,
@@ -131,7 +134,24 @@ pub(crate) fn probe(
         goes_through_all_frames,
         media,
         volumes,
-    })
+    }))
+}
+
+/// The texts of all moments, and what plays in any.
+fn look_around(page: &mut Page, rate: FrameRate, last: u32, fonts: &Named) -> Result<(Drawn, Vec<Told>), Error> {
+    let mut drawn = Drawn::default();
+    let mut media: Vec<Told> = Vec::new();
+    for part in MOMENTS {
+        // Whole frames only: the first one is never past the last.
+        let time = (rate.time_of(last) * part * rate.per_second()).floor() / rate.per_second();
+        let seek = page.seek_later(time, &[], &[])?;
+        page.evaluated(seek)?;
+        let told: Vec<Told> = page.evaluate("__hfProducer.media()")?;
+        media.extend(told.into_iter().filter(|told| media.iter().all(|known| known.id != told.id)).collect::<Vec<_>>());
+        page.settle(|page| Ok(page.draw(false)?.changed))?;
+        drawn.look(page, fonts)?;
+    }
+    Ok((drawn, media))
 }
 
 /// Images that were asked for and cannot be shown.

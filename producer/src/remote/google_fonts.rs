@@ -6,7 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::packages::Package;
-use crate::fonts::{FACES, bundled};
+use crate::fonts::{FACES, bundled, is_generic};
 
 /// Who answers with style sheets of fonts. Bunny Fonts takes Google's first grammar.
 const SERVICES: [&str; 2] = ["fonts.googleapis.com", "fonts.bunny.net"];
@@ -70,7 +70,7 @@ impl Asked {
 
     /// Whether all that is asked for is among the bundled faces.
     pub(crate) fn is_bundled(&self) -> bool {
-        let Some(family) = bundled(&self.family) else { return false };
+        let Some(family) = bundled(&self.family) else { return is_generic(&self.family) };
         let has = |weight: u16| FACES.iter().any(|face| face.family == family && face.weight == weight);
         self.faces.iter().all(|(italic, low, high)| !italic && low == high && has(*low))
     }

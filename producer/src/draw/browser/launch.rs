@@ -46,6 +46,8 @@ pub(crate) struct Window {
     pub(crate) begin_frame_control: bool,
     /// Bitmaps of the window's size are shared with us.
     pub(crate) shares_memory: bool,
+    /// A folder for each family that its fonts are to have besides the bundled ones.
+    pub(crate) fallbacks: PathBuf,
 }
 
 impl Window {
@@ -132,7 +134,7 @@ impl Browser {
         let program = find(&settings.browsers)?;
         files::private_dir(&settings.scratch)?;
         let profile = Scratch::new(&settings.scratch, "profile-")?;
-        let fonts = system_fonts::install(profile.path())?;
+        let fonts = system_fonts::install(profile.path(), &window.fallbacks)?;
         let shared = window.shares_memory.then(|| SharedMemory::prepare(profile.path(), window.bytes())).transpose()?;
         let (shared, sharing) = shared.unzip();
         let log_path = profile.path().join("browser.log");
@@ -303,6 +305,7 @@ mod tests {
             proxy_key: "key".to_owned(),
             begin_frame_control: true,
             shares_memory: false,
+            fallbacks: PathBuf::new(),
         };
         let arguments = arguments(&window, Path::new("/profile"));
         for flag in [

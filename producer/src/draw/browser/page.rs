@@ -30,7 +30,7 @@ use crate::{
     context::Context,
     draw::server::{Frames, Server},
     files,
-    remote::Remote,
+    remote::{Remote, fallbacks_of},
 };
 
 /// What a page has to know before its first script runs.
@@ -139,7 +139,8 @@ impl Page {
         let server = Server::start(folder, Arc::clone(&remote), frames.clone()).map_err(files::Error::Read)?;
         let (proxy_port, proxy_key) = (server.port(), server.key_digest().to_owned());
         let (width, height) = size.pixels();
-        let window = Window { width, height, proxy_port, proxy_key, begin_frame_control, shares_memory };
+        let fallbacks = fallbacks_of(folder);
+        let window = Window { width, height, proxy_port, proxy_key, begin_frame_control, shares_memory, fallbacks };
         let (browser, cdp) = Browser::launch(context, &window)?;
         let product = String::new();
         let mut page = Self {

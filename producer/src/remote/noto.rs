@@ -1,0 +1,236 @@
+//! Fonts for characters that no font of a composition has: Noto's, from their packages, one after the other until all are had.
+//!
+//! On somebody's machine such characters come from whatever fonts that has (an arrow, a tick, an emoji, Chinese under the name
+//! of a font that only Macs have). A render has the same everywhere instead, and they are a part of the plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use crds::{Code, Failure};
+use icu_properties::{
+    CodePointMapData, CodePointSetData, PropertyNamesLong,
+    props::{DefaultIgnorableCodePoint, Emoji, EmojiPresentation, Script},
+};
+use serde::Deserialize;
+
+use super::{
+    Fetcher,
+    packages::{Package, Prefer},
+};
+
+/// So many files of a package are just looked into.
+const MOST_SUBSETS: usize = 16;
+
+/// What fonts are wanted for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) characters: BTreeSet<char>,
+    /// The document's `lang`, which says whose characters Han ones are.
+    pub(crate) language: String,
+}
+
+/// A file of a family, as a system has it.
+pub(super) struct Font {
+    pub(super) family: String,
+    /// Without extension.
+    pub(super) name: String,
+    /// A TrueType or OpenType file.
+    pub(super) content: Vec<u8>,
+}
+
+/// The emoji: those of fontsource are pictures in a table `SVG `, which Chromium does not draw, these in a table `COLR`.
+const EMOJI: &str = "@infolektuell/noto-color-emoji";
+const EMOJI_VERSION: &str = "0.2";
+const EMOJI_FAMILY: &str = "Noto Color Emoji";
+/// What asks for an emoji in place of a text's character.
+const AS_EMOJI: char = '\u{fe0f}';
+
+/// Signs of all kinds, in the order in which they are looked for.
+const SIGNS: [&str; 4] = ["noto-sans-symbols-2", "noto-sans-symbols", "noto-sans-math", "noto-sans"];
+/// What all packages of fontsource are of.
+const VERSION: &str = "5";
+/// The weights that are taken of a family, as far as there are.
+const WEIGHTS: [u16; 2] = [400, 700];
+
+/// The fonts that have these characters, as far as there are such, and why there are not more.
+pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, Vec<Failure>) {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let seen = |c: &char| !c.is_control() && !c.is_whitespace() && !ignorable.contains(*c);
+    let mut open: BTreeSet<char> = written.characters.iter().copied().filter(seen).collect();
+    let (mut fonts, mut failures) = (Vec::new(), Vec::new());
+    for (name, wanted) in candidates(written, &open) {
+        let wanted: BTreeSet<char> = wanted.intersection(&open).copied().collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let version = if name == EMOJI { EMOJI_VERSION } else { VERSION };
+        match fetcher.packages.get(&fetcher.downloader, &name, version, Prefer::Local).await {
+            Ok(package) => {
+                for font in chosen(&package, &wanted) {
+                    open.retain(|character| !has(&font.content, *character));
+                    fonts.push(font);
+                }
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if open.is_empty() {
+        failures.clear();
+    }
+    (fonts, failures)
+}
+
+/// Packages in the order in which they are asked, each with what it is asked for.
+fn candidates(written: &Written, open: &BTreeSet<char>) -> Vec<(String, BTreeSet<char>)> {
+    let (emoji, shown_so) = (CodePointSetData::new::<Emoji>(), CodePointSetData::new::<EmojiPresentation>());
+    let asked_for = written.characters.contains(&AS_EMOJI);
+    let is_emoji = |c: &&char| shown_so.contains(**c) || (asked_for && (emoji.contains(**c) || **c == '\u{20e3}'));
+    let mut candidates = vec![(EMOJI.to_owned(), open.iter().filter(is_emoji).copied().collect())];
+    let mut scripts: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
+    for character in open {
+        let package = script_of(*character).map(|script| package_of(script, written));
+        scripts.entry(package.unwrap_or_default()).or_default().insert(*character);
+    }
+    let signs = scripts.remove("").unwrap_or_default();
+    candidates.extend(scripts.into_iter().map(|(name, characters)| (fontsource(&name), characters)));
+    candidates.extend(SIGNS.map(|name| (fontsource(name), signs.clone())));
+    candidates.push((EMOJI.to_owned(), signs));
+    candidates
+}
+
+fn fontsource(name: &str) -> String {
+    format!("@fontsource/{name}")
+}
+
+/// The script whose fonts have a character; none for signs, and for letters that nearly all fonts have.
+fn script_of(character: char) -> Option<Script> {
+    match character {
+        // Punctuation and forms of East Asia.
+        '\u{2e80}'..='\u{303f}' | '\u{fe30}'..='\u{fe4f}' | '\u{ff00}'..='\u{ffef}' => Some(Script::Han),
+        _ => {
+            let script = CodePointMapData::<Script>::new().get(character);
+            let usual =
+                [Script::Common, Script::Inherited, Script::Latin, Script::Greek, Script::Cyrillic, Script::Unknown];
+            (!usual.contains(&script)).then_some(script)
+        }
+    }
+}
+
+/// The package of a script's fonts.
+fn package_of(script: Script, written: &Written) -> String {
+    let language = written.language.to_lowercase();
+    let writes = |script: Script| written.characters.iter().any(|c| script_of(*c) == Some(script));
+    let speaks = |tag: &str| language == tag || language.starts_with(&format!("{tag}-"));
+    match script {
+        Script::Hiragana | Script::Katakana => "noto-sans-jp".to_owned(),
+        Script::Hangul => "noto-sans-kr".to_owned(),
+        Script::Bopomofo => "noto-sans-tc".to_owned(),
+        Script::Han if speaks("zh-hk") => "noto-sans-hk".to_owned(),
+        Script::Han if speaks("zh-tw") || speaks("zh-hant") || writes(Script::Bopomofo) => "noto-sans-tc".to_owned(),
+        Script::Han if speaks("zh") => "noto-sans-sc".to_owned(),
+        Script::Han if speaks("ja") || writes(Script::Hiragana) || writes(Script::Katakana) => {
+            "noto-sans-jp".to_owned()
+        }
+        Script::Han if speaks("ko") || writes(Script::Hangul) => "noto-sans-kr".to_owned(),
+        Script::Han => "noto-sans-sc".to_owned(),
+        script => {
+            let name = PropertyNamesLong::<Script>::new().get(script).unwrap_or_default();
+            format!("noto-sans-{}", name.to_lowercase().replace('_', "-"))
+        }
+    }
+}
+
+/// Those files of a package that have one of these characters.
+fn chosen(package: &Package, wanted: &BTreeSet<char>) -> Vec<Font> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        family: String,
+    }
+    let family = || Some(serde_json::from_slice::<Metadata>(&package.file("metadata.json")?).ok()?.family);
+    let (family, files) = if package.name == EMOJI {
+        let files = (0..).map_while(|number| named(package, &format!("files/{number}.woff2"))).collect();
+        (EMOJI_FAMILY.to_owned(), files)
+    } else {
+        (family().unwrap_or_else(|| package.name.clone()), pieces(package, wanted))
+    };
+    let font = |(path, packed): (String, Bytes)| {
+        let content = wuff::decompress_woff2(&packed).ok()?;
+        let name = path.trim_start_matches("files/").trim_end_matches(".woff2").to_owned();
+        wanted.iter().any(|c| has(&content, *c)).then(|| Font { family: family.clone(), name, content })
+    };
+    files.into_iter().filter_map(font).collect()
+}
+
+fn named(package: &Package, path: &str) -> Option<(String, Bytes)> {
+    Some((path.to_owned(), package.file(path)?))
+}
+
+/// The pieces of a package of fontsource whose ranges hold one of these characters.
+fn pieces(package: &Package, wanted: &BTreeSet<char>) -> Vec<(String, Bytes)> {
+    let ranges = package.file("unicode.json").and_then(|text| serde_json::from_slice(&text).ok());
+    let ranges: BTreeMap<String, String> = ranges.unwrap_or_default();
+    let slug = package.name.trim_start_matches("@fontsource/");
+    // The ranges of large alphabets tell their pieces apart; those of a few do not say where everything is.
+    let is_large = ranges.len() > MOST_SUBSETS;
+    let subsets = ranges.iter().filter(|(_, range)| !is_large || wanted.iter().any(|c| lies_in(range, *c)));
+    let file = |subset: &str, weight| {
+        named(package, &format!("files/{slug}-{}-{weight}-normal.woff2", subset.trim_matches(['[', ']'])))
+    };
+    subsets.flat_map(|(subset, _)| WEIGHTS.into_iter().filter_map(move |weight| file(subset, weight))).collect()
+}
+
+/// Whether a CSS `unicode-range` holds a character.
+fn lies_in(range: &str, character: char) -> bool {
+    let number = |text: &str| u32::from_str_radix(text, 16).ok();
+    range.split(',').any(|part| {
+        let part = part.trim().trim_start_matches(['U', 'u', '+']);
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        number(first).zip(number(last)).is_some_and(|(first, last)| (first..=last).contains(&u32::from(character)))
+    })
+}
+
+fn has(font: &[u8], character: char) -> bool {
+    ttf_parser::Face::parse(font, 0).is_ok_and(|face| face.glyph_index(character).is_some())
+}
+
+/// Why characters stay without a font.
+pub(super) fn explained(failures: &[Failure]) -> Option<Failure> {
+    let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
+    (!why.is_empty()).then(|| Failure::new(Code::FontFetchFailed, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, language: &str, expected: &[&str]) {
+        let written = Written { characters: text.chars().collect(), language: language.to_owned() };
+        let named = candidates(&written, &written.characters).into_iter().filter(|(_, asked)| !asked.is_empty());
+        let named: Vec<_> = named.map(|(name, _)| name.trim_start_matches("@fontsource/").to_owned()).collect();
+        assert_eq!(named, expected, "{text}");
+    }
+
+    #[test]
+    fn packages_follow_scripts_and_languages() {
+        let signs = [SIGNS.as_slice(), &[EMOJI]].concat();
+        check("→", "en", &signs);
+        check("漢字", "", &["noto-sans-sc"]);
+        check("漢字。", "zh-TW", &["noto-sans-tc"]);
+        check("漢字かな", "", &["noto-sans-jp"]);
+        check("漢字한글", "", &["noto-sans-kr"]);
+        check("ไทย", "", &["noto-sans-thai"]);
+        check("नमस्ते", "", &["noto-sans-devanagari"]);
+        check("😀", "", &[[EMOJI].as_slice(), &signs].concat());
+        check("❤", "", &signs);
+        check("❤\u{fe0f}", "", &[[EMOJI].as_slice(), &signs].concat());
+    }
+
+    #[test]
+    fn ranges_are_those_of_style_sheets() {
+        let range = "U+0000-00FF, U+0131,U+2190-21ff";
+        for (character, inside) in [('a', true), ('\u{131}', true), ('→', true), ('\u{132}', false), ('漢', false)] {
+            assert_eq!(lies_in(range, character), inside, "{character}");
+        }
+    }
+}
