@@ -25,6 +25,9 @@ include!(concat!(env!("OUT_DIR"), "/faces.rs"));
 /// What every generic family means, and text without any.
 pub(crate) const DEFAULT: &str = "Inter";
 
+/// What the browser itself sets code in.
+pub(crate) const MONOSPACED: &str = "JetBrains Mono";
+
 /// Names in CSS that mean a kind of font rather than a font; the systems' emoji are one kind.
 pub(crate) const GENERIC: [&str; 19] = [
     "sans-serif",

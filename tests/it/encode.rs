@@ -50,7 +50,7 @@ fn the_encoders_settings_are_the_ones_asked_for() {
     let folder = Folder::new();
     for (quality, preset, expected) in [
         ("draft", "ultrafast", ["crf=28.0", "subme=0", "ref=1", "bframes=0", "aq=3:1.00"]),
-        ("standard", "veryfast", ["crf=16.0", "subme=2", "ref=1", "bframes=3", "aq=3:0.80"]),
+        ("standard", "veryfast", ["crf=18.0", "subme=1", "ref=1", "bframes=3", "aq=3:0.80"]),
         ("high", "veryfast", ["crf=14.0", "subme=2", "ref=1", "bframes=3", "aq=3:0.80"]),
     ] {
         let video = rendered(&folder, &fixture("bars"), &["--quality", quality]);

@@ -102,8 +102,8 @@ impl Drawn {
                 }
                 continue;
             }
-            let Some(first) = stack.first().filter(|_| !custom) else { continue };
-            let instead = if asked_for(font) { Instead::Listed } else { Instead::Unasked };
+            let Some(first) = stack.first() else { continue };
+            let instead = if *custom || asked_for(font) { Instead::Listed } else { Instead::Unasked };
             match (available(first), instead) {
                 (false, instead) => self.note_absent(first, instead),
                 (true, Instead::Listed) => {}
@@ -196,6 +196,7 @@ mod tests {
         check("Gotham", "Inter", false, (1, 0));
         check("Gotham, sans-serif", "Inter", false, (0, 1));
         check("Gotham, Lato", "Lato", false, (0, 1));
+        check("Gotham, Inter", "Inter", true, (0, 1));
         check("Mine", "Inter", false, (1, 0));
         check("Mine, sans-serif", "Inter", false, (0, 0));
         check("Lato", "Inter", false, (1, 0));

@@ -447,12 +447,13 @@ fn transparent() -> emulation::SetDefaultBackgroundColorOverrideParams {
 /// shows.
 pub(crate) const NO_BACKGROUND: &str = include_str!("../page/transparent.js");
 
-/// Every generic family is the default font: Chromium's own names for them have other meanings here.
+/// Every generic family but one is the default font: Chromium's own names for them have other meanings here.
 fn generic_families() -> page::FontFamilies {
     let family = || Some(crate::fonts::DEFAULT.to_owned());
     page::FontFamilies {
         standard: family(),
-        fixed: family(),
+        // Where a style sheet asks for it, planning puts Inter before it, as upstream does: what is left are the browser's own rules.
+        fixed: Some(crate::fonts::MONOSPACED.to_owned()),
         serif: family(),
         sans_serif: family(),
         cursive: family(),

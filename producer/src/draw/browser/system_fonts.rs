@@ -100,9 +100,7 @@ fn configuration(folder: &Path, fallbacks: &Fallbacks, cache: &Path) -> String {
          <edit name=\"charset\"><minus><name>charset</name><charset>{had}</charset></minus></edit></match>\n",
         string(MISSING_GLYPH)
     );
-    // Where a style sheet asks for it, planning puts Inter before it, as upstream does: what is left are the browser's own rules.
-    let own = [("JetBrains Mono", ["monospace"].as_slice())];
-    for (family, names) in ALIASES.into_iter().chain(own) {
+    for (family, names) in ALIASES {
         for name in names {
             rules += &format!(
                 "<match target=\"pattern\"><test name=\"family\">{}</test><edit name=\"family\" binding=\"same\">{}</edit></match>\n",
