@@ -211,12 +211,12 @@ impl Remote {
         &self,
         written: &Written,
         stop: &CancellationToken,
-    ) -> Result<(BTreeSet<String>, Option<Failure>), crate::Error> {
+    ) -> Result<(BTreeSet<String>, Option<String>), crate::Error> {
         let Some(fetcher) = &self.fetcher else { return Ok(Default::default()) };
         let mut found = Default::default();
         wait(async { found = noto::fonts(fetcher, written).await }, stop)?;
         let (fonts, failures) = found;
-        for noto::Font { family, name, content } in &fonts {
+        for noto::Font { family, name, content, .. } in &fonts {
             let folder = fallbacks_of(&self.folder).join(family);
             files::create_dir(&folder)?;
             files::write(&folder.join(format!("{name}.ttf")), content)?;

@@ -333,8 +333,8 @@ impl Step<'_> {
             return Ok(());
         }
         let written = Written { characters: characters.clone(), language: language.to_owned() };
-        let (families, failure) = self.remote.fallbacks(&written, self.stop)?;
-        self.fonts.note_fallbacks(families, failure.map(|failure| failure.message));
+        let (families, without) = self.remote.fallbacks(&written, self.stop)?;
+        self.fonts.note_fallbacks(families, without);
         Ok(())
     }
 

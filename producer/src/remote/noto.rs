@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use crds::{Code, Failure};
+use crds::Failure;
 use icu_properties::{
     CodePointMapData, CodePointSetData, PropertyNamesLong,
     props::{DefaultIgnorableCodePoint, Emoji, EmojiPresentation, Script},
@@ -36,6 +36,8 @@ pub(super) struct Font {
     pub(super) name: String,
     /// A TrueType or OpenType file.
     pub(super) content: Vec<u8>,
+    /// Which of the characters that are wanted it has.
+    has: BTreeSet<char>,
 }
 
 /// The emoji: those of fontsource are pictures in a table `SVG `, which Chromium does not draw, these in a table `COLR`.
@@ -67,7 +69,7 @@ pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, V
         match fetcher.packages.get(&fetcher.downloader, &name, version, Prefer::Local).await {
             Ok(package) => {
                 for font in chosen(&package, &wanted) {
-                    open.retain(|character| !has(&font.content, *character));
+                    open.retain(|character| !font.has.contains(character));
                     fonts.push(font);
                 }
             }
@@ -147,16 +149,20 @@ fn chosen(package: &Package, wanted: &BTreeSet<char>) -> Vec<Font> {
         family: String,
     }
     let family = || Some(serde_json::from_slice::<Metadata>(&package.file("metadata.json")?).ok()?.family);
+    // Both become parts of a path.
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || [' ', '-'].contains(&c));
     let (family, files) = if package.name == EMOJI {
         let files = (0..).map_while(|number| named(package, &format!("files/{number}.woff2"))).collect();
         (EMOJI_FAMILY.to_owned(), files)
     } else {
-        (family().unwrap_or_else(|| package.name.clone()), pieces(package, wanted))
+        (family().unwrap_or_default(), pieces(package, wanted))
     };
     let font = |(path, packed): (String, Bytes)| {
         let content = wuff::decompress_woff2(&packed).ok()?;
         let name = path.trim_start_matches("files/").trim_end_matches(".woff2").to_owned();
-        wanted.iter().any(|c| has(&content, *c)).then(|| Font { family: family.clone(), name, content })
+        let has = had(&content, wanted);
+        let usable = !has.is_empty() && !family.is_empty() && is_name(&family) && is_name(&name);
+        usable.then(|| Font { family: family.clone(), name, content, has })
     };
     files.into_iter().filter_map(font).collect()
 }
@@ -189,14 +195,16 @@ fn lies_in(range: &str, character: char) -> bool {
     })
 }
 
-fn has(font: &[u8], character: char) -> bool {
-    ttf_parser::Face::parse(font, 0).is_ok_and(|face| face.glyph_index(character).is_some())
+/// Those of some characters that a font has.
+fn had(font: &[u8], wanted: &BTreeSet<char>) -> BTreeSet<char> {
+    let Ok(face) = ttf_parser::Face::parse(font, 0) else { return BTreeSet::new() };
+    wanted.iter().copied().filter(|character| face.glyph_index(*character).is_some()).collect()
 }
 
 /// Why characters stay without a font.
-pub(super) fn explained(failures: &[Failure]) -> Option<Failure> {
+pub(super) fn explained(failures: &[Failure]) -> Option<String> {
     let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
-    (!why.is_empty()).then(|| Failure::new(Code::FontFetchFailed, why))
+    (!why.is_empty()).then_some(why)
 }
 
 #[cfg(test)]
