@@ -1,6 +1,9 @@
 //! `still`: single frames as PNG files, drawn as in the video.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crds::{
     Code, FrameRate, Stage,
@@ -54,7 +57,10 @@ pub fn still(request: &Request, moments: &[Moment], out: &Path, context: &Contex
     let pixels = if plan.format.alpha { PixelFormat::Rgba } else { PixelFormat::Rgb24 };
     plan.layout = Layout::of(pixels, width, height);
     let frames = moments.iter().map(|moment| moment.frame(plan.rate, plan.descriptor.total_frames));
-    let frames = frames.collect::<Result<Vec<_>, _>>()?;
+    let mut frames = frames.collect::<Result<Vec<_>, _>>()?;
+    // Several times may lie in one frame.
+    let mut drawn = BTreeSet::new();
+    frames.retain(|frame| drawn.insert(*frame));
     let meter = context.stage(Stage::Render, u32::try_from(frames.len()).unwrap_or(u32::MAX));
     let mut drawer = Drawer::open(&plan, context)?;
     let mut reports = Vec::new();

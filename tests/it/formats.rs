@@ -373,7 +373,8 @@ fn a_part_and_a_still_show_what_the_whole_shows() {
     };
     still(&["--at", "2.5s", "--format", "png-sequence"]).ok();
     assert!(fs::read(&out).unwrap() == file("whole", 76), "the same file, opacity and all");
-    still(&["--at", "0s", "--frame", "150"]).ok();
+    let twice = still(&["--at", "0s", "--at", "0.01s", "--frame", "150"]).ok();
+    assert_eq!(format!("{:?}", twice.reports).matches("x-0.png").count(), 1, "{twice:#?}");
     assert!(folder.list(".").contains(&"x-0.png".to_owned()) && folder.list(".").contains(&"x-150.png".to_owned()));
     // Without transparency it is the mp4's frame.
     let stream = probe(&folder.join("x-0.png"));
