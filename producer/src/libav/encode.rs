@@ -3,7 +3,7 @@
 //! Every GOP has an encoder of its own on one thread: rate control and look-ahead do not stop at a keyframe, so only a
 //! fresh encoder makes a GOP's bytes independent of where a chunk was cut and how many cores there are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crds::{FrameRate, Quality};
 use ffmpeg::{Dictionary, Packet, Rational, codec, color, encoder, format::Pixel, frame, picture};
@@ -214,12 +214,17 @@ fn copy(planes: &Planes<'_>, frame: &mut frame::Video) {
 /// Name and build of an encoder's library, as it writes them into every stream it makes; of those that do not, nothing more
 /// than is said of libav.
 pub(crate) fn version(encoder: EncoderKind) -> Result<String> {
+    static X264: OnceLock<String> = OnceLock::new();
+    static X265: OnceLock<String> = OnceLock::new();
     // "x264 - core 164 r3095 baee400 - H.264/MPEG-4 AVC codec - …", "x265 (build 199) - 3.5+1-f0c1022b6:[Linux]… - H.265/…"
-    let (name, before) = match encoder {
-        EncoderKind::X264 => ("x264 ", "x264 - "),
-        EncoderKind::X265 => ("x265 ", "x265 "),
+    let (known, name, before) = match encoder {
+        EncoderKind::X264 => (&X264, "x264 ", "x264 - "),
+        EncoderKind::X265 => (&X265, "x265 ", "x265 "),
         EncoderKind::Vp9 | EncoderKind::ProRes | EncoderKind::Png => return Ok(encoder.name().to_owned()),
     };
+    if let Some(version) = known.get() {
+        return Ok(version.clone());
+    }
     let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None };
     let layout = Layout::of(PixelFormat::Yuv420p, 64, 64);
     let settings = Encoding {
@@ -237,7 +242,7 @@ pub(crate) fn version(encoder: EncoderKind) -> Result<String> {
     let bytes: Vec<u8> = header.iter().chain(packets).copied().collect();
     let text = String::from_utf8_lossy(&bytes);
     let version = text.split_once(before).and_then(|(_, rest)| rest.split_once(" - H.26")).map(|(version, _)| version);
-    Ok(format!("{name}{}", version.unwrap_or("of unknown version")))
+    Ok(known.get_or_init(|| format!("{name}{}", version.unwrap_or("of unknown version"))).clone())
 }
 
 /// What an encoder puts in front of all packets.

@@ -14,11 +14,30 @@ window.__HF_EXPORT_RENDER_SEEK_CONFIG = {
 // The runtime waits for the ends of these transitions before it is ready, and they only move with the video's time.
 Object.defineProperty(window, "__hfD3", { get: () => [], set() {} });
 
-// Faces that are loaded ahead. Of families in hundreds of pieces the others come when a text needs them, which is waited for.
+// Whether there is a canvas that something is drawn on.
+let drawsOnCanvas = false;
+for (const { prototype } of [HTMLCanvasElement, OffscreenCanvas]) {
+  const { getContext } = prototype;
+  prototype.getContext = function (...kind) {
+    drawsOnCanvas = true;
+    return Reflect.apply(getContext, this, kind);
+  };
+}
+
+// Faces that are loaded ahead: those that the document's text needs, for scripts measure also what is hidden. The others come when
+// a text needs them, which is waited for; but no canvas waits, so where there is one they are all loaded, except of families in
+// hundreds of pieces.
 const MOST_FACES = 100;
 const faces = () => {
   const all = Array.from(document.fonts);
-  return all.length <= MOST_FACES ? all : all.filter((face) => /^U\+0+-/i.test(face.unicodeRange));
+  if (drawsOnCanvas && all.length <= MOST_FACES) return all;
+  const others = document.documentElement.outerHTML.match(/[^\0-\xff]/gu);
+  const characters = Array.from(new Set(others), (character) => character.codePointAt());
+  const needs = (range) => {
+    const [first, last = first] = range.replace("U+", "").split("-").map((point) => parseInt(point, 16));
+    return first <= 0xff || characters.some((character) => first <= character && character <= last);
+  };
+  return all.filter((face) => face.unicodeRange.split(", ").some(needs));
 };
 
 const root = () => document.querySelector("[data-composition-id]");
