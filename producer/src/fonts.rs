@@ -138,6 +138,13 @@ pub(crate) fn has(character: char) -> bool {
     PARSED.iter().any(|face| face.glyph_index(character).is_some())
 }
 
+/// Whether a font belongs to a bundled family by its name: some weights have one of their own, as "Inter Black".
+pub(crate) fn is_of_bundled(font: &str) -> bool {
+    families()
+        .iter()
+        .any(|family| font.strip_prefix(family).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..])))
+}
+
 /// Whether a name in CSS means a kind of font.
 pub(crate) fn is_generic(name: &str) -> bool {
     GENERIC.iter().any(|generic| generic.eq_ignore_ascii_case(name.trim()))

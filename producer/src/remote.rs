@@ -40,7 +40,7 @@ use addresses::{File, Wanted};
 use download::{Downloader, Wish, refused};
 pub(crate) use google_fonts::Asked;
 use modules::Importer;
-pub(crate) use noto::Written;
+pub(crate) use noto::{EMOJI_FAMILY, Fallbacks, Written, is_seen};
 use packages::{Packages, Prefer};
 
 /// What a compiled project has under other addresses than its own.
@@ -206,22 +206,24 @@ impl Remote {
     }
 
     /// Puts fonts into the project that have these characters, as far as there are such, where its browsers find them. The answer
-    /// is their families, and why there are not more.
+    /// is their families, each with those of the characters that it has, and why there are not more.
     pub(crate) fn fallbacks(
         &self,
         written: &Written,
         stop: &CancellationToken,
-    ) -> Result<(BTreeSet<String>, Option<String>), crate::Error> {
+    ) -> Result<(Fallbacks, Option<String>), crate::Error> {
         let Some(fetcher) = &self.fetcher else { return Ok(Default::default()) };
         let mut found = Default::default();
         wait(async { found = noto::fonts(fetcher, written).await }, stop)?;
-        let (fonts, failures) = found;
-        for noto::Font { family, name, content, .. } in &fonts {
-            let folder = fallbacks_of(&self.folder).join(family);
+        let (fonts, why) = found;
+        let mut families = Fallbacks::new();
+        for noto::Font { family, name, content, has } in fonts {
+            let folder = fallbacks_of(&self.folder).join(&family);
             files::create_dir(&folder)?;
             files::write(&folder.join(format!("{name}.ttf")), content)?;
+            families.entry(family).or_default().extend(has);
         }
-        Ok((fonts.into_iter().map(|font| font.family).collect(), noto::explained(&failures)))
+        Ok((families, why))
     }
 
     /// Writes what was found beside it, for chunks. From now on nothing else is found.

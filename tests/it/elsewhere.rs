@@ -440,9 +440,10 @@ fn characters_and_families_are_looked_for() {
         "<p><code>iiii</code></p><p><code>MMMM</code></p>",
         "<canvas id=\"c\" width=\"320\" height=\"36\"></canvas><script>const c = document.getElementById('c').getContext('2d');\
          c.font = '26px Lobster'; document.fonts.load(c.font).then(() => c.fillText('Handgloves', 0, 26))</script>",
+        &text("font-family: Inter", "1\u{fe0f}\u{20e3}👍🏽❤\u{fe0f}\u{200d}🔥"),
     ]
     .concat();
-    let project = folder.project_of_size("site", (320, 260), SECOND, &body);
+    let project = folder.project_of_size("site", (320, 290), SECOND, &body);
     let video = folder.join("out.mp4");
     let run = tests::bins::render(&project, &video, &["--quality", "high"]);
     let told = format!("{:?}", run.reports);
@@ -452,11 +453,20 @@ fn characters_and_families_are_looked_for() {
     let pixels = rgb_frame(&video, 5);
     let line = |line: usize| (line * 36..line * 36 + 36).flat_map(|y| (0..320).map(move |x| (y * 320 + x) * 3));
     let ink = |number: usize| line(number).filter(|at| pixels[*at] < 128).count();
-    let coloured = line(3).filter(|at| pixels[*at].abs_diff(pixels[*at + 2]) > 60).count();
-    assert!(coloured > 300, "{coloured}");
+    let coloured = |number: usize| line(number).filter(|at| pixels[*at].abs_diff(pixels[*at + 2]) > 60);
+    assert!(coloured(3).count() > 300, "{}", coloured(3).count());
+    // A keycap, a skin and what two emoji make are one picture each.
+    let each = [0, 1, 2].map(|third| coloured(7).filter(|at| at / 3 % 320 / 33 == third).count());
+    assert!(each.iter().all(|count| *count > 60) && coloured(7).all(|at| at / 3 % 320 < 99), "{each:?}");
     assert!(ink(1).abs_diff(ink(0)) > 50 && ink(6).abs_diff(ink(0)) > 50, "{} {} {}", ink(0), ink(1), ink(6));
     let widths = [4, 5].map(|number| line(number).filter(|at| pixels[*at] < 128).map(|at| at / 3 % 320).max());
     assert!(widths[0].is_some() && widths[0] == widths[1], "{widths:?}");
+
+    // A mark that only another font has, which the browser does not ask.
+    let project = folder.project("marks", SECOND, "<p style=\"font-family: Inter\">F\u{20d7}</p>");
+    let video = folder.join("marks.mp4");
+    let failed = tests::bins::producer(["render", project.to_str().unwrap(), "-o", video.to_str().unwrap()]);
+    assert_eq!(failed.error().map(|failure| failure.code), Some(Code::FontFetchFailed), "{failed:#?}");
 
     let fetching = Fetching::new();
     fetching.folder.project("site", SECOND, "<p style=\"font-family: Inter\">漢</p>");

@@ -15,6 +15,7 @@ use crate::{
     },
     fonts::{self, bundled, is_generic},
     plan::{defects::Defects, fonts::Named, project::ENTRY},
+    remote::is_seen,
 };
 
 /// What was seen so far.
@@ -57,8 +58,6 @@ enum Instead {
 
 /// Problems reported one by one; there may be thousands.
 const REPORTED: usize = 20;
-/// Characters of a text that are quoted.
-const QUOTED: usize = 40;
 
 impl Drawn {
     /// Looks at the page as it is now.
@@ -74,6 +73,7 @@ impl Drawn {
         for text in texts {
             let declared = |family: &str| named.declares(family) || declared.contains(&family.to_lowercase());
             self.judge(&text, declared, |font| named.fallback(font));
+            self.judge_boxes(&text, named);
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Drawn {
         let stack = families(&text.stack);
         let available = |family: &str| is_generic(family) || bundled(family).is_some() || declared(family);
         let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || bundled(family) == Some(font));
-        let quoted: String = text.text.trim().chars().take(QUOTED).collect();
+        let quoted = quoted(&text.text);
         for (font, custom) in &text.fonts {
             if font == MISSING_GLYPH {
                 self.characters.extend(text.text.chars().filter(|character| !fonts::has(*character)));
@@ -112,6 +112,25 @@ impl Drawn {
                     None => drop(self.without_glyphs.entry(text.stack.clone()).or_insert(quoted.clone())),
                 },
             }
+        }
+    }
+
+    /// What comes of several characters, as a letter and a mark, is drawn as a box of the letter's font if that has not all of them and the
+    /// browser asks no other: no font is told then that has them.
+    fn judge_boxes(&mut self, text: &Text, named: &Named) {
+        let is_ours = |family: &String| (is_generic(family) || bundled(family).is_some()) && !named.declares(family);
+        if !families(&text.stack).iter().all(is_ours) {
+            return;
+        }
+        let has = |font: &str, character| match named.fallback(font) {
+            Some(family) => named.falls_back(family, character),
+            None => !fonts::is_of_bundled(font),
+        };
+        let others = text.text.chars().filter(|character| is_seen(*character) && !fonts::has(*character));
+        let mut boxes = others.filter(|c| !text.fonts.iter().any(|(font, _)| has(font, *c))).peekable();
+        if boxes.peek().is_some() {
+            self.characters.extend(boxes);
+            self.without_glyphs.entry(text.stack.clone()).or_insert_with(|| quoted(&text.text));
         }
     }
 
@@ -168,6 +187,12 @@ impl Drawn {
         }
         Defects { visible, minor }
     }
+}
+
+/// The beginning of a text.
+fn quoted(text: &str) -> String {
+    const QUOTED: usize = 40;
+    text.trim().chars().take(QUOTED).collect()
 }
 
 /// The names in a computed `font-family`.

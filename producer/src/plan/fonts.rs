@@ -1,10 +1,11 @@
 //! Families that a project names and does not bring: bundled ones are declared under the name they are called by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     fonts::{DEFAULT, FACES, bundled, is_generic},
     plan::{assets, project::RESERVED},
+    remote::Fallbacks,
 };
 
 /// The fonts a project speaks of, gathered file by file.
@@ -16,8 +17,7 @@ pub(crate) struct Named {
     named: BTreeMap<String, (String, String, u32)>,
     /// Families in lower case that no package has, with the reason.
     missing: BTreeMap<String, String>,
-    /// Families that have characters which no other font has.
-    fallbacks: BTreeSet<String>,
+    fallbacks: Fallbacks,
     /// Why these have not all of them.
     without: Option<String>,
 }
@@ -58,7 +58,7 @@ impl Named {
     }
 
     /// Notes the families that the browser has besides the bundled ones, and why there are not more.
-    pub(crate) fn note_fallbacks(&mut self, families: BTreeSet<String>, without: Option<String>) {
+    pub(crate) fn note_fallbacks(&mut self, families: Fallbacks, without: Option<String>) {
         (self.fallbacks, self.without) = (families, without);
     }
 
@@ -68,7 +68,12 @@ impl Named {
         let is_of = |family: &&String| {
             font.strip_prefix(family.as_str()).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
         };
-        self.fallbacks.iter().filter(is_of).max_by_key(|family| family.len()).map(String::as_str)
+        self.fallbacks.keys().filter(is_of).max_by_key(|family| family.len()).map(String::as_str)
+    }
+
+    /// Whether a family is one of these and has a character.
+    pub(crate) fn falls_back(&self, family: &str, character: char) -> bool {
+        self.fallbacks.get(family).is_some_and(|characters| characters.contains(&character))
     }
 
     /// Why some characters are in no font, if fonts were looked for.

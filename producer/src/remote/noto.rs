@@ -12,6 +12,10 @@ use icu_properties::{
     props::{DefaultIgnorableCodePoint, Emoji, EmojiPresentation, Script},
 };
 use serde::Deserialize;
+use write_fonts::{
+    FontBuilder,
+    read::{FontRef, TableProvider as _, TableRecord, types::Tag},
+};
 
 use super::{
     Fetcher,
@@ -29,6 +33,9 @@ pub(crate) struct Written {
     pub(crate) language: String,
 }
 
+/// Families that have characters which no other font has, each with those of them that it has.
+pub(crate) type Fallbacks = BTreeMap<String, BTreeSet<char>>;
+
 /// A file of a family, as a system has it.
 pub(super) struct Font {
     pub(super) family: String,
@@ -36,16 +43,21 @@ pub(super) struct Font {
     pub(super) name: String,
     /// A TrueType or OpenType file.
     pub(super) content: Vec<u8>,
-    /// Which of the characters that are wanted it has.
-    has: BTreeSet<char>,
+    /// Which of all characters that are written it has.
+    pub(super) has: BTreeSet<char>,
 }
 
-/// The emoji: those of fontsource are pictures in a table `SVG `, which Chromium does not draw, these in a table `COLR`.
-const EMOJI: &str = "@infolektuell/noto-color-emoji";
-const EMOJI_VERSION: &str = "0.2";
-const EMOJI_FAMILY: &str = "Noto Color Emoji";
+/// The emoji, whole: of pieces Chromium takes only one for what it makes of several characters, as skins and keycaps. Those of
+/// fontsource are pictures in a table `SVG `, which Chromium does not draw.
+const EMOJI: &str = "@expo-google-fonts/noto-color-emoji";
+const EMOJI_VERSION: &str = "0.4";
+const EMOJI_FILE: &str = "400Regular/NotoColorEmoji_400Regular.ttf";
+pub(crate) const EMOJI_FAMILY: &str = "Noto Color Emoji";
 /// What asks for an emoji in place of a text's character.
 const AS_EMOJI: char = '\u{fe0f}';
+
+/// What makes a key of a digit.
+const KEYCAP: char = '\u{20e3}';
 
 /// Signs of all kinds, in the order in which they are looked for.
 const SIGNS: [&str; 4] = ["noto-sans-symbols-2", "noto-sans-symbols", "noto-sans-math", "noto-sans"];
@@ -55,10 +67,8 @@ const VERSION: &str = "5";
 const WEIGHTS: [u16; 2] = [400, 700];
 
 /// The fonts that have these characters, as far as there are such, and why there are not more.
-pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, Vec<Failure>) {
-    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    let seen = |c: &char| !c.is_control() && !c.is_whitespace() && !ignorable.contains(*c);
-    let mut open: BTreeSet<char> = written.characters.iter().copied().filter(seen).collect();
+pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, Option<String>) {
+    let mut open: BTreeSet<char> = written.characters.iter().copied().filter(|c| is_seen(*c)).collect();
     let (mut fonts, mut failures) = (Vec::new(), Vec::new());
     for (name, wanted) in candidates(written, &open) {
         let wanted: BTreeSet<char> = wanted.intersection(&open).copied().collect();
@@ -68,7 +78,7 @@ pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, V
         let version = if name == EMOJI { EMOJI_VERSION } else { VERSION };
         match fetcher.packages.get(&fetcher.downloader, &name, version, Prefer::Local).await {
             Ok(package) => {
-                for font in chosen(&package, &wanted) {
+                for font in chosen(&package, &wanted, &written.characters) {
                     open.retain(|character| !font.has.contains(character));
                     fonts.push(font);
                 }
@@ -76,17 +86,30 @@ pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, V
             Err(failure) => failures.push(failure),
         }
     }
-    if open.is_empty() {
-        failures.clear();
+    let why = (!open.is_empty()).then(|| explained(&open, &failures));
+    (fonts, why)
+}
+
+/// Why characters stay without a font.
+fn explained(open: &BTreeSet<char>, failures: &[Failure]) -> String {
+    const QUOTED: usize = 40;
+    if failures.is_empty() {
+        return format!("Noto's fonts have no {:?}", open.iter().take(QUOTED).collect::<String>());
     }
-    (fonts, failures)
+    failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether something is drawn for a character.
+pub(crate) fn is_seen(character: char) -> bool {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    !character.is_control() && !character.is_whitespace() && !ignorable.contains(character)
 }
 
 /// Packages in the order in which they are asked, each with what it is asked for.
 fn candidates(written: &Written, open: &BTreeSet<char>) -> Vec<(String, BTreeSet<char>)> {
     let (emoji, shown_so) = (CodePointSetData::new::<Emoji>(), CodePointSetData::new::<EmojiPresentation>());
     let asked_for = written.characters.contains(&AS_EMOJI);
-    let is_emoji = |c: &&char| shown_so.contains(**c) || (asked_for && (emoji.contains(**c) || **c == '\u{20e3}'));
+    let is_emoji = |c: &&char| shown_so.contains(**c) || (asked_for && (emoji.contains(**c) || **c == KEYCAP));
     let mut candidates = vec![(EMOJI.to_owned(), open.iter().filter(is_emoji).copied().collect())];
     let mut scripts: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
     for character in open {
@@ -142,8 +165,8 @@ fn package_of(script: Script, written: &Written) -> String {
     }
 }
 
-/// Those files of a package that have one of these characters.
-fn chosen(package: &Package, wanted: &BTreeSet<char>) -> Vec<Font> {
+/// Those files of a package that have one of the characters that are wanted.
+fn chosen(package: &Package, wanted: &BTreeSet<char>, written: &BTreeSet<char>) -> Vec<Font> {
     #[derive(Deserialize)]
     struct Metadata {
         family: String,
@@ -151,20 +174,32 @@ fn chosen(package: &Package, wanted: &BTreeSet<char>) -> Vec<Font> {
     let family = || Some(serde_json::from_slice::<Metadata>(&package.file("metadata.json")?).ok()?.family);
     // Both become parts of a path.
     let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || [' ', '-'].contains(&c));
-    let (family, files) = if package.name == EMOJI {
-        let files = (0..).map_while(|number| named(package, &format!("files/{number}.woff2"))).collect();
-        (EMOJI_FAMILY.to_owned(), files)
-    } else {
-        (family().unwrap_or_default(), pieces(package, wanted))
+    let font = |family: &str, name: &str, content: Vec<u8>| {
+        let has = had(&content, written);
+        let usable = !has.is_disjoint(wanted) && !family.is_empty() && is_name(family) && is_name(name);
+        usable.then(|| Font { family: family.to_owned(), name: name.to_owned(), content, has })
     };
-    let font = |(path, packed): (String, Bytes)| {
-        let content = wuff::decompress_woff2(&packed).ok()?;
-        let name = path.trim_start_matches("files/").trim_end_matches(".woff2").to_owned();
-        let has = had(&content, wanted);
-        let usable = !has.is_empty() && !family.is_empty() && is_name(&family) && is_name(&name);
-        usable.then(|| Font { family: family.clone(), name, content, has })
+    if package.name == EMOJI {
+        let content = package.file(EMOJI_FILE).and_then(|content| without_svg(&content));
+        return content.and_then(|content| font(EMOJI_FAMILY, "whole", content)).into_iter().collect();
+    }
+    let family = family().unwrap_or_default();
+    let unpacked = |(path, packed): (String, Bytes)| {
+        let name = path.trim_start_matches("files/").trim_end_matches(".woff2");
+        font(&family, name, wuff::decompress_woff2(&packed).ok()?)
     };
-    files.into_iter().filter_map(font).collect()
+    pieces(package, wanted).into_iter().filter_map(unpacked).collect()
+}
+
+/// A font without the table `SVG `, which are four fifths of the emoji and beside `COLR` of no use.
+fn without_svg(font: &[u8]) -> Option<Vec<u8>> {
+    let font = FontRef::new(font).ok()?;
+    let tags = font.table_directory().table_records().iter().map(TableRecord::tag);
+    let mut without = FontBuilder::new();
+    for tag in tags.filter(|tag| *tag != Tag::new(b"SVG ")) {
+        without.add_raw(tag, font.data_for_tag(tag)?.as_bytes());
+    }
+    Some(without.build())
 }
 
 fn named(package: &Package, path: &str) -> Option<(String, Bytes)> {
@@ -201,12 +236,6 @@ fn had(font: &[u8], wanted: &BTreeSet<char>) -> BTreeSet<char> {
     wanted.iter().copied().filter(|character| face.glyph_index(*character).is_some()).collect()
 }
 
-/// Why characters stay without a font.
-pub(super) fn explained(failures: &[Failure]) -> Option<String> {
-    let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
-    (!why.is_empty()).then_some(why)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +261,19 @@ mod tests {
         check("😀", "", &[[EMOJI].as_slice(), &signs].concat());
         check("❤", "", &signs);
         check("❤\u{fe0f}", "", &[[EMOJI].as_slice(), &signs].concat());
+    }
+
+    #[test]
+    fn a_font_that_is_cut_short_is_none() {
+        let wanted = BTreeSet::from(['a']);
+        let font =
+            crate::fonts::FACES.iter().map(|face| face.content).find(|font| had(font, &wanted) == wanted).unwrap();
+        let whole = without_svg(font).unwrap();
+        assert_eq!(had(&whole, &wanted), wanted);
+        for length in (0..font.len() - 1).step_by(101) {
+            assert!(without_svg(&font[..length]).is_none_or(|cut| had(&cut, &wanted).len() <= 1), "{length}");
+        }
+        assert!(without_svg(&font[..1000]).is_none() && without_svg(b"<html>").is_none());
     }
 
     #[test]
