@@ -138,11 +138,14 @@ pub(crate) fn has(character: char) -> bool {
     PARSED.iter().any(|face| face.glyph_index(character).is_some())
 }
 
-/// Whether a font belongs to a bundled family by its name: some weights have one of their own, as "Inter Black".
+/// Whether a font belongs to a family by its name: some weights and pieces have one of their own, as "Inter Black".
+pub(crate) fn is_of(font: &str, family: &str) -> bool {
+    font.strip_prefix(family).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
+}
+
+/// Whether a font belongs to a bundled family by its name.
 pub(crate) fn is_of_bundled(font: &str) -> bool {
-    families()
-        .iter()
-        .any(|family| font.strip_prefix(family).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..])))
+    families().iter().any(|family| is_of(font, family))
 }
 
 /// Whether a name in CSS means a kind of font.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crds::{Code, Failure};
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use crate::{
     Error,
@@ -126,7 +127,9 @@ impl Drawn {
             Some(family) => named.falls_back(family, character),
             None => !fonts::is_of_bundled(font),
         };
-        let others = text.text.chars().filter(|character| is_seen(*character) && !fonts::has(*character));
+        // A letter and a mark that are one character are drawn as that, or else as the two.
+        let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&text.text);
+        let others = composed.chars().filter(|c| is_seen(*c) && text.text.contains(*c) && !in_parts(*c, fonts::has));
         let mut boxes = others.filter(|c| !text.fonts.iter().any(|(font, _)| has(font, *c))).peekable();
         if boxes.peek().is_some() {
             self.characters.extend(boxes);
@@ -189,6 +192,12 @@ impl Drawn {
     }
 }
 
+/// Whether all characters that one consists of, itself if it cannot be taken apart, are had.
+fn in_parts(character: char, has: impl Fn(char) -> bool) -> bool {
+    has(character)
+        || DecomposingNormalizerBorrowed::new_nfd().normalize(character.encode_utf8(&mut [0; 4])).chars().all(has)
+}
+
 /// The beginning of a text.
 fn quoted(text: &str) -> String {
     const QUOTED: usize = 40;
@@ -212,6 +221,23 @@ mod tests {
         drawn.judge(&text, |family| family == "Mine", |font| (font == "Signs").then_some("Signs"));
         let Defects { visible, minor } = drawn.defects(&Named::default());
         assert_eq!((visible.len(), minor.len()), expected, "{stack}: {visible:?} {minor:?}");
+    }
+
+    #[test]
+    fn a_mark_that_makes_no_letter_needs_a_font() {
+        for (written, missing) in [
+            ("franc\u{327}ais A\u{30a}se c\u{30c}e\u{302}", ""),
+            ("\u{1e01}", ""),
+            ("F\u{20d7}", "\u{20d7}"),
+            ("c\u{327} \u{327}", "\u{327}"),
+            ("1\u{fe0f}\u{20e3}", "\u{20e3}"),
+        ] {
+            let fonts = vec![("Inter".to_owned(), true)];
+            let text = Text { stack: "Inter".to_owned(), text: written.to_owned(), fonts };
+            let mut drawn = Drawn::default();
+            drawn.judge_boxes(&text, &Named::default());
+            assert_eq!(drawn.characters.into_iter().collect::<String>(), missing, "{written}");
+        }
     }
 
     #[test]

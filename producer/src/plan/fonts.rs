@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    fonts::{DEFAULT, FACES, bundled, is_generic},
+    fonts::{DEFAULT, FACES, bundled, is_generic, is_of},
     plan::{assets, project::RESERVED},
     remote::Fallbacks,
 };
@@ -63,12 +63,9 @@ impl Named {
     }
 
     /// The family that a font belongs to by its name, of those that the browser takes only for characters which no other has.
-    /// Pieces of a family call themselves by a weight besides.
     pub(crate) fn fallback(&self, font: &str) -> Option<&str> {
-        let is_of = |family: &&String| {
-            font.strip_prefix(family.as_str()).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
-        };
-        self.fallbacks.keys().filter(is_of).max_by_key(|family| family.len()).map(String::as_str)
+        let families = self.fallbacks.keys().filter(|family| is_of(font, family));
+        families.max_by_key(|family| family.len()).map(String::as_str)
     }
 
     /// Whether a family is one of these and has a character.
