@@ -6,7 +6,14 @@
     reason = "a build script has only its environment, and can only stop"
 )]
 
-use std::{collections::HashMap, env, fmt::Write as _, fs, io::Read as _, path::PathBuf};
+use std::{
+    collections::HashMap,
+    env,
+    fmt::Write as _,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest as _, Sha256};
 
@@ -30,16 +37,47 @@ struct Package {
 struct Font {
     family: String,
     weights: Vec<u16>,
+    /// What the browser has on its system. All other pieces that have a name are for pages only.
     subsets: Vec<String>,
 }
 
+/// Which characters the pieces of a package are for, as CSS `unicode-range`.
+const RANGES: &str = "unicode.json";
+
 impl Font {
-    /// Weight, subset and name without extension of every face; a package's names begin with its own.
-    fn faces<'a>(&'a self, package: &'a str) -> impl Iterator<Item = (u16, &'a str, String)> {
+    /// Rust's source of faces, for the browser's system and for pages only. Their files go to `out`.
+    fn faces(&self, package: &str, files: &HashMap<String, Vec<u8>>, out: &Path) -> [String; 2] {
+        let ranges: HashMap<String, String> = serde_json::from_slice(&files[RANGES]).expect(RANGES);
         let slug = package.trim_start_matches("@fontsource/");
-        let name =
-            move |weight, subset: &'a String| (weight, subset.as_str(), format!("{slug}-{subset}-{weight}-normal"));
-        self.weights.iter().flat_map(move |weight| self.subsets.iter().map(move |subset| name(*weight, subset)))
+        let mut sources = [String::new(), String::new()];
+        let mut add = |weight, subset: &str, range: &str, only_page: bool| {
+            let name = format!("{slug}-{subset}-{weight}-normal");
+            let packed = |extension| &files[&format!("files/{name}.{extension}")];
+            let (file, content) = if only_page {
+                (format!("{name}.woff2"), packed("woff2").clone())
+            } else {
+                (format!("{name}.ttf"), sfnt(packed("woff")))
+            };
+            fs::write(out.join(&file), content).expect("writing to OUT_DIR");
+            let family = &self.family;
+            writeln!(
+                sources[usize::from(only_page)],
+                "    Face {{ family: {family:?}, weight: {weight}, range: {range:?}, file: {file:?}, content: include_bytes!({file:?}) }},"
+            )
+            .expect("a String takes everything");
+        };
+        // Pieces of large alphabets have numbers for names.
+        let mut others: Vec<_> =
+            ranges.keys().filter(|name| !name.starts_with('[') && !self.subsets.contains(name)).collect();
+        others.sort();
+        for weight in &self.weights {
+            for subset in &self.subsets {
+                let range = if self.subsets.len() > 1 { &ranges[subset] } else { "" };
+                add(*weight, subset, range, false);
+            }
+            others.iter().for_each(|subset| add(*weight, subset, &ranges[*subset], true));
+        }
+        sources
     }
 }
 
@@ -51,18 +89,19 @@ fn main() {
     let assets: Assets = toml::from_str(&fs::read_to_string("assets.toml").expect("assets.toml")).expect("assets.toml");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut index = String::from("pub(super) static EMBEDDED: &[(&str, &[u8])] = &[\n");
-    let mut faces = String::from("/// Every face, family by family.\npub(crate) static FACES: &[Face] = &[\n");
+    let mut faces = [
+        String::from(
+            "/// What the browser has on its system, family by family: TrueType.\npub(crate) static FACES: &[Face] = &[\n",
+        ),
+        String::from(
+            "/// More alphabets of these families, which only pages have: WOFF2.\npub(crate) static PIECES: &[Face] = &[\n",
+        ),
+    ];
     for package in &assets.package {
         let files = unpack(&folder, package);
-        for (weight, subset, name) in package.font.iter().flat_map(|font| font.faces(&package.name)) {
-            let family = package.font.as_ref().map_or("", |font| &font.family);
-            let file = format!("{name}.ttf");
-            fs::write(out.join(&file), sfnt(&files[&format!("files/{name}.woff")])).expect("writing to OUT_DIR");
-            writeln!(
-                faces,
-                "    Face {{ family: {family:?}, weight: {weight}, subset: {subset:?}, file: {file:?}, content: include_bytes!({file:?}) }},"
-            )
-            .expect("a String takes everything");
+        if let Some(font) = &package.font {
+            let sources = font.faces(&package.name, &files, &out);
+            faces.iter_mut().zip(sources).for_each(|(all, source)| all.push_str(&source));
         }
         for path in &package.embed {
             let name = format!("{}/{path}", package.name);
@@ -73,8 +112,7 @@ fn main() {
     }
     index.push_str("];\n");
     fs::write(out.join("embedded.rs"), index).expect("writing to OUT_DIR");
-    faces.push_str("];\n");
-    fs::write(out.join("faces.rs"), faces).expect("writing to OUT_DIR");
+    fs::write(out.join("faces.rs"), faces.map(|faces| faces + "];\n").concat()).expect("writing to OUT_DIR");
 }
 
 /// The library that is preloaded into browsers, with the C compiler of the target.
@@ -95,7 +133,7 @@ fn assets_dir() -> PathBuf {
     set("HF_ASSETS_DIR").or_else(default).expect("HOME or HF_ASSETS_DIR must be set")
 }
 
-fn unpack(folder: &std::path::Path, package: &Package) -> HashMap<String, Vec<u8>> {
+fn unpack(folder: &Path, package: &Package) -> HashMap<String, Vec<u8>> {
     let archive =
         folder.join(format!("{}-{}.tgz", package.name.trim_start_matches('@').replace('/', "-"), package.version));
     println!("cargo::rerun-if-changed={}", archive.display());
@@ -107,17 +145,21 @@ fn unpack(folder: &std::path::Path, package: &Package) -> HashMap<String, Vec<u8
         "{} is not the pinned package: remove it and run `make assets`",
         archive.display()
     );
-    let mut wanted = package.embed.clone();
-    let faces = package.font.iter().flat_map(|font| font.faces(&package.name));
-    wanted.extend(faces.map(|(.., name)| format!("files/{name}.woff")));
+    let is_of_font = |path: &str| {
+        let is_file = |font: &Font| font.weights.iter().any(|weight| path.contains(&format!("-{weight}-normal.woff")));
+        package.font.as_ref().is_some_and(|font| path == RANGES || is_file(font))
+    };
     let mut files = HashMap::new();
-    if wanted.is_empty() {
+    if package.embed.is_empty() && package.font.is_none() {
         return files;
     }
     for entry in tar::Archive::new(flate2::read::GzDecoder::new(&*bytes)).entries().expect("a tar archive") {
         let mut entry = entry.expect("a tar entry");
         let path = entry.path().expect("a path").to_string_lossy().into_owned();
-        if let Some(path) = path.strip_prefix("package/").filter(|path| wanted.iter().any(|wanted| wanted == path)) {
+        if let Some(path) = path
+            .strip_prefix("package/")
+            .filter(|path| is_of_font(path) || package.embed.iter().any(|wanted| wanted == path))
+        {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).expect("a whole entry");
             files.insert(path.to_owned(), content);

@@ -12,11 +12,10 @@ pub(crate) struct Face {
     pub(crate) family: &'static str,
     /// CSS `font-weight`.
     pub(crate) weight: u16,
-    /// The part of Unicode it covers, as its package calls it.
-    pub(crate) subset: &'static str,
+    /// The characters it is for, as CSS `unicode-range`; empty for all that it has.
+    pub(crate) range: &'static str,
     /// File name, unique among all.
     pub(crate) file: &'static str,
-    /// A TrueType file.
     pub(crate) content: &'static [u8],
 }
 
@@ -143,9 +142,29 @@ pub(crate) fn is_of(font: &str, family: &str) -> bool {
     font.strip_prefix(family).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
 }
 
-/// Whether a font belongs to a bundled family by its name.
-pub(crate) fn is_of_bundled(font: &str) -> bool {
-    families().iter().any(|family| is_of(font, family))
+/// The bundled family that a font belongs to by its name.
+pub(crate) fn bundled_of(font: &str) -> Option<&'static str> {
+    families().into_iter().filter(|family| is_of(font, family)).max_by_key(|family| family.len())
+}
+
+/// Whether pages have more alphabets of a family than the system.
+pub(crate) fn has_pieces(family: &str) -> bool {
+    PIECES.iter().any(|piece| piece.family == family)
+}
+
+/// Whether one of a family's further alphabets has a character.
+pub(crate) fn has_piece_for(family: &str, character: char) -> bool {
+    PIECES.iter().any(|piece| piece.family == family && lies_in(piece.range, character))
+}
+
+/// Whether a CSS `unicode-range` holds a character.
+pub(crate) fn lies_in(range: &str, character: char) -> bool {
+    let number = |text: &str| u32::from_str_radix(text, 16).ok();
+    range.split(',').any(|part| {
+        let part = part.trim().trim_start_matches(['U', 'u', '+']);
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        number(first).zip(number(last)).is_some_and(|(first, last)| (first..=last).contains(&u32::from(character)))
+    })
 }
 
 /// Whether a name in CSS means a kind of font.
@@ -164,7 +183,7 @@ pub(crate) fn families() -> Vec<&'static str> {
 pub(crate) fn digest() -> &'static str {
     static DIGEST: LazyLock<String> = LazyLock::new(|| {
         let mut hash = Sha256::new();
-        for face in FACES {
+        for face in FACES.iter().chain(PIECES) {
             hash.update(face.file);
             hash.update(face.content);
         }
@@ -203,5 +222,13 @@ mod tests {
             assert!(face.content.starts_with(&[0, 1, 0, 0]), "{}", face.file);
         }
         assert!(has('a') && has('Ж') && !has('→') && !has('漢'));
+    }
+
+    #[test]
+    fn ranges_are_those_of_style_sheets() {
+        let range = "U+0000-00FF, U+0131,U+2190-21ff";
+        for (character, inside) in [('a', true), ('\u{131}', true), ('→', true), ('\u{132}', false), ('漢', false)] {
+            assert_eq!(lies_in(range, character), inside, "{character}");
+        }
     }
 }

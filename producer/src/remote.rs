@@ -40,7 +40,7 @@ use addresses::{File, Wanted};
 use download::{Downloader, Wish, refused};
 pub(crate) use google_fonts::Asked;
 use modules::Importer;
-pub(crate) use noto::{EMOJI_FAMILY, Fallbacks, Written, is_seen};
+pub(crate) use noto::{Fallbacks, Written, is_seen, rank};
 use packages::{Packages, Prefer};
 
 /// What a compiled project has under other addresses than its own.
@@ -366,7 +366,7 @@ impl Fetcher {
         let mut css = String::new();
         for asked in families.iter().filter(|asked| !asked.is_bundled()) {
             match self.font(asked).await {
-                Ok(sheet) => css += &sheet,
+                Ok(sheet) => css += &(sheet + &asked.rule()),
                 // Its usual faces are there all the same.
                 Err(failure) if bundled(&asked.family).is_some() => {
                     let message = format!("of {} only the bundled faces are used: {}", asked.family, failure.message);
@@ -398,6 +398,11 @@ fn wait(work: impl Future<Output = ()>, stop: &CancellationToken) -> Result<(), 
     });
     runtime.shutdown_background();
     if done { Ok(()) } else { Err(crate::draw::browser::Error::Interrupted.into()) }
+}
+
+/// The npm package that an address means.
+pub(crate) fn package_at(address: &str) -> Option<String> {
+    Wanted::of(&Url::parse(address).ok()?).map(|wanted| wanted.package)
 }
 
 /// An address without what may be secret in it.

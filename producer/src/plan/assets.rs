@@ -1,6 +1,6 @@
 //! The npm packages the producer is made with: embedded ones, and ones served from the cache folder.
 
-use std::{collections::BTreeMap, path::Path, sync::LazyLock};
+use std::{path::Path, sync::LazyLock};
 
 use sha2::{Digest as _, Sha256};
 
@@ -36,13 +36,6 @@ pub(crate) fn runtime() -> &'static [u8] {
 fn embedded(name: &str) -> &'static [u8] {
     let found = embedded::EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
     found.unwrap_or_else(|| unreachable!("{name} is in assets.toml")).1
-}
-
-/// Which characters a subset of Inter has, as CSS `unicode-range`.
-pub(crate) fn inter_range(subset: &str) -> String {
-    let ranges: BTreeMap<String, String> = serde_json::from_slice(embedded("@fontsource/inter/unicode.json"))
-        .unwrap_or_else(|error| unreachable!("the package's digest is pinned: {error}"));
-    ranges.get(subset).cloned().unwrap_or_default()
 }
 
 /// The versions of a package that `make assets` fetches.

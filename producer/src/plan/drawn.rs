@@ -24,13 +24,15 @@ use crate::{
 pub(crate) struct Drawn {
     /// Family lists with the characters already asked for.
     seen: HashSet<(String, char)>,
+    /// Bundled families with alphabets that are not in the page, for only scripts and variables name them.
+    unnamed: BTreeSet<String>,
     /// Families nobody has, with what was drawn in place of them.
     absent: BTreeMap<String, Instead>,
     /// Family lists none of whose fonts has the characters of a text, with that text.
     without_glyphs: BTreeMap<String, String>,
     /// Characters of such texts that no bundled font has.
     characters: BTreeSet<char>,
-    /// Families that were fetched for such characters, with the list and the text where one first stood in.
+    /// Families that stood in for fonts that lack characters, with the list and the text where they first did.
     fallen_back: BTreeMap<String, (String, String)>,
 }
 
@@ -73,7 +75,7 @@ impl Drawn {
         let declared: BTreeSet<String> = page.evaluate::<Vec<String>>("__hfProducer.families()")?.into_iter().collect();
         for text in texts {
             let declared = |family: &str| named.declares(family) || declared.contains(&family.to_lowercase());
-            self.judge(&text, declared, |font| named.fallback(font));
+            self.judge(&text, declared, named);
             self.judge_boxes(&text, named);
         }
         Ok(())
@@ -81,11 +83,12 @@ impl Drawn {
 
     /// What packages may have of what is missing: those of families that style sheets name were asked already.
     pub(crate) fn lacking(&self, named: &Named) -> Lacking {
-        let families = self.absent.keys().filter(|family| named.why_missing(family).is_none());
-        Lacking { families: families.cloned().collect(), characters: self.characters.clone() }
+        let absent = self.absent.keys().filter(|family| named.why_missing(family).is_none());
+        let families = absent.chain(&self.unnamed).cloned().collect();
+        Lacking { families, characters: self.characters.clone() }
     }
 
-    fn judge<'a>(&mut self, text: &Text, declared: impl Fn(&str) -> bool, fallback: impl Fn(&str) -> Option<&'a str>) {
+    fn judge(&mut self, text: &Text, declared: impl Fn(&str) -> bool, named: &Named) {
         let stack = families(&text.stack);
         let available = |family: &str| is_generic(family) || bundled(family).is_some() || declared(family);
         let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || bundled(family) == Some(font));
@@ -96,10 +99,9 @@ impl Drawn {
                 self.without_glyphs.entry(text.stack.clone()).or_insert(quoted.clone());
                 continue;
             }
-            if let Some(family) = fallback(font).filter(|_| !custom) {
+            if let Some(family) = named.fallback(font).filter(|_| !custom) {
                 if !stack.iter().any(|listed| listed.eq_ignore_ascii_case(family)) {
-                    let first = || (text.stack.clone(), quoted.clone());
-                    self.fallen_back.entry(family.to_owned()).or_insert_with(first);
+                    self.note_fallen_back(family, text);
                 }
                 continue;
             }
@@ -110,7 +112,7 @@ impl Drawn {
                 (true, Instead::Listed) => {}
                 (true, Instead::Unasked) => match stack.iter().find(|family| !available(family)) {
                     Some(family) => self.note_absent(family, Instead::Unasked),
-                    None => drop(self.without_glyphs.entry(text.stack.clone()).or_insert(quoted.clone())),
+                    None => self.note_lacking(&stack, font, text, named),
                 },
             }
         }
@@ -123,9 +125,10 @@ impl Drawn {
         if !families(&text.stack).iter().all(is_ours) {
             return;
         }
-        let has = |font: &str, character| match named.fallback(font) {
-            Some(family) => named.falls_back(family, character),
-            None => !fonts::is_of_bundled(font),
+        let has = |font: &str, character| match (named.fallback(font), fonts::bundled_of(font)) {
+            (Some(family), _) => named.falls_back(family, character),
+            (None, Some(family)) => fonts::has_piece_for(family, character),
+            (None, None) => true,
         };
         // A letter and a mark that are one character are drawn as that, or else as the two.
         let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&text.text);
@@ -135,6 +138,25 @@ impl Drawn {
             self.characters.extend(boxes);
             self.without_glyphs.entry(text.stack.clone()).or_insert_with(|| quoted(&text.text));
         }
+    }
+
+    /// A font that nobody asked for was used, although all were there that somebody asked for.
+    fn note_lacking(&mut self, stack: &[String], font: &str, text: &Text, named: &Named) {
+        let ours = stack.iter().filter(|name| !named.declares(name));
+        let ours: Vec<_> = ours.filter_map(|name| Some((name, bundled(name)?))).collect();
+        let unnamed = ours.iter().filter(|(name, family)| fonts::has_pieces(family) && !named.names(name));
+        self.unnamed.extend(unnamed.map(|(name, _)| (*name).clone()));
+        // Whoever brings a font and sees nothing of it may have brought something else.
+        let is_seen = !ours.is_empty() || text.fonts.iter().any(|(_, custom)| *custom);
+        match fonts::bundled_of(font).filter(|_| is_seen) {
+            Some(family) => self.note_fallen_back(family, text),
+            None => drop(self.without_glyphs.entry(text.stack.clone()).or_insert_with(|| quoted(&text.text))),
+        }
+    }
+
+    fn note_fallen_back(&mut self, family: &str, text: &Text) {
+        let first = || (text.stack.clone(), quoted(&text.text));
+        self.fallen_back.entry(family.to_owned()).or_insert_with(first);
     }
 
     fn note_absent(&mut self, family: &str, instead: Instead) {
@@ -173,9 +195,9 @@ impl Drawn {
             let place = families(stack).iter().find_map(|family| named.place(family)).or(Some((ENTRY, 0)));
             let characters: String = text.chars().filter(|character| !fonts::has(*character)).collect();
             let why = named.why_without().map(|why| format!(" ({why})")).unwrap_or_default();
+            let foremost = if characters.is_empty() { String::new() } else { format!(", foremost of {characters:?}") };
             let message = format!(
-                "no font of {stack} has every character of {text:?}, foremost of {characters:?}{why}: declare one that has \
-                 with a local @font-face"
+                "no font of {stack} has every character of {text:?}{foremost}{why}: declare one that has with a local @font-face"
             );
             visible.push(failure(message, place));
         }
@@ -218,7 +240,9 @@ mod tests {
     fn check(stack: &str, font: &str, custom: bool, expected: (usize, usize)) {
         let mut drawn = Drawn::default();
         let text = Text { stack: stack.to_owned(), text: "abc".to_owned(), fonts: vec![(font.to_owned(), custom)] };
-        drawn.judge(&text, |family| family == "Mine", |font| (font == "Signs").then_some("Signs"));
+        let mut named = Named::default();
+        named.note_fallbacks([("Signs".to_owned(), BTreeSet::new())].into(), None);
+        drawn.judge(&text, |family| family == "Mine", &named);
         let Defects { visible, minor } = drawn.defects(&Named::default());
         assert_eq!((visible.len(), minor.len()), expected, "{stack}: {visible:?} {minor:?}");
     }
@@ -250,7 +274,7 @@ mod tests {
         check("Gotham, Inter", "Inter", true, (0, 1));
         check("Mine", "Inter", false, (1, 0));
         check("Mine, sans-serif", "Inter", false, (0, 0));
-        check("Lato", "Inter", false, (1, 0));
+        check("Lato", "Inter", false, (0, 1));
         check("sans-serif", MISSING_GLYPH, false, (1, 0));
         check("Lato", "Signs", false, (0, 1));
         check("Lato, Signs", "Signs", false, (0, 0));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    fonts::{DEFAULT, FACES, bundled, is_generic, is_of},
-    plan::{assets, project::RESERVED},
+    fonts::{DEFAULT, FACES, Face, PIECES, bundled, is_generic, is_of},
+    plan::project::RESERVED,
     remote::Fallbacks,
 };
 
@@ -45,6 +45,11 @@ impl Named {
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &str> {
         let named = self.named.values().map(|(name, ..)| name.as_str());
         named.filter(|name| !self.declares(name) && bundled(name).is_none() && !is_generic(name) && !is_keyword(name))
+    }
+
+    /// Whether its faces are in the page: it is bundled, and named where planning sees it.
+    pub(crate) fn names(&self, family: &str) -> bool {
+        self.named.contains_key(&family.to_lowercase())
     }
 
     /// Notes why a family cannot be had.
@@ -90,16 +95,15 @@ impl Named {
         let names = self.named.iter().filter(|(name, _)| **name != DEFAULT.to_lowercase()).map(|(_, named)| named);
         for (name, ..) in names.chain([&default]).filter(|(name, ..)| !self.declares(name)) {
             let Some(family) = bundled(name) else { continue };
-            for face in FACES.iter().filter(|face| face.family == family) {
-                let path = format!("{RESERVED}/fonts/{}", face.file);
-                let range = if family == DEFAULT { assets::inter_range(face.subset) } else { String::new() };
-                let range = if range.is_empty() { range } else { format!(";unicode-range:{range}") };
+            let faces = FACES.iter().map(|face| (face, "truetype")).chain(PIECES.iter().map(|piece| (piece, "woff2")));
+            for (Face { weight, range, file, content, .. }, format) in faces.filter(|(face, _)| face.family == family) {
+                let path = format!("{RESERVED}/fonts/{file}");
+                let range = if range.is_empty() { String::new() } else { format!(";unicode-range:{range}") };
                 css += &format!(
-                    "@font-face{{font-family:{name:?};font-style:normal;font-weight:{};font-display:block;\
-                     src:url(/{path}) format(\"truetype\"){range}}}",
-                    face.weight
+                    "@font-face{{font-family:{name:?};font-style:normal;font-weight:{weight};font-display:block;\
+                     src:url(/{path}) format({format:?}){range}}}"
                 );
-                files.insert(path, face.content);
+                files.insert(path, *content);
             }
         }
         (css, files)

@@ -10,6 +10,15 @@ use crate::fonts::{FACES, bundled, is_generic};
 
 /// Who answers with style sheets of fonts. Bunny Fonts takes Google's first grammar.
 const SERVICES: [&str; 2] = ["fonts.googleapis.com", "fonts.bunny.net"];
+/// What they answer to: fonts of icons have an address of their own besides.
+const PATHS: [&str; 3] = ["/css", "/css2", "/icon"];
+
+/// Families of icons, which are written by their names: Google's style sheet says how to set them.
+const ICONS: [&str; 2] = ["Material Icons", SYMBOLS];
+/// Those that are one font for all weights and fillings.
+const SYMBOLS: &str = "Material Symbols";
+/// Whose packages have those.
+const VARIABLE: &str = "@fontsource-variable";
 
 /// A family and its faces, as an address asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +36,7 @@ impl Asked {
 
     /// What the address of a style sheet asks for; `None` for any other address.
     pub(crate) fn of(url: &Url) -> Option<Vec<Self>> {
-        if !SERVICES.contains(&url.host_str()?) || !["/css", "/css2"].contains(&url.path()) {
+        if !SERVICES.contains(&url.host_str()?) || !PATHS.contains(&url.path()) {
             return None;
         }
         let families = url.query_pairs().filter(|(name, _)| name == "family").map(|(_, value)| value.into_owned());
@@ -77,8 +86,30 @@ impl Asked {
 
     /// The package that holds its fonts.
     pub(crate) fn package(&self) -> String {
+        format!("{}/{}", if self.is_of_symbols() { VARIABLE } else { "@fontsource" }, self.slug())
+    }
+
+    fn slug(&self) -> String {
         let slug = self.family.trim().to_lowercase().replace([' ', '_'], "-");
-        format!("@fontsource/{}", slug.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', ""))
+        slug.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "")
+    }
+
+    fn is_of_symbols(&self) -> bool {
+        self.family.starts_with(SYMBOLS)
+    }
+
+    /// The rule that comes with fonts of icons: elements of this class show the icon that their text names.
+    pub(super) fn rule(&self) -> String {
+        if !ICONS.iter().any(|icons| self.family.starts_with(icons)) {
+            return String::new();
+        }
+        format!(
+            ".{}{{font-family:{:?};font-weight:normal;font-style:normal;font-size:24px;line-height:1;letter-spacing:normal;\
+             text-transform:none;display:inline-block;white-space:nowrap;word-wrap:normal;direction:ltr;\
+             font-feature-settings:\"liga\"}}\n",
+            self.slug(),
+            self.family
+        )
     }
 
     /// The style sheet of those of its faces that a package has, under the name that they are asked for by.
@@ -92,9 +123,24 @@ impl Asked {
         let Metadata { weights, styles, subsets } = serde_json::from_slice(&package.file("metadata.json")?).ok()?;
         let ranges = package.file("unicode.json").and_then(|text| serde_json::from_slice(&text).ok());
         let ranges: BTreeMap<String, String> = ranges.unwrap_or_default();
+        let source = |file: &str| {
+            let Package { name, version, .. } = package;
+            format!(
+                "font-display:block;src:url(https://cdn.jsdelivr.net/npm/{name}@{version}/{file}) format(\"woff2\")"
+            )
+        };
+        if self.is_of_symbols() {
+            let file = format!("files/{}-latin-full-normal.woff2", self.slug());
+            let (lightest, boldest) = (weights.first()?, weights.last()?);
+            let face = |source: String| {
+                format!("@font-face{{font-family:{:?};font-weight:{lightest} {boldest};{source}}}\n", self.family)
+            };
+            return package.file(&file).map(|_| face(source(&file)));
+        }
         // Large alphabets come in numbered pieces, which only the ranges name.
         let all = if ranges.is_empty() { subsets } else { ranges.keys().cloned().collect() };
-        let slug = package.name.trim_start_matches("@fontsource/");
+        let slug = self.slug();
+        let is_icons = !self.rule().is_empty();
         let mut css = String::new();
         for (style, weight) in styles.iter().flat_map(|style| weights.iter().map(move |weight| (style, *weight))) {
             let italic = style == "italic";
@@ -107,11 +153,13 @@ impl Asked {
                 if package.file(&file).is_none() {
                     continue;
                 }
-                let range = ranges.get(subset).map(|range| format!(";unicode-range:{range}")).unwrap_or_default();
+                // Icons have code points that the package says nothing of.
+                let range = ranges.get(subset).filter(|_| !is_icons);
+                let range = range.map(|range| format!(";unicode-range:{range}")).unwrap_or_default();
                 css += &format!(
-                    "@font-face{{font-family:{:?};font-style:{style};font-weight:{weight};font-display:block;\
-                     src:url(https://cdn.jsdelivr.net/npm/{}@{}/{file}) format(\"woff2\"){range}}}\n",
-                    self.family, package.name, package.version
+                    "@font-face{{font-family:{:?};font-style:{style};font-weight:{weight};{}{range}}}\n",
+                    self.family,
+                    source(&file)
                 );
             }
         }
@@ -149,6 +197,13 @@ mod tests {
             "https://fonts.googleapis.com/css?family=Open+Sans:400,700italic|Lobster",
             &[("Open Sans", &[(false, 400, 400), (true, 700, 700)]), ("Lobster", &[(false, 400, 400)])],
         );
+        check(
+            "https://fonts.googleapis.com/icon?family=Material+Icons|Material+Icons+Round",
+            &[("Material Icons", &[(false, 400, 400)]), ("Material Icons Round", &[(false, 400, 400)])],
+        );
+        assert_eq!(Asked::whole("Material Symbols Sharp").package(), "@fontsource-variable/material-symbols-sharp");
+        assert!(Asked::whole("Material Icons").rule().starts_with(".material-icons{font-family:\"Material Icons\";"));
+        assert_eq!(Asked::whole("Lobster").rule(), "");
         for other in ["https://fonts.gstatic.com/s/x.woff2", "https://example.com/css2?family=A"] {
             assert_eq!(Asked::of(&Url::parse(other).unwrap()), None);
         }

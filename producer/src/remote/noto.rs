@@ -3,7 +3,10 @@
 //! On somebody's machine such characters come from whatever fonts that has (an arrow, a tick, an emoji, Chinese under the name
 //! of a font that only Macs have). A render has the same everywhere instead, and they are a part of the plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use bytes::Bytes;
 use crds::Failure;
@@ -21,6 +24,7 @@ use super::{
     Fetcher,
     packages::{Package, Prefer},
 };
+use crate::fonts::lies_in;
 
 /// So many files of a package are just looked into.
 const MOST_SUBSETS: usize = 16;
@@ -47,12 +51,36 @@ pub(super) struct Font {
     pub(super) has: BTreeSet<char>,
 }
 
-/// The emoji, whole: of pieces Chromium takes only one for what it makes of several characters, as skins and keycaps. Those of
-/// fontsource are pictures in a table `SVG `, which Chromium does not draw.
-const EMOJI: &str = "@expo-google-fonts/noto-color-emoji";
-const EMOJI_VERSION: &str = "0.4";
-const EMOJI_FILE: &str = "400Regular/NotoColorEmoji_400Regular.ttf";
-pub(crate) const EMOJI_FAMILY: &str = "Noto Color Emoji";
+/// A family that is taken whole.
+struct Whole {
+    package: &'static str,
+    family: &'static str,
+    files: &'static [&'static str],
+}
+
+/// What all those packages are of.
+const WHOLE_VERSION: &str = "0.4";
+/// Of pieces Chromium takes only one for what it makes of several characters, as skins and keycaps; and those of fontsource are
+/// pictures in a table `SVG `, which Chromium does not draw.
+const EMOJI: Whole = Whole {
+    package: "@expo-google-fonts/noto-color-emoji",
+    family: "Noto Color Emoji",
+    files: &["400Regular/NotoColorEmoji_400Regular.ttf"],
+};
+/// The pieces have no small digits, no hyphen that keeps words together and few marks.
+const TEXT: Whole = Whole {
+    package: "@expo-google-fonts/noto-sans",
+    family: "Noto Sans",
+    files: &["400Regular/NotoSans_400Regular.ttf", "700Bold/NotoSans_700Bold.ttf"],
+};
+/// Lines and blocks as terminals draw them, as wide as the letters of monospaced fonts; the pieces have none.
+const TERMINAL: Whole = Whole {
+    package: "@expo-google-fonts/noto-sans-mono",
+    family: "Noto Sans Mono",
+    files: &["400Regular/NotoSansMono_400Regular.ttf", "700Bold/NotoSansMono_700Bold.ttf"],
+};
+const WHOLE: [Whole; 3] = [EMOJI, TEXT, TERMINAL];
+
 /// What asks for an emoji in place of a text's character.
 const AS_EMOJI: char = '\u{fe0f}';
 
@@ -60,7 +88,14 @@ const AS_EMOJI: char = '\u{fe0f}';
 const KEYCAP: char = '\u{20e3}';
 
 /// Signs of all kinds, in the order in which they are looked for.
-const SIGNS: [&str; 4] = ["noto-sans-symbols-2", "noto-sans-symbols", "noto-sans-math", "noto-sans"];
+const SIGNS: [&str; 6] = [
+    "@fontsource/noto-sans-symbols-2",
+    "@fontsource/noto-sans-symbols",
+    "@fontsource/noto-sans-math",
+    TEXT.package,
+    TERMINAL.package,
+    EMOJI.package,
+];
 /// What all packages of fontsource are of.
 const VERSION: &str = "5";
 /// The weights that are taken of a family, as far as there are.
@@ -75,7 +110,7 @@ pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, O
         if wanted.is_empty() {
             continue;
         }
-        let version = if name == EMOJI { EMOJI_VERSION } else { VERSION };
+        let version = if WHOLE.iter().any(|whole| whole.package == name) { WHOLE_VERSION } else { VERSION };
         match fetcher.packages.get(&fetcher.downloader, &name, version, Prefer::Local).await {
             Ok(package) => {
                 for font in chosen(&package, &wanted, &written.characters) {
@@ -88,6 +123,12 @@ pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, O
     }
     let why = (!open.is_empty()).then(|| explained(&open, &failures));
     (fonts, why)
+}
+
+/// Where a family stands among those that have the same characters: the lower, the sooner it is asked.
+pub(crate) fn rank(family: &str) -> u8 {
+    let known = [(TEXT, 0), (TERMINAL, 1), (EMOJI, 3)];
+    known.iter().find(|(whole, _)| whole.family == family).map_or(2, |(_, rank)| *rank)
 }
 
 /// Why characters stay without a font.
@@ -110,32 +151,49 @@ fn candidates(written: &Written, open: &BTreeSet<char>) -> Vec<(String, BTreeSet
     let (emoji, shown_so) = (CodePointSetData::new::<Emoji>(), CodePointSetData::new::<EmojiPresentation>());
     let asked_for = written.characters.contains(&AS_EMOJI);
     let is_emoji = |c: &&char| shown_so.contains(**c) || (asked_for && (emoji.contains(**c) || **c == KEYCAP));
-    let mut candidates = vec![(EMOJI.to_owned(), open.iter().filter(is_emoji).copied().collect())];
+    let mut candidates = vec![(EMOJI.package.to_owned(), open.iter().filter(is_emoji).copied().collect())];
     let mut scripts: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
     for character in open {
         let package = script_of(*character).map(|script| package_of(script, written));
         scripts.entry(package.unwrap_or_default()).or_default().insert(*character);
     }
     let signs = scripts.remove("").unwrap_or_default();
-    candidates.extend(scripts.into_iter().map(|(name, characters)| (fontsource(&name), characters)));
-    candidates.extend(SIGNS.map(|name| (fontsource(name), signs.clone())));
-    candidates.push((EMOJI.to_owned(), signs));
+    candidates.extend(scripts.into_iter().map(|(name, characters)| (format!("@fontsource/{name}"), characters)));
+    let signs_that = |are: fn(char) -> bool| signs.iter().copied().filter(|c| are(*c)).collect::<BTreeSet<_>>();
+    candidates.push((TEXT.package.to_owned(), signs_that(is_of_text)));
+    candidates.push((TERMINAL.package.to_owned(), signs_that(is_of_terminals)));
+    candidates.extend(SIGNS.map(|name| (name.to_owned(), signs.clone())));
     candidates
 }
 
-fn fontsource(name: &str) -> String {
-    format!("@fontsource/{name}")
+/// Signs that stand between letters and look like them: punctuation, marks, small digits, fractions, currencies, ligatures.
+fn is_of_text(sign: char) -> bool {
+    const SYMBOLS: RangeInclusive<char> = '\u{2190}'..='\u{2bff}';
+    sign < '\u{10000}' && !SYMBOLS.contains(&sign)
+}
+
+/// Lines and blocks.
+fn is_of_terminals(sign: char) -> bool {
+    ('\u{2500}'..='\u{259f}').contains(&sign)
 }
 
 /// The script whose fonts have a character; none for signs, and for letters that nearly all fonts have.
 fn script_of(character: char) -> Option<Script> {
     match character {
+        '฿' => Some(Script::Thai),
         // Punctuation and forms of East Asia.
         '\u{2e80}'..='\u{303f}' | '\u{fe30}'..='\u{fe4f}' | '\u{ff00}'..='\u{ffef}' => Some(Script::Han),
         _ => {
             let script = CodePointMapData::<Script>::new().get(character);
-            let usual =
-                [Script::Common, Script::Inherited, Script::Latin, Script::Greek, Script::Cyrillic, Script::Unknown];
+            let usual = [
+                Script::Common,
+                Script::Inherited,
+                Script::Latin,
+                Script::Greek,
+                Script::Cyrillic,
+                Script::Braille,
+                Script::Unknown,
+            ];
             (!usual.contains(&script)).then_some(script)
         }
     }
@@ -158,6 +216,7 @@ fn package_of(script: Script, written: &Written) -> String {
         }
         Script::Han if speaks("ko") || writes(Script::Hangul) => "noto-sans-kr".to_owned(),
         Script::Han => "noto-sans-sc".to_owned(),
+        Script::Tibetan => "noto-serif-tibetan".to_owned(),
         script => {
             let name = PropertyNamesLong::<Script>::new().get(script).unwrap_or_default();
             format!("noto-sans-{}", name.to_lowercase().replace('_', "-"))
@@ -179,9 +238,12 @@ fn chosen(package: &Package, wanted: &BTreeSet<char>, written: &BTreeSet<char>) 
         let usable = !has.is_disjoint(wanted) && !family.is_empty() && is_name(family) && is_name(name);
         usable.then(|| Font { family: family.to_owned(), name: name.to_owned(), content, has })
     };
-    if package.name == EMOJI {
-        let content = package.file(EMOJI_FILE).and_then(|content| without_svg(&content));
-        return content.and_then(|content| font(EMOJI_FAMILY, "whole", content)).into_iter().collect();
+    if let Some(Whole { family, files, .. }) = WHOLE.iter().find(|whole| whole.package == package.name) {
+        let whole = |path: &&str| {
+            let name = path.trim_end_matches(".ttf").replace(['/', '_'], "-");
+            font(family, &name, without_svg(&package.file(path)?)?)
+        };
+        return files.iter().filter_map(whole).collect();
     }
     let family = family().unwrap_or_default();
     let unpacked = |(path, packed): (String, Bytes)| {
@@ -220,16 +282,6 @@ fn pieces(package: &Package, wanted: &BTreeSet<char>) -> Vec<(String, Bytes)> {
     subsets.flat_map(|(subset, _)| WEIGHTS.into_iter().filter_map(move |weight| file(subset, weight))).collect()
 }
 
-/// Whether a CSS `unicode-range` holds a character.
-fn lies_in(range: &str, character: char) -> bool {
-    let number = |text: &str| u32::from_str_radix(text, 16).ok();
-    range.split(',').any(|part| {
-        let part = part.trim().trim_start_matches(['U', 'u', '+']);
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        number(first).zip(number(last)).is_some_and(|(first, last)| (first..=last).contains(&u32::from(character)))
-    })
-}
-
 /// Those of some characters that a font has.
 fn had(font: &[u8], wanted: &BTreeSet<char>) -> BTreeSet<char> {
     let Ok(face) = ttf_parser::Face::parse(font, 0) else { return BTreeSet::new() };
@@ -243,24 +295,31 @@ mod tests {
     #[track_caller]
     fn check(text: &str, language: &str, expected: &[&str]) {
         let written = Written { characters: text.chars().collect(), language: language.to_owned() };
-        let named = candidates(&written, &written.characters).into_iter().filter(|(_, asked)| !asked.is_empty());
+        let open = written.characters.iter().copied().filter(|c| is_seen(*c)).collect();
+        let named = candidates(&written, &open).into_iter().filter(|(_, asked)| !asked.is_empty());
         let named: Vec<_> = named.map(|(name, _)| name.trim_start_matches("@fontsource/").to_owned()).collect();
         assert_eq!(named, expected, "{text}");
     }
 
     #[test]
     fn packages_follow_scripts_and_languages() {
-        let signs = [SIGNS.as_slice(), &[EMOJI]].concat();
-        check("→", "en", &signs);
+        let signs = SIGNS.map(|name| name.trim_start_matches("@fontsource/"));
+        let (emoji, text, terminal) = ([EMOJI.package], [TEXT.package], [TERMINAL.package]);
+        check("→⠋", "en", &signs);
+        for of_text in ["\u{2011}", "₂", "‰", "\u{336}", "ﬁ"] {
+            check(of_text, "", &[&text, signs.as_slice()].concat());
+        }
+        check("├█", "", &[&terminal, signs.as_slice()].concat());
+        check("བོད", "", &["noto-serif-tibetan"]);
         check("漢字", "", &["noto-sans-sc"]);
         check("漢字。", "zh-TW", &["noto-sans-tc"]);
         check("漢字かな", "", &["noto-sans-jp"]);
         check("漢字한글", "", &["noto-sans-kr"]);
-        check("ไทย", "", &["noto-sans-thai"]);
+        check("ไทย฿", "", &["noto-sans-thai"]);
         check("नमस्ते", "", &["noto-sans-devanagari"]);
-        check("😀", "", &[[EMOJI].as_slice(), &signs].concat());
+        check("😀", "", &[&emoji, signs.as_slice()].concat());
         check("❤", "", &signs);
-        check("❤\u{fe0f}", "", &[[EMOJI].as_slice(), &signs].concat());
+        check("❤\u{fe0f}", "", &[&emoji, signs.as_slice()].concat());
     }
 
     #[test]
@@ -274,13 +333,5 @@ mod tests {
             assert!(without_svg(&font[..length]).is_none_or(|cut| had(&cut, &wanted).len() <= 1), "{length}");
         }
         assert!(without_svg(&font[..1000]).is_none() && without_svg(b"<html>").is_none());
-    }
-
-    #[test]
-    fn ranges_are_those_of_style_sheets() {
-        let range = "U+0000-00FF, U+0131,U+2190-21ff";
-        for (character, inside) in [('a', true), ('\u{131}', true), ('→', true), ('\u{132}', false), ('漢', false)] {
-            assert_eq!(lies_in(range, character), inside, "{character}");
-        }
     }
 }

@@ -15,7 +15,7 @@ use super::Result;
 use crate::{
     files,
     fonts::{ALIASES, DEFAULT, FACES, families},
-    remote::EMOJI_FAMILY,
+    remote::rank,
 };
 
 /// A font with one glyph, a box, for every character that is seen at all. Made with fontTools: `cmap` format 13.
@@ -112,8 +112,9 @@ fn configuration(folder: &Path, fallbacks: &Fallbacks, cache: &Path) -> String {
     }
     // What nobody asked for comes last, Inter first of it.
     let others: String = families().into_iter().filter(|family| *family != DEFAULT).map(string).collect();
-    let (emoji, signs): (Vec<_>, Vec<_>) = fallbacks.folders.keys().partition(|family| *family == EMOJI_FAMILY);
-    let last: String = signs.into_iter().chain(emoji).map(|family| string(family)).collect();
+    let mut last: Vec<_> = fallbacks.folders.keys().collect();
+    last.sort_by_key(|family| rank(family));
+    let last: String = last.into_iter().map(|family| string(family)).collect();
     let rest = format!("{}{others}{last}{}", string(DEFAULT), string(MISSING_GLYPH));
     let folders = [folder].into_iter().chain(fallbacks.folders.values().map(PathBuf::as_path));
     let folders = folders.map(|folder| format!("<dir>{}</dir>", html_escape::encode_text(&folder.to_string_lossy())));
