@@ -13,7 +13,8 @@ use crate::{
             self,
             page::{PageConfig, Size},
         },
-        frames, script,
+        frames,
+        script::{self, PageScript, Purpose},
         server::Frames,
     },
     encode::format::EncoderKind,
@@ -99,7 +100,8 @@ fn check(name: &'static str, required: bool, result: Result<String, String>) -> 
 
 fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> {
     const SIDE: u32 = 512;
-    let script = script::page_script(FrameRate::default(), &Map::new(), &MediaFiles::new(), script::Purpose::Draw);
+    let (variables, media) = (&Map::new(), &MediaFiles::new());
+    let script = PageScript { rate: FrameRate::default(), variables, media, transparent: false, timelines: false };
     let nothing = Path::new("/nonexistent");
     let remote = Arc::new(Remote::fetching(nothing, &Settings { offline: true, ..context.settings.clone() }));
     let config = PageConfig {
@@ -107,7 +109,7 @@ fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> 
         remote,
         size: Size { width: SIDE, height: SIDE, scale: 1 },
         transparent: false,
-        script,
+        script: script.text(Purpose::Draw),
         frames: Frames::default(),
     };
     let (page, source) = frames::start(context, &config)?;

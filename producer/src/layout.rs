@@ -143,9 +143,6 @@ pub(crate) struct Composition {
     /// Addresses of files that it asked for while planning and that are not there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) missing_assets: BTreeSet<String>,
-    /// It was compiled once more after a first look: browsers that were started before do not have its fonts.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) compiled_again: bool,
 }
 
 /// `meta/videos.json`: upstream's lists, and what the elements of a page say of their files.

@@ -21,7 +21,7 @@ use crate::{
         browser::page::{Page, PageConfig, Size},
         drawer::Canvas,
         ready::Expected,
-        script::{self, Purpose, page_script},
+        script::{self, PageScript, Purpose},
     },
     encode::{
         format::{FormatSpec, Output},
@@ -118,6 +118,10 @@ pub(crate) trait Crew {
     /// not say how the work is cut there are at least so many.
     fn parallel(&self, width: u32, height: u32, frames: u32) -> NonZeroUsize;
 
+    /// Opens an empty page of this canvas to look at the composition in; its documents begin with `script`. Asked once more, the
+    /// canvas has what a first look found to be lacking.
+    fn open(&mut self, canvas: &Canvas, script: String, context: &Context) -> Result<Page, Error>;
+
     /// At least so many chunks of this canvas will be rendered at the same time. The rest of planning takes about as long as a
     /// browser takes to show its first frame.
     fn prepare(&mut self, canvas: &Canvas, jobs: usize);
@@ -131,10 +135,14 @@ impl Crew for Alone {
         NonZeroUsize::MIN
     }
 
+    fn open(&mut self, canvas: &Canvas, script: String, context: &Context) -> Result<Page, Error> {
+        Ok(Page::open(context, PageConfig { script, ..canvas.page() })?)
+    }
+
     fn prepare(&mut self, _: &Canvas, _: usize) {}
 }
 
-/// Writes a plan into a new folder of ours. The page that was looked at is of no further use, but its end takes a moment.
+/// Writes a plan into a new folder of ours. The answer also has the page that was looked at.
 pub(crate) fn write(
     request: &Request,
     folder: &Path,
@@ -146,8 +154,7 @@ pub(crate) fn write(
     let wanted = wanted(config, format)?;
     let meter = context.stage(Stage::Plan, STEPS);
     let dir = PlanDir::new(folder);
-    let Looked { source, page, probe, cut, again: compiled_again } =
-        look(request, &dir, format, &meter, crew, context)?;
+    let Looked { source, page, probe, cut } = look(request, &dir, format, &meter, crew, context)?;
     let Source { compiled, remote, library, shape, scale, rate } = source;
     let Cut { duration, frames, chunks } = cut;
     let timelines = compiled.declares_timelines;
@@ -161,20 +168,8 @@ pub(crate) fn write(
     let played = play::write(played, context)?;
     let has_audio = played.sounds > 0;
     let gop = grid::gop_size(rate);
-    let facts = Facts {
-        format,
-        wanted,
-        shape,
-        scale,
-        rate,
-        duration,
-        probe: &probe,
-        played,
-        timelines,
-        compiled_again,
-        gop,
-        chunks: &chunks,
-    };
+    let facts =
+        Facts { format, wanted, shape, scale, rate, duration, probe: &probe, played, timelines, gop, chunks: &chunks };
     write_meta(&dir, config, &facts)?;
     let mut descriptor = Descriptor {
         protocol: layout::Protocol::default(),
@@ -200,8 +195,6 @@ struct Looked {
     page: Page,
     probe: Probe,
     cut: Cut,
-    /// It was compiled twice.
-    again: bool,
 }
 
 /// Compiles a project and looks at it; once more, if the first look shows that it lacks what packages may have.
@@ -219,29 +212,28 @@ fn look(
     loop {
         let source = source(project, config, lacking.as_ref(), dir, context)?;
         let canvas = source.canvas(dir, config, format);
-        let Source { compiled, library, shape, rate, .. } = &source;
+        let Source { compiled, shape, rate, .. } = &source;
         in_time(format, *rate)?;
         if lacking.is_none() {
             meter.add(1);
         }
         let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
         let expected = Expected { timelines, missing_timelines: &[], duration };
-        crew.prepare(&canvas, 1);
+        let script = source.script(config, format).text(Purpose::Inspect);
+        let mut page = crew.open(&canvas, script, context)?;
         let mut cut = |seconds: f64| {
             let duration = root::in_range(seconds, compiled.root.line)?;
             let part = part(rate.frames_in(duration), frames.clone())?;
             Ok::<_, Error>(Cut::new(duration, part, *rate, cutting, &canvas, crew))
         };
         let known = shape.duration.map(&mut cut).transpose()?;
-        let script = page_script(*rate, &config.variables, &library.files, Purpose::Inspect);
-        let mut page = Page::open(context, PageConfig { script, ..canvas.page() })?;
         let is_first = lacking.is_none();
         let (folder, rate) = (&*canvas.folder, *rate);
         let subject = Subject { folder, rate, duration: shape.duration, expected, compiled, is_first };
         match probe::probe(&mut page, &subject, context, config.strictness)? {
             Look::Complete(probe) => {
                 let cut = known.map_or_else(|| cut(probe.duration), Ok)?;
-                return Ok(Looked { source, page, probe, cut, again: !is_first });
+                return Ok(Looked { source, page, probe, cut });
             }
             Look::Lacking(found) => lacking = Some(found),
         }
@@ -259,15 +251,26 @@ struct Source {
 }
 
 impl Source {
+    /// What begins its documents.
+    fn script<'a>(&'a self, config: &'a RenderConfig, format: &FormatSpec) -> PageScript<'a> {
+        PageScript {
+            rate: self.rate,
+            variables: &config.variables,
+            media: &self.library.files,
+            transparent: format.alpha,
+            timelines: self.compiled.declares_timelines,
+        }
+    }
+
     /// What its frames are drawn on.
     fn canvas(&self, dir: &PlanDir, config: &RenderConfig, format: &FormatSpec) -> Canvas {
-        let Self { compiled, remote, library, shape, scale, rate } = self;
+        let Self { compiled, remote, shape, scale, .. } = self;
         Canvas {
             folder: dir.compiled(),
             remote: Arc::clone(remote),
             size: Size { width: shape.width, height: shape.height, scale: *scale },
             transparent: format.alpha,
-            script: page_script(*rate, &config.variables, &library.files, Purpose::Draw),
+            script: self.script(config, format).text(Purpose::Draw),
             timelines: compiled.declares_timelines,
             missing_timelines: Vec::new(),
         }
@@ -427,26 +430,12 @@ struct Facts<'a> {
     played: Played,
     /// Some script registers a timeline.
     timelines: bool,
-    compiled_again: bool,
     gop: u32,
     chunks: &'a [ChunkRange],
 }
 
 fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result<(), Error> {
-    let Facts {
-        format,
-        wanted,
-        shape,
-        scale,
-        rate,
-        duration,
-        probe,
-        ref played,
-        timelines,
-        compiled_again,
-        gop,
-        chunks,
-    } = *facts;
+    let Facts { format, wanted, shape, scale, rate, duration, probe, ref played, timelines, gop, chunks } = *facts;
     let composition = layout::Composition {
         duration_seconds: duration,
         width: shape.width,
@@ -458,7 +447,6 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         declares_timelines: timelines,
         missing_timelines: probe.missing_timelines.clone(),
         missing_assets: probe.missing_assets.clone(),
-        compiled_again,
     };
     let Settings { preset, crf, bitrate, params } = settings::settings(format.encoder, wanted, gop);
     let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);
@@ -560,12 +548,19 @@ impl Plan {
     pub(crate) fn canvas(&self, videos: &Videos) -> Result<Canvas, Error> {
         let folder = self.dir.compiled();
         let remote = Arc::new(Remote::recorded(&folder)?);
+        let script = PageScript {
+            rate: self.rate,
+            variables: &self.encoder.variables,
+            media: &videos.files,
+            transparent: self.format.alpha,
+            timelines: self.composition.declares_timelines,
+        };
         Ok(Canvas {
             folder,
             remote,
             size: self.size,
             transparent: self.format.alpha,
-            script: page_script(self.rate, &self.encoder.variables, &videos.files, Purpose::Draw),
+            script: script.text(Purpose::Draw),
             timelines: self.composition.declares_timelines,
             missing_timelines: self.composition.missing_timelines.clone(),
         })

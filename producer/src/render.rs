@@ -21,7 +21,10 @@ use crate::{
     Error, assemble,
     chunk::Work,
     context::Context,
-    draw::drawer::{Canvas, Drawer, Opened},
+    draw::{
+        browser::page::Page,
+        drawer::{Behind, Canvas, Drawer, Opened},
+    },
     encode::format::FormatSpec,
     error::composition,
     files::{self, Scratch},
@@ -58,22 +61,24 @@ pub fn render(request: &Request, out: &Path, jobs: Option<NonZeroUsize>, context
     let (plan, queue) = (OnceLock::new(), OnceLock::new());
     thread::scope(|scope| {
         let released = Released { queue: &queue, stop: &within.stop };
-        // A browser ends with the thread that started it, so each is started by the worker that uses it.
+        // A browser ends with the thread that started it, so each is started by the worker that uses it; the first one is
+        // this thread, which plans with it before.
         let start = |canvas: Canvas| {
             let (queue, context) = (&queue, &within);
             scope.spawn(move || work(Opened::start(context, &canvas), queue))
         };
-        let mut crew = Workers { capacity, jobs, start, threads: Vec::new() };
-        let (_, page) = plan::write(request, &folder, &mut crew, context)?;
+        let mut crew = Workers { capacity, jobs, start, threads: Vec::new(), stale: false, own: None };
+        let (_, page) = plan::write(request, &folder, &mut crew, &within)?;
         let plan = Plan::open(&folder).map(|read| plan.get_or_init(|| read))?;
-        queue.get_or_init(|| Some(Queue::new(plan, target.scratch(), capacity, &within)));
-        drop((released, page));
-        let ends = crew
-            .threads
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let Workers { threads, stale, own, .. } = crew;
+        let ready = queue.get_or_init(|| Some(Queue::new(plan, target.scratch(), capacity, stale, &within)));
+        drop(released);
+        let own = own.zip(ready.as_ref());
+        let own = own.map(|(behind, queue)| queue.work_off(behind.come_forward(page, plan, &within)));
+        let others =
+            threads.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         // Once one has failed the others are interrupted: its error is the one that counts.
-        let errors = ends.filter_map(Result::err);
+        let errors = own.into_iter().chain(others).filter_map(Result::err);
         errors.reduce(|first, other| if first.code() == Code::Interrupted { other } else { first }).map_or(Ok(()), Err)
     })?;
     let (Some(plan), Some(Some(queue))) = (plan.get(), queue.get()) else { unreachable!("all chunks are rendered") };
@@ -133,6 +138,10 @@ struct Workers<F, T> {
     jobs: Option<NonZeroUsize>,
     start: F,
     threads: Vec<T>,
+    /// Their browsers do not have what the composition was found to lack.
+    stale: bool,
+    /// What this thread will draw.
+    own: Option<Behind>,
 }
 
 impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
@@ -140,8 +149,15 @@ impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
         self.jobs.unwrap_or_else(|| self.capacity.jobs(width, height, frames))
     }
 
+    fn open(&mut self, canvas: &Canvas, script: String, context: &Context) -> Result<Page, Error> {
+        let (page, behind) = Behind::start(context, canvas.clone(), script)?;
+        self.stale = !self.threads.is_empty();
+        self.own = Some(behind);
+        Ok(page)
+    }
+
     fn prepare(&mut self, canvas: &Canvas, jobs: usize) {
-        let (start, missing) = (&self.start, self.threads.len()..jobs);
+        let (start, missing) = (&self.start, self.threads.len() + 1..jobs);
         self.threads.extend(missing.map(|_| start(canvas.clone())));
     }
 }
@@ -149,7 +165,13 @@ impl<T, F: Fn(Canvas) -> T> Crew for Workers<F, T> {
 /// Waits for chunks, and renders one after the other.
 fn work(browser: Result<Opened, Error>, queue: &Awaited<'_>) -> Result<(), Error> {
     let Some(queue) = queue.wait() else { return Ok(()) };
-    queue.work_off(browser).inspect_err(|_| queue.context.stop.cancel())
+    let Queue { plan, stale, context, .. } = *queue;
+    queue.work_off(if stale {
+        drop(browser);
+        Drawer::open(plan, context)
+    } else {
+        browser.and_then(|opened| Drawer::with(opened, plan, context))
+    })
 }
 
 /// Chunks that are still to be rendered.
@@ -157,6 +179,8 @@ struct Queue<'a> {
     work: Work<'a>,
     plan: &'a Plan,
     files: Vec<PathBuf>,
+    /// Browsers that were started before do not have the plan's fonts.
+    stale: bool,
     context: &'a Context,
     next: AtomicUsize,
     reports: Mutex<Vec<ChunkReport>>,
@@ -164,22 +188,20 @@ struct Queue<'a> {
 
 impl<'a> Queue<'a> {
     /// All chunks of a plan, which go into files of a folder.
-    fn new(plan: &'a Plan, folder: &Path, capacity: Capacity, context: &'a Context) -> Self {
+    fn new(plan: &'a Plan, folder: &Path, capacity: Capacity, stale: bool, context: &'a Context) -> Self {
         let file = |chunk: &ChunkRange| folder.join(plan.format.chunk_name(&chunk.index.to_string()));
         let files = plan.chunks.iter().map(file).collect();
         let work = Work::new(plan, capacity, plan.descriptor.total_frames, context);
-        Self { work, plan, files, context, next: AtomicUsize::new(0), reports: Mutex::default() }
+        Self { work, plan, files, stale, context, next: AtomicUsize::new(0), reports: Mutex::default() }
     }
 
     /// Renders one chunk after the other, with one browser.
-    fn work_off(&self, browser: Result<Opened, Error>) -> Result<(), Error> {
-        let mut next = self.next();
-        let mut drawer = Some(if self.plan.composition.compiled_again {
-            drop(browser);
-            Drawer::open(self.plan, self.context)?
-        } else {
-            Drawer::with(browser?, self.plan, self.context)?
-        });
+    fn work_off(&self, drawer: Result<Drawer<'_>, Error>) -> Result<(), Error> {
+        drawer.and_then(|drawer| self.draw(drawer)).inspect_err(|_| self.context.stop.cancel())
+    }
+
+    fn draw(&self, drawer: Drawer<'_>) -> Result<(), Error> {
+        let (mut next, mut drawer) = (self.next(), Some(drawer));
         while let (Some((chunk, file)), Some(open)) = (next, &mut drawer) {
             let drawn = self.work.draw(open, chunk, file.clone())?;
             next = self.next();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,10 @@ use crds::{
 use crate::{
     Error,
     context::Context,
-    draw::drawer::Drawer,
+    draw::{
+        browser::page::Page,
+        drawer::{Behind, Canvas, Drawer},
+    },
     encode::{
         format::EncoderKind,
         settings::{self, Wanted},
@@ -22,7 +26,7 @@ use crate::{
     error::composition,
     files,
     libav::{self, Encoding, encode_gop},
-    plan::{self, Plan, Request},
+    plan::{self, Crew, Plan, Request},
     stopwatch::Stopwatch,
     target::Target,
 };
@@ -51,7 +55,8 @@ pub fn still(request: &Request, moments: &[Moment], out: &Path, context: &Contex
     }
     let first = Target::file(out, request.inputs())?;
     let folder = first.scratch().join("plan");
-    plan::write(request, &folder, &mut plan::Alone, context)?;
+    let mut own = Own(None);
+    let (_, page) = plan::write(request, &folder, &mut own, context)?;
     let mut plan = Plan::open(&folder)?;
     let (width, height) = plan.size.pixels();
     let pixels = if plan.format.alpha { PixelFormat::Rgba } else { PixelFormat::Rgb24 };
@@ -62,7 +67,8 @@ pub fn still(request: &Request, moments: &[Moment], out: &Path, context: &Contex
     let mut drawn = BTreeSet::new();
     frames.retain(|frame| drawn.insert(*frame));
     let meter = context.stage(Stage::Render, u32::try_from(frames.len()).unwrap_or(u32::MAX));
-    let mut drawer = Drawer::open(&plan, context)?;
+    let Some(behind) = own.0 else { unreachable!("a plan was looked at") };
+    let mut drawer = behind.come_forward(page, &plan, context)?;
     let mut reports = Vec::new();
     for frame in &frames {
         let png = png(&plan, &mut drawer, *frame, context)?;
@@ -76,6 +82,23 @@ pub fn still(request: &Request, moments: &[Moment], out: &Path, context: &Contex
         meter.add(1);
     }
     Ok(reports)
+}
+
+/// Draws with the browser that plans.
+struct Own(Option<Behind>);
+
+impl Crew for Own {
+    fn parallel(&self, _: u32, _: u32, _: u32) -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
+
+    fn open(&mut self, canvas: &Canvas, script: String, context: &Context) -> Result<Page, Error> {
+        let (page, behind) = Behind::start(context, canvas.clone(), script)?;
+        self.0 = Some(behind);
+        Ok(page)
+    }
+
+    fn prepare(&mut self, _: &Canvas, _: usize) {}
 }
 
 impl Moment {

@@ -441,13 +441,14 @@ fn characters_and_families_are_looked_for() {
         "<canvas id=\"c\" width=\"320\" height=\"36\"></canvas><script>const c = document.getElementById('c').getContext('2d');\
          c.font = '26px Lobster'; document.fonts.load(c.font).then(() => c.fillText('Handgloves', 0, 26))</script>",
         &text("font-family: Inter", "1\u{fe0f}\u{20e3}👍🏽❤\u{fe0f}\u{200d}🔥"),
+        &text("font-family: Inter", "CO₂ x⁴ 5‰ ⅓ up\u{2011}to\u{2011}date ├─█ ⠋"),
     ]
     .concat();
-    let project = folder.project_of_size("site", (320, 290), SECOND, &body);
+    let project = folder.project_of_size("site", (320, 326), SECOND, &body);
     let video = folder.join("out.mp4");
     let run = tests::bins::render(&project, &video, &["--quality", "high"]);
     let told = format!("{:?}", run.reports);
-    for family in ["Noto Color Emoji", "Noto Sans SC", "Noto Sans Symbols"] {
+    for family in ["Noto Color Emoji", "Noto Sans,", "Noto Sans Mono", "Noto Sans SC", "Noto Sans Symbols"] {
         assert!(told.contains(family), "{run:#?}");
     }
     let pixels = rgb_frame(&video, 5);
@@ -474,6 +475,47 @@ fn characters_and_families_are_looked_for() {
     let failure = failed.error().unwrap();
     assert_eq!(failure.code, Code::FontFetchFailed, "{failed:#?}");
     assert!(failure.message.contains("noto-sans-sc"), "{failure}");
+}
+
+/// A library that goes on from frame to frame is found, though nothing in the project says that it does; one that keeps the time is not
+/// taken for one. Where it would draw in a worker it draws in the page.
+#[test]
+#[ignore = "needs Chromium"]
+fn libraries_that_go_on_are_found() {
+    let fetching = Fetching::new();
+    let goes_on = "window.grow = (x, n = 0) => { const step = () => { x.style.opacity = n++ / 40; requestAnimationFrame(step) }; \
+                   if (HTMLCanvasElement.prototype.transferControlToOffscreen) new Worker('none.js'); else step() }";
+    let keeps_time = goes_on.replace("n++ / 40", "performance.now() / 2000");
+    fetching.publish("paint", &[("1.0.0", goes_on), ("2.0.0", &keeps_time)]);
+    let project = |version: &str| {
+        let address = format!("https://cdn.jsdelivr.net/npm/paint@{version}/dist/paint.js");
+        let script = "grow(document.getElementById('x')); document.getElementById('x').style.background = '#f00'";
+        let body = format!("{BOX}<script src=\"{address}\"></script><script>{script}</script>");
+        fetching.folder.project("site", SECOND, &body);
+    };
+    project("1.0.0");
+    assert_eq!(fetching.plan(&[]).ok().warnings(), [Code::NotSeekable]);
+    near(fetching.colour(18), [255, 128, 128]);
+    project("2.0.0");
+    assert!(fetching.plan(&[]).ok().warnings().is_empty());
+}
+
+/// Pages have all alphabets of the bundled families, whoever names them; where one has no more, another stands in, which is told.
+#[test]
+#[ignore = "needs Chromium"]
+fn bundled_families_have_their_alphabets() {
+    let fetching = Fetching::new();
+    let body = "<style>:root { --own: 'Playfair Display' }</style><p style=\"font-family: Montserrat\">Zażółć <b>Русский</b> Tiếng Việt</p>\
+                <p style=\"font-family: var(--own)\">Łódź</p><p style=\"font-family: Georgia\">Ελληνικά</p>\
+                <p style=\"font-family: Poppins\">हिन्दी</p><p style=\"font-family: 'Courier New'\">Türkçe İş</p>";
+    fetching.folder.project("site", SECOND, body);
+    let planned = fetching.plan(&[]).ok();
+    assert!(planned.warnings().is_empty(), "{planned:#?}");
+
+    fetching.folder.project("site", SECOND, "<p style=\"font-family: 'League Gothic'\">Łódź Русский</p>");
+    let planned = fetching.plan(&[]).ok();
+    assert_eq!(planned.warnings(), [Code::FontFetchFailed], "{planned:#?}");
+    assert!(format!("{:?}", planned.reports).contains("drawn with Inter"), "{planned:#?}");
 }
 
 /// A family that nobody has fails, with what to do; one that comes with the composition, however late, does not.

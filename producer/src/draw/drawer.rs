@@ -82,6 +82,38 @@ impl Canvas {
     }
 }
 
+/// A composition that loads behind the page that planning looks at, in the same browser: to start one more would take as long
+/// as to load it.
+pub(crate) struct Behind {
+    source: Box<dyn FrameSource>,
+    canvas: Canvas,
+}
+
+impl Behind {
+    /// Starts a browser. The answer also has an empty page before this one, whose documents begin with `script`.
+    pub(crate) fn start(context: &Context, canvas: Canvas, script: String) -> Result<(Page, Self), Error> {
+        let (mut page, source) = frames::start(context, &canvas.page())?;
+        page.navigate()?;
+        page.open_before(script)?;
+        Ok((page, Self { source, canvas }))
+    }
+
+    /// The page before it is closed, and it shows the first frame of what has been planned.
+    pub(crate) fn come_forward<'a>(
+        self,
+        mut page: Page,
+        plan: &'a Plan,
+        context: &'a Context,
+    ) -> Result<Drawer<'a>, Error> {
+        let Self { source, mut canvas } = self;
+        page.close()?;
+        let mut opened = Opened { page, source };
+        canvas.missing_timelines.clone_from(&plan.composition.missing_timelines);
+        opened.show(context, &canvas)?;
+        Drawer::with(opened, plan, context)
+    }
+}
+
 /// A browser that shows the first frame of a composition, and how frames leave it.
 pub(crate) struct Opened {
     page: Page,
@@ -117,9 +149,13 @@ impl Opened {
     }
 
     fn load(&mut self, context: &Context, canvas: &Canvas) -> Result<(), Error> {
+        self.page.navigate()?;
+        self.show(context, canvas)
+    }
+
+    fn show(&mut self, context: &Context, canvas: &Canvas) -> Result<(), Error> {
         let Self { page, source } = self;
         let Canvas { timelines, ref missing_timelines, .. } = *canvas;
-        page.navigate()?;
         ready::wait(page, Expected { timelines, missing_timelines, duration: true }, context.settings.ready_timeout)?;
         page.prepare()?;
         frames::wait_for_document(page, &mut **source)?;

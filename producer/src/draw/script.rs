@@ -3,7 +3,7 @@
 use crds::FrameRate;
 use serde_json::{Map, Value, json};
 
-use super::browser::page::NO_BACKGROUND;
+use super::browser::page::SETTLE;
 use crate::layout::MediaFiles;
 
 const TIME: &str = include_str!("page/time.js");
@@ -13,6 +13,7 @@ const DRIVER: &str = include_str!("page/driver.js");
 const TRANSITIONS: &str = include_str!("page/transitions.js");
 const INSPECT: &str = include_str!("page/inspect.js");
 const CANVAS: &str = include_str!("page/canvas.js");
+const STEPS: &str = include_str!("page/steps.js");
 
 /// What the page is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,18 +24,36 @@ pub(crate) enum Purpose {
     Draw,
 }
 
-/// The script for a composition: virtual time in every document, the driver in the top one. `media`: what there is to play.
-pub(crate) fn page_script(
-    rate: FrameRate,
-    variables: &Map<String, Value>,
-    media: &MediaFiles,
-    purpose: Purpose,
-) -> String {
-    let config = json!({ "fps": rate.per_second(), "variables": variables, "media": media });
-    let (canvas, inspect) = if purpose == Purpose::Inspect { (CANVAS, INSPECT) } else { ("", "") };
-    format!(
-        "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{TRANSITIONS}\n{inspect}\n}})();"
-    )
+/// What a page's script has to know of the composition.
+pub(crate) struct PageScript<'a> {
+    pub(crate) rate: FrameRate,
+    pub(crate) variables: &'a Map<String, Value>,
+    /// What there is to play.
+    pub(crate) media: &'a MediaFiles,
+    /// Whether what it does not paint is transparent.
+    pub(crate) transparent: bool,
+    /// Some script registers a timeline.
+    pub(crate) timelines: bool,
+}
+
+impl PageScript<'_> {
+    /// The script: virtual time in every document, the driver in the top one.
+    pub(crate) fn text(&self, purpose: Purpose) -> String {
+        let Self { rate, variables, media, transparent, timelines } = self;
+        let config = json!({
+            "fps": rate.per_second(),
+            "variables": variables,
+            "media": media,
+            "transparent": transparent,
+            "timelines": timelines,
+            "settleMs": SETTLE.as_millis(),
+        });
+        let (canvas, steps, inspect) =
+            if purpose == Purpose::Inspect { (CANVAS, STEPS, INSPECT) } else { ("", "", "") };
+        format!(
+            "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{TRANSITIONS}\n{inspect}\n}})();"
+        )
+    }
 }
 
 /// SHA-256 of what draws, scripts and fonts; part of the plan hash.
@@ -47,7 +66,6 @@ pub(crate) fn digest() -> String {
             .chain_update(SIZES)
             .chain_update(DRIVER)
             .chain_update(TRANSITIONS)
-            .chain_update(NO_BACKGROUND)
             .chain_update(crate::fonts::digest())
             .finalize(),
     )

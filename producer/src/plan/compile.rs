@@ -63,7 +63,7 @@ fn goes_on(script: &str) -> bool {
 }
 
 /// Whether it is one minified file of GSAP's packages and nothing else, which goes on only with what another script asks of it.
-fn is_gsap(script: &str) -> bool {
+pub(super) fn is_gsap(script: &str) -> bool {
     let banner = script.split_once("*/").map_or("", |(banner, _)| banner);
     let code = |line: &&str| !line.trim().is_empty() && !line.starts_with("//# sourceMappingURL=");
     let last = script.lines().rev().find(code).unwrap_or_default();

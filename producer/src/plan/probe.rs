@@ -20,10 +20,11 @@ use crate::{
     files,
     media::{self, Told},
     plan::{
-        compile::Compiled,
+        compile::{self, Compiled},
         defects::Defects,
         drawn::{Drawn, Lacking},
         fonts::Named,
+        project::RESERVED,
         references::References,
         remembered::{self, Remembered},
     },
@@ -116,7 +117,7 @@ pub(crate) fn probe(
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
     let image_count = page.evaluate("document.images.length")?;
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
-    let remembered = if compiled.goes_on {
+    let remembered = if compiled.goes_on || others_go_on(page, folder)? {
         let expected = Expected { missing_timelines: &missing_timelines, ..expected };
         remembered::look(page, &Subject { expected, ..*subject }, last, context)?
     } else {
@@ -231,6 +232,21 @@ fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
         Failure::new(Code::FontFetchFailed, message)
     };
     Ok(fonts.into_iter().map(failure).collect())
+}
+
+/// Libraries that go on with the time alone, and with what others ask of them.
+const KEEP_TIME: [&str; 4] = ["gsap", "animejs", "lottie-web", "motion"];
+
+/// Whether scripts go on from frame to frame that planning has not read, or that do not look as if they did.
+fn others_go_on(page: &mut Page, folder: &Path) -> Result<bool, Error> {
+    let own = format!("{ORIGIN}{RESERVED}/");
+    let keeps_time = |address: &String| {
+        address.starts_with(&own)
+            || remote::package_at(address).is_some_and(|package| KEEP_TIME.contains(&&*package))
+            || files::read_text(&folder.join(path_of(address))).is_ok_and(|script| compile::is_gsap(&script))
+    };
+    let steppers: Vec<String> = page.evaluate("__hfProducer.steppers()")?;
+    Ok(!steppers.iter().all(keeps_time))
 }
 
 fn refuse_unsupported(page: &mut Page, context: &Context) -> Result<(), Error> {

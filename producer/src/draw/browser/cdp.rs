@@ -46,12 +46,17 @@ pub(crate) struct Cdp {
     /// Commands whose answers nobody waits for.
     unheard: HashSet<u64>,
     last_id: u64,
-    session: Option<String>,
+    session: Session,
+    /// What every page reported besides answers.
+    reported: HashMap<Session, Events>,
+    /// Whose page a worker's session belongs to.
+    workers: HashMap<Session, Session>,
     patience: Duration,
     stop: CancellationToken,
-    /// What the page reported besides answers.
-    pub(crate) events: Events,
 }
+
+/// Whom commands go to and events come from: a page or a worker of one; `None`: the browser itself.
+pub(crate) type Session = Option<String>;
 
 /// A command that was sent and whose answer is still to come.
 #[must_use]
@@ -78,6 +83,8 @@ struct Message<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sessionId")]
+    session: Option<Cow<'a, str>>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
     error: Option<Refusal>,
@@ -103,9 +110,10 @@ impl Cdp {
             unheard: HashSet::new(),
             last_id: 0,
             session: None,
+            reported: HashMap::from([(None, Events::default())]),
+            workers: HashMap::new(),
             patience,
             stop,
-            events: Events::default(),
         }
     }
 
@@ -114,9 +122,22 @@ impl Cdp {
         std::mem::replace(&mut self.patience, patience)
     }
 
-    /// From here on commands go to this page; `None`: to the browser itself.
-    pub(crate) fn use_session(&mut self, id: Option<String>) {
-        self.session = id;
+    /// From here on commands go to this page, and its events are those that are seen.
+    pub(crate) fn use_session(&mut self, session: Session) {
+        self.reported.entry(session.clone()).or_default();
+        self.session = session;
+    }
+
+    /// A page is closed, and commands go to the browser itself.
+    pub(crate) fn forget_session(&mut self, session: &Session) {
+        self.reported.remove(session);
+        self.workers.retain(|_, page| page != session);
+        self.use_session(None);
+    }
+
+    /// What the page that commands go to has reported by itself.
+    pub(crate) fn events(&self) -> &Events {
+        &self.reported[&self.session]
     }
 
     /// Sends a command and waits for its answer.
@@ -138,17 +159,35 @@ impl Cdp {
         Ok(Pending { id: self.last_id, method, command: PhantomData })
     }
 
-    /// Begins to listen to a worker, and to workers of its own, and lets it run.
-    fn let_run(&mut self, worker: String) -> Result<()> {
-        let page = self.session.replace(worker);
-        self.send_unheard(&network::EnableParams::default())?;
-        self.send_unheard(&attach_workers())?;
-        self.send_unheard(&runtime::RunIfWaitingForDebuggerParams::default())?;
-        self.session = page;
+    /// Begins to listen to a page's workers, and to workers of their own, and lets them run.
+    fn let_workers_run(&mut self) -> Result<()> {
+        let waiting = self.reported.iter_mut().filter(|(_, events)| !events.workers.is_empty());
+        let waiting: Vec<_> =
+            waiting.map(|(page, events)| (page.clone(), std::mem::take(&mut events.workers))).collect();
+        for (page, workers) in waiting {
+            for worker in workers {
+                self.workers.insert(Some(worker.clone()), page.clone());
+                let current = self.session.replace(worker);
+                self.send_unheard(&network::EnableParams::default())?;
+                self.send_unheard(&attach_workers())?;
+                self.send_unheard(&runtime::RunIfWaitingForDebuggerParams::default())?;
+                self.session = current;
+            }
+        }
         Ok(())
     }
 
-    fn send_unheard<C: Command>(&mut self, command: &C) -> Result<()> {
+    /// Notes an event of a page, or of a worker of it.
+    fn note(&mut self, session: Option<&str>, event: &str, params: &RawValue) {
+        let session = session.map(str::to_owned);
+        let page = self.workers.get(&session).unwrap_or(&session);
+        if let Some(events) = self.reported.get_mut(page) {
+            events.note(event, params);
+        }
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    pub(crate) fn send_unheard<C: Command>(&mut self, command: &C) -> Result<()> {
         let Pending { id, .. } = self.send(command)?;
         self.unheard.insert(id);
         Ok(())
@@ -181,7 +220,7 @@ impl Cdp {
             while let Some(bytes) = self.next_message() {
                 let message = parse(&method, &bytes)?;
                 if let (Some(event), Some(params)) = (&message.method, message.params) {
-                    self.events.note(event, params);
+                    self.note(message.session.as_deref(), event, params);
                 }
                 match message.id {
                     Some(found) if found == id => return answer::<C>(&method, &message),
@@ -189,10 +228,8 @@ impl Cdp {
                     _ => {}
                 }
             }
-            for worker in std::mem::take(&mut self.events.workers) {
-                self.let_run(worker)?;
-            }
-            if self.events.page_crashed {
+            self.let_workers_run()?;
+            if self.events().page_crashed {
                 return Err(Error::PageCrashed);
             }
             self.read_more(&method, deadline)?;

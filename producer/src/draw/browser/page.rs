@@ -90,11 +90,27 @@ pub(crate) struct Page {
     window: Window,
     size: Size,
     transparent: bool,
-    script: String,
     product: String,
-    /// What the page shares with no other one.
+    tab: Tab,
+    /// A page behind this one, which goes on loading.
+    behind: Option<Tab>,
+}
+
+/// One of the pages of a browser.
+struct Tab {
+    /// Begins its documents.
+    script: String,
+    session: cdp::Session,
+    /// What it shares with no other one.
     profile: Option<BrowserContextId>,
     ticks: u32,
+}
+
+impl Tab {
+    /// Before it is opened.
+    const fn new(script: String) -> Self {
+        Self { script, session: None, profile: None, ticks: 0 }
+    }
 }
 
 /// What one `BeginFrame` came to.
@@ -152,10 +168,9 @@ impl Page {
             window,
             size,
             transparent,
-            script,
             product,
-            profile: None,
-            ticks: 0,
+            tab: Tab::new(script),
+            behind: None,
         };
         page.explained(|page| {
             page.product = page.cdp.call(&browser::GetVersionParams::default())?.product;
@@ -166,7 +181,7 @@ impl Page {
 
     /// An empty page that shares nothing with any other: storage, history, caches and process are its own.
     fn attach(&mut self) -> Result<()> {
-        let Self { cdp, window, size, .. } = self;
+        let Self { cdp, window, size, tab, .. } = self;
         let (width, height) = (i64::from(window.width), i64::from(window.height));
         let profile = cdp.call(&target::CreateBrowserContextParams::default())?.browser_context_id;
         let mut create = target::CreateTargetParams::new("about:blank");
@@ -174,12 +189,13 @@ impl Page {
         create.height = Some(height);
         create.browser_context_id = Some(profile.clone());
         create.enable_begin_frame_control = Some(window.begin_frame_control);
-        self.profile = Some(profile);
+        tab.profile = Some(profile);
         let target_id = cdp.call(&create)?.target_id;
         let mut attach = target::AttachToTargetParams::new(target_id);
         attach.flatten = Some(true);
         let session = cdp.call(&attach)?.session_id;
-        cdp.use_session(Some(session.inner().clone()));
+        tab.session = Some(session.inner().clone());
+        cdp.use_session(tab.session.clone());
         cdp.call(&page::EnableParams::default())?;
         cdp.call(&runtime::EnableParams::default())?;
         cdp.call(&network::EnableParams::default())?;
@@ -198,12 +214,12 @@ impl Page {
 
     /// What documents begin with.
     pub(crate) fn script(&self) -> &str {
-        &self.script
+        &self.tab.script
     }
 
     /// Has documents that are opened from now on begin with another script.
     pub(crate) fn begin_documents_with(&mut self, script: String) {
-        self.script = script;
+        self.tab.script = script;
     }
 
     /// The pictures that videos may show.
@@ -213,21 +229,44 @@ impl Page {
 
     /// Puts an empty page in the place of this one.
     pub(crate) fn renew(&mut self) -> Result<()> {
+        let script = self.tab.script.clone();
         self.explained(|page| {
-            page.cdp.use_session(None);
-            if let Some(profile) = page.profile.take() {
+            let tab = std::mem::replace(&mut page.tab, Tab::new(script));
+            page.cdp.forget_session(&tab.session);
+            if let Some(profile) = tab.profile {
                 page.cdp.call(&target::DisposeBrowserContextParams::new(profile))?;
             }
-            page.cdp.events = Events::default();
-            page.ticks = 0;
             page.attach()
+        })
+    }
+
+    /// Opens an empty page before this one, which goes on loading behind it.
+    pub(crate) fn open_before(&mut self, script: String) -> Result<()> {
+        self.explained(|page| {
+            page.behind = Some(std::mem::replace(&mut page.tab, Tab::new(script)));
+            page.cdp.use_session(None);
+            page.attach()
+        })
+    }
+
+    /// Closes this page; the one behind it takes its place.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.explained(|page| {
+            let Some(behind) = page.behind.take() else { return Ok(()) };
+            let closed = std::mem::replace(&mut page.tab, behind);
+            page.cdp.forget_session(&closed.session);
+            if let Some(profile) = closed.profile {
+                page.cdp.send_unheard(&target::DisposeBrowserContextParams::new(profile))?;
+            }
+            page.cdp.use_session(page.tab.session.clone());
+            Ok(())
         })
     }
 
     /// Opens the composition; it is ready some time later.
     pub(crate) fn navigate(&mut self) -> Result<()> {
         self.explained(|page| {
-            page.cdp.call(&page::AddScriptToEvaluateOnNewDocumentParams::new(page.script.clone()))?;
+            page.cdp.call(&page::AddScriptToEvaluateOnNewDocumentParams::new(page.tab.script.clone()))?;
             let answer =
                 page.cdp.call(&page::NavigateParams::new(format!("{}index.html", crate::draw::server::ORIGIN)))?;
             match answer.error_text {
@@ -239,9 +278,9 @@ impl Page {
 
     /// Draws one frame of whatever the page now shows.
     pub(crate) fn draw(&mut self, screenshot: bool) -> Result<Drawn> {
-        self.ticks += 1;
+        self.tab.ticks += 1;
         let mut command = BeginFrameParams {
-            frame_time_ticks: Some(1000.0 + f64::from(self.ticks) * TICK_MS),
+            frame_time_ticks: Some(1000.0 + f64::from(self.tab.ticks) * TICK_MS),
             interval: Some(TICK_MS),
             no_display_updates: None,
             screenshot: None,
@@ -299,12 +338,9 @@ impl Page {
         self.evaluate_later(&format!("__hfProducer.seek({seconds:?}, {pictures}, {ahead})"))
     }
 
-    /// Loads what the composition declares, and shows its first frame.
+    /// Waits until the page has loaded what the composition declares and shows its first frame.
     pub(crate) fn prepare(&mut self) -> Result<()> {
-        if self.transparent {
-            self.evaluate::<()>(NO_BACKGROUND)?;
-        }
-        let late = self.evaluate(&format!("__hfProducer.prepare({})", SETTLE.as_millis()))?;
+        let late = self.evaluate("__hfProducer.prepare()")?;
         in_time(late)
     }
 
@@ -319,17 +355,17 @@ impl Page {
         let give_up = Instant::now() + SETTLE;
         let mut changed = false;
         for _ in 0..ROUNDS {
-            while self.cdp.events.loading() {
+            while self.cdp.events().loading() {
                 if Instant::now() >= give_up {
-                    return in_time(self.cdp.events.unanswered()).map(|()| changed);
+                    return in_time(self.cdp.events().unanswered()).map(|()| changed);
                 }
                 self.evaluate::<()>("new Promise(done => __HF_VIRTUAL_TIME__.originalSetTimeout(done, 5))")?;
             }
-            let late = self.evaluate(&format!("__hfProducer.settle({})", SETTLE.as_millis()))?;
+            let late = self.evaluate("__hfProducer.settle()")?;
             in_time(late)?;
             let changed_now = draw(self)?;
             changed |= changed_now;
-            if !changed_now && !self.cdp.events.loading() {
+            if !changed_now && !self.cdp.events().loading() {
                 break;
             }
         }
@@ -388,18 +424,18 @@ impl Page {
 
     /// What the page reported by itself.
     pub(crate) fn events(&self) -> &Events {
-        &self.cdp.events
+        self.cdp.events()
     }
 
     /// The addresses elsewhere that it asked for, and the files of the project that are under them.
     pub(crate) fn files_elsewhere(&self) -> impl Iterator<Item = (&str, String)> {
-        let external = self.cdp.events.external.iter();
+        let external = self.cdp.events().external.iter();
         external.filter_map(|address| Some((address.as_str(), self.remote.found(address)?.0)))
     }
 
     /// Addresses elsewhere that it asked for in vain, with the reason.
     pub(crate) fn refused(&self) -> Vec<(&str, Failure)> {
-        let external = self.cdp.events.external.iter();
+        let external = self.cdp.events().external.iter();
         external.filter_map(|address| Some((address.as_str(), self.remote.failure(address)?))).collect()
     }
 
@@ -442,10 +478,6 @@ fn transparent() -> emulation::SetDefaultBackgroundColorOverrideParams {
     let nothing = dom::Rgba { r: 0, g: 0, b: 0, a: Some(0.0) };
     emulation::SetDefaultBackgroundColorOverrideParams { color: Some(nothing) }
 }
-
-/// Takes the backgrounds of the page and of every composition's root away (upstream's rule): what is left is what an overlay
-/// shows.
-pub(crate) const NO_BACKGROUND: &str = include_str!("../page/transparent.js");
 
 /// Every generic family but one is the default font: Chromium's own names for them have other meanings here.
 fn generic_families() -> page::FontFamilies {

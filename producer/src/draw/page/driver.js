@@ -159,15 +159,15 @@ const strayTimelines = () => {
   return Object.keys(window.__timelines ?? {}).filter((id) => !known.has(id));
 };
 
-// The names of those promises that are not settled after some time.
-const late = async (ms, named) => {
+// The names of those promises that are not settled in time.
+const late = async (named) => {
   const open = new Set();
   const all = named.map(async ([name, promise]) => {
     open.add(name);
     await promise.catch(() => {});
     open.delete(name);
   });
-  await Promise.race([Promise.all(all), new Promise((resolve) => original.setTimeout(resolve, ms))]);
+  await Promise.race([Promise.all(all), new Promise((resolve) => original.setTimeout(resolve, config.settleMs))]);
   return Array.from(open);
 };
 
@@ -206,6 +206,43 @@ const settleMaps = async () => {
   window.__HF_VIRTUAL_TIME__.drawAgain();
 };
 
+// Takes the backgrounds of the page and of every composition's root away (upstream's rule): what is left is what an overlay shows.
+const takeBackgroundsAway = () => {
+  const style = document.createElement("style");
+  style.textContent = "html, body, [data-composition-id] { background: transparent !important; }";
+  (document.head ?? document.documentElement).append(style);
+};
+
+// Binds late timelines, loads the font faces that are needed and decodes every image; then shows the first frame.
+let prepared;
+const prepare = async () => {
+  if (config.transparent) takeBackgroundsAway();
+  window.__hfForceTimelineRebind?.();
+  adoptMedia();
+  const missing = await late(faces().map((face) => [`the font ${face.family}`, face.load()]));
+  missing.push(...(await window.__hfProducer.settle()));
+  found = new WeakSet(document.getAnimations());
+  await window.__hfProducer.seek(0);
+  return missing;
+};
+
+// A page prepares itself as soon as it has everything: it may be long until it is asked to, and short timers run on the real clock
+// until then. What a page that never has everything is good for, the producer decides.
+const LOOK_AGAIN = 10;
+const isComplete = () => {
+  try {
+    const { loaded, seekable, duration, missingTimelines } = window.__hfProducer.state();
+    return loaded && seekable && duration > 0 && !(config.timelines && missingTimelines.length);
+  } catch {
+    return false;
+  }
+};
+const prepareWhenComplete = () => {
+  if (isComplete()) window.__hfProducer.prepare().catch(() => {});
+  else original.setTimeout(prepareWhenComplete, LOOK_AGAIN);
+};
+original.setTimeout(prepareWhenComplete, LOOK_AGAIN);
+
 window.__hfProducer = {
   state() {
     drawMaps();
@@ -219,23 +256,17 @@ window.__hfProducer = {
     };
   },
 
-  // Binds late timelines, loads every declared font face and decodes every image; then shows the first frame.
-  async prepare(ms) {
-    window.__hfForceTimelineRebind?.();
-    adoptMedia();
-    const missing = await late(ms, faces().map((face) => [`the font ${face.family}`, face.load()]));
-    missing.push(...(await this.settle(ms)));
-    found = new WeakSet(document.getAnimations());
-    await this.seek(0);
-    return missing;
+  // Shows the first frame, once; returns the names of what is late.
+  prepare() {
+    return (prepared ??= prepare());
   },
 
   // Waits until everything that is loading has arrived and can be drawn; returns the names of what is late.
-  settle(ms) {
+  settle() {
     // A lazy image loads when it comes into view, which is then a request.
     const images = Array.from(document.images).filter((image) => image.complete || image.loading !== "lazy");
     const named = images.map((image) => [`the image ${image.currentSrc.slice(0, 200)}`, image.decode()]);
-    return late(ms, [["its fonts", document.fonts.ready], ...named]);
+    return late([["its fonts", document.fonts.ready], ...named]);
   },
 
   // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of

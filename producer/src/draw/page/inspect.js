@@ -122,6 +122,9 @@ Object.assign(window.__hfProducer, {
   showCanvasTexts: () => void inEveryDocument((frame) => frame.__hfShowCanvasTexts?.()),
 
   // Fonts of text on canvases that was drawn before they had loaded.
+  // The addresses of scripts that go on from frame to frame.
+  steppers: () => Array.from(new Set(inEveryDocument((frame) => frame.__hfSteppers?.() ?? []).flat())),
+
   earlyCanvasTexts: () =>
     Array.from(new Set(inEveryDocument((frame) => Array.from(frame.__hfEarlyCanvasTexts?.() ?? [])).flat())),
 

@@ -13,6 +13,9 @@ let now = 0;
 // The browser does not tell of their requests: whether they have finished could not be known.
 delete window.SharedWorker;
 
+// What a worker draws follows the real clock. Libraries that find no such canvas draw in the page.
+delete HTMLCanvasElement.prototype.transferControlToOffscreen;
+
 const RealDate = Date;
 const VirtualDate = new Proxy(RealDate, {
   apply: () => new RealDate(now).toString(),
