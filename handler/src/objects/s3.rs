@@ -183,8 +183,9 @@ fn kind(status: u16, code: &str) -> Trouble {
         (_, "BadDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch" | "IncompleteBody") => {
             Trouble::WrongBytes
         }
-        // A write beside ours is going on: S3 asks to try again.
-        (409 | 429 | 500.., _) | (_, "RequestTimeout" | "SlowDown" | "ThrottlingException") => Trouble::Busy,
+        // A write beside ours is going on: S3 asks to try again. Of a success the answer cannot be read: it was cut short, or S3 found out
+        // later that it was none.
+        (200..300 | 409 | 429 | 500.., _) | (_, "RequestTimeout" | "SlowDown" | "ThrottlingException") => Trouble::Busy,
         (404, _) => Trouble::Absent,
         (412, _) => Trouble::Exists,
         _ => Trouble::Refused,

@@ -47,7 +47,8 @@ where
             let name = answer.err().code().unwrap_or_default();
             let said = answer.err().message().unwrap_or_default();
             let (code, class) = meaning(status, name);
-            (code, class, format!("{action}: {status} {name} {said}").trim_end().to_owned())
+            let said = if name.is_empty() { Chain(answer.err()).to_string() } else { format!("{name} {said}") };
+            (code, class, format!("{action}: {status} {said}").trim_end().to_owned())
         }
         _ => {
             let text = Chain(error).to_string();
@@ -101,7 +102,8 @@ fn meaning(status: u16, name: &str) -> (Code, Class) {
         (_, "InvalidChangeSetStatus" | "OperationInProgressException" | "TokenAlreadyExistsException") => {
             (Code::AwsUnavailable, Class::Waiting)
         }
-        (500.., _) | (_, "RequestTimeout") => (Code::AwsUnavailable, Class::Transient),
+        // Of a success the answer cannot be read: it was cut short, or S3 found out later that it was none.
+        (200..300 | 500.., _) | (_, "RequestTimeout") => (Code::AwsUnavailable, Class::Transient),
         _ => (Code::AwsRefused, Class::Terminal),
     }
 }
@@ -137,6 +139,8 @@ mod tests {
             (400, "StateMachineDoesNotExist", (Code::AwsNotFound, Class::Terminal)),
             (404, "NoSuchBucket", (Code::AwsNotFound, Class::Terminal)),
             (500, "InternalFailure", (Code::AwsUnavailable, Class::Transient)),
+            (200, "", (Code::AwsUnavailable, Class::Transient)),
+            (200, "InternalError", (Code::AwsUnavailable, Class::Transient)),
             (400, "ValidationError", (Code::AwsRefused, Class::Terminal)),
         ] {
             assert_eq!(meaning(status, name), expected, "{status} {name}");
