@@ -3,7 +3,7 @@ use tests::{
     bins::{producer, render},
     fixture::Folder,
     lanes::{self, Group},
-    video::frame_hashes,
+    video::{frame_hashes, rgb_frame},
 };
 
 /// Renders lanes in one chunk and in two, and compares every box with where it should be.
@@ -56,6 +56,25 @@ fn sub_compositions_follow_the_frame() {
     check(&folder, &lanes::sub_compositions(&folder));
 }
 
+/// Where nothing moves every frame is the same: no caret blinks, and what a worklet paints is there from the first one on.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_stands_still_stays() {
+    let folder = Folder::new();
+    let body = "<input autofocus value=\"Text\" style=\"font-size: 60px; width: 200px\">\
+                <div style=\"position: absolute; left: 0; top: 100px; width: 320px; height: 80px; background: paint(all)\"></div>\
+                <script>CSS.paintWorklet.addModule('paint.js')</script>";
+    let paint = "registerPaint('all', class { paint(context, size) { context.fillStyle = '#f00'; context.fillRect(0, 0, size.width, size.height) } })";
+    let project = folder.project("site", "data-no-timeline data-duration=\"3\"", body);
+    folder.write("site/paint.js", paint);
+    let video = folder.join("out.mp4");
+    render(&project, &video, &["--crf", "0"]);
+    let hashes = frame_hashes(&video);
+    assert!(hashes.len() == 90 && hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+    let pixel = &rgb_frame(&video, 0)[(140 * 320 + 160) * 3..][..3];
+    assert!(pixel[0] > 240 && pixel[1] < 15, "{pixel:?}");
+}
+
 #[test]
 #[ignore = "needs Chromium"]
 fn what_does_not_follow_the_frame_is_named() {
@@ -71,6 +90,8 @@ fn what_does_not_follow_the_frame_is_named() {
         ("ticker", ticker, Code::NotSeekable),
         ("channel", channel, Code::NotRepeatable),
         ("drawing", "<img src=\"drawing.svg\">", Code::NotSeekable),
+        ("progress", "<progress></progress>", Code::NotSeekable),
+        ("late", "<script>setTimeout(() => nothing.of.that.name, 500)</script>", Code::ScriptError),
     ] {
         let project = folder.project(name, "data-no-timeline data-duration=\"1\"", body);
         let (project, plan) = (project.to_str().unwrap(), folder.join(&format!("{name}.plan")));

@@ -83,6 +83,8 @@ pub(crate) struct Ready {
     pub(crate) duration: f64,
     /// Compositions whose timeline never came.
     pub(crate) missing_timelines: Vec<String>,
+    /// How many exceptions its defects tell of.
+    pub(crate) exceptions: usize,
     /// What is not as it should be.
     pub(crate) defects: Defects,
 }
@@ -185,6 +187,14 @@ fn place(exception: &Exception) -> Option<(String, u32)> {
     Some((path.to_owned(), exception.line))
 }
 
+/// What scripts threw after so many other exceptions, while the page was moved.
+pub(crate) fn thrown_since(page: &Page, before: usize) -> impl Iterator<Item = Failure> {
+    page.events().exceptions.iter().skip(before).map(|exception| {
+        let (path, line) = place(exception).unzip();
+        Failure { code: Code::ScriptError, message: format!("a script threw: {}", exception.message), path, line }
+    })
+}
+
 /// `lacks`: some composition has no timeline, whether or not one was to be expected.
 fn ready(page: &Page, state: State, lacks: bool) -> Ready {
     let mut defects = Defects::default();
@@ -214,5 +224,6 @@ fn ready(page: &Page, state: State, lacks: bool) -> Ready {
     let list =
         if state.uses_gsap || !state.stray_timelines.is_empty() { &mut defects.visible } else { &mut defects.minor };
     list.extend(missing);
-    Ready { duration: state.duration, missing_timelines: state.missing_timelines, defects }
+    let exceptions = page.events().exceptions.len();
+    Ready { duration: state.duration, missing_timelines: state.missing_timelines, exceptions, defects }
 }

@@ -74,8 +74,8 @@ pub(super) fn is_gsap(script: &str) -> bool {
         && !mentions_timelines(script)
 }
 
-/// Upstream's rule for glyph advances, on every element.
-const TEXT_RENDERING: &str = "html,body,*{text-rendering:geometricPrecision}";
+/// Upstream's rule for glyph advances, on every element; and a caret that does not blink by the real clock.
+const RENDERING: &str = "html{caret-animation:manual}html,body,*{text-rendering:geometricPrecision}";
 
 /// Writes `project` into the folder `target`, as it is with these `variables`, and with what it lacked at a first look.
 pub(crate) fn compile(
@@ -125,7 +125,7 @@ pub(crate) fn compile(
     }
     let runtime = format!("{RESERVED}/runtime.js");
     step.put(&runtime, assets::runtime())?;
-    let first = format!("<style>{TEXT_RENDERING}{faces}</style>");
+    let first = format!("<style>{RENDERING}{faces}</style>");
     let last = format!("{}<script src=\"/{runtime}\"></script>", mounted.head);
     let inserts = Inserts { first: &first, last: &last, end: &mounted.end };
     let document = document(entry, Some(inserts), &mounted)?;

@@ -3,7 +3,10 @@
 //! Asked at a few moments of the composition, of every text in every document, shadow root, frame, pseudo-element and
 //! form control, once for each character of each family list.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::RangeInclusive,
+};
 
 use crds::{Code, Failure};
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
@@ -59,6 +62,9 @@ enum Instead {
     Unasked,
 }
 
+/// Characters that only a font of its own gives a meaning, as one of icons.
+const PRIVATE: RangeInclusive<char> = '\u{e000}'..='\u{f8ff}';
+
 /// Problems reported one by one; there may be thousands.
 const REPORTED: usize = 20;
 
@@ -78,6 +84,15 @@ impl Drawn {
             self.judge(&text, declared, named);
             self.judge_boxes(&text, named);
         }
+        Ok(())
+    }
+
+    /// Notes the characters of text that was never shown so far: it may be between the moments that are looked at.
+    pub(crate) fn note_hidden(&mut self, page: &mut Page) -> Result<(), Error> {
+        let hidden: String = page.evaluate("__hfProducer.hiddenCharacters()")?;
+        let shown: BTreeSet<char> = self.seen.iter().map(|(_, character)| *character).collect();
+        let lacks = |c: &char| is_seen(*c) && !shown.contains(c) && !fonts::has(*c) && !PRIVATE.contains(c);
+        self.characters.extend(hidden.chars().filter(lacks));
         Ok(())
     }
 

@@ -85,14 +85,14 @@ pub(crate) fn probe(
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
-    context.refuse(references.external(page.refused()))?;
+    let ready = ready.and_then(|ready| Ok(page.prepare().map(|()| ready)?));
     if ready.is_err() {
-        // A script that is not there is why others throw.
+        // What is not there is why others throw, or come too late.
+        context.refuse(references.external(page.refused()))?;
         context.refuse(references.missing(&page.events().missing))?;
     }
-    let Ready { duration: computed, missing_timelines, mut defects } = ready?;
+    let Ready { duration: computed, missing_timelines, exceptions, mut defects } = ready?;
     let duration = duration.unwrap_or(computed);
-    page.prepare()?;
     let last = rate.frames_in(duration).saturating_sub(1);
     let (mut drawn, media) = look_around(page, rate, last, fonts)?;
     let volumes = volumes(page, &media, rate, last)?;
@@ -115,6 +115,7 @@ pub(crate) fn probe(
     let Defects { visible, minor } = drawn.defects(fonts);
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
+    defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
     let image_count = page.evaluate("document.images.length")?;
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     let remembered = if compiled.goes_on || others_go_on(page, folder)? {
@@ -152,6 +153,7 @@ fn look_around(page: &mut Page, rate: FrameRate, last: u32, fonts: &Named) -> Re
         page.settle(|page| Ok(page.draw(false)?.changed))?;
         drawn.look(page, fonts)?;
     }
+    drawn.note_hidden(page)?;
     Ok((drawn, media))
 }
 
@@ -193,6 +195,18 @@ fn animated_drawings(page: &Page, folder: &Path) -> Result<Vec<Failure>, Error> 
         }
     }
     Ok(found)
+}
+
+/// Elements that no time can be given to.
+fn moved_by_browser(page: &mut Page) -> Result<Vec<Failure>, Error> {
+    let places: Vec<String> = page.evaluate("__hfProducer.movedByBrowser()")?;
+    let failure = |place| {
+        let message = format!(
+            "{place} is moved by the browser, which does not follow the video's time: move it with the timeline"
+        );
+        Failure::new(Code::NotSeekable, message)
+    };
+    Ok(places.into_iter().map(failure).collect())
 }
 
 /// Volumes of elements in every frame, if anything may change them; at most 60 times a second.

@@ -28,7 +28,10 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Error, Result, events::Events};
+use super::{
+    Error, Result,
+    events::{Events, WORKERS},
+};
 use crate::context::Context;
 
 /// While waiting, a request to stop is noticed this soon.
@@ -282,8 +285,8 @@ impl Cdp {
 pub(super) fn attach_workers() -> SetAutoAttachParams {
     let mut attach = SetAutoAttachParams::new(true, true);
     attach.flatten = Some(true);
-    let worker = FilterEntry { exclude: Some(false), r#type: Some("worker".to_owned()) };
-    attach.filter = Some(TargetFilter::new(vec![worker]));
+    let kinds = WORKERS.map(|kind| FilterEntry { exclude: Some(false), r#type: Some(kind.to_owned()) });
+    attach.filter = Some(TargetFilter::new(kinds.to_vec()));
     attach
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Events {
 
 /// The runtime asks for it wherever it sees captions, and does without.
 const OVERRIDES: &str = "caption-overrides.json";
+/// What else runs scripts and waits to be let run, as DevTools calls it.
+pub(super) const WORKERS: [&str; 2] = ["worker", "worklet"];
 /// So many different addresses are kept in each list.
 const MOST_ADDRESSES: usize = 10_000;
 const MOST_EXCEPTIONS: usize = 5;
@@ -165,7 +167,7 @@ impl Events {
             }
             "Target.attachedToTarget" => {
                 if let Ok(Attached { session_id, target_info }) = serde_json::from_str(params)
-                    && target_info.kind == "worker"
+                    && WORKERS.contains(&&*target_info.kind)
                 {
                     self.workers.push(session_id);
                 }
@@ -207,6 +209,20 @@ impl From<ExceptionDetails> for Exception {
         let description = exception.and_then(|object| object.description);
         // The description is the message and the stack; the first line is the message.
         let message = beginning(description.as_deref().and_then(|text| text.lines().next()).unwrap_or(&text));
-        Self { message, url, line: line_number + 1 }
+        let (url, line) = match description.as_deref().and_then(thrown_at) {
+            Some((url, line)) => (Some(url), line),
+            None => (url, line_number + 1),
+        };
+        Self { message, url, line }
     }
+}
+
+/// The first address and line in the stack of an error. (One of a timer is thrown on by us.)
+fn thrown_at(description: &str) -> Option<(String, u32)> {
+    description.lines().skip(1).find_map(|frame| {
+        let address = frame.rsplit(['(', ' ']).next()?.trim_end_matches(')');
+        let mut parts = address.rsplitn(3, ':').skip(1);
+        let (line, url) = (parts.next()?.parse().ok()?, parts.next()?);
+        url.starts_with("http").then(|| (url.to_owned(), line))
+    })
 }

@@ -1,6 +1,7 @@
 //! One page of one browser, from nothing to the frame at a given time.
 
 use std::{
+    collections::HashSet,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -103,13 +104,16 @@ struct Tab {
     session: cdp::Session,
     /// What it shares with no other one.
     profile: Option<BrowserContextId>,
-    ticks: u32,
+    /// When it was drawn last, in milliseconds of its own clock.
+    drawn_at: f64,
+    /// The time it was moved to last, in seconds.
+    time: f64,
 }
 
 impl Tab {
     /// Before it is opened.
     const fn new(script: String) -> Self {
-        Self { script, session: None, profile: None, ticks: 0 }
+        Self { script, session: None, profile: None, drawn_at: BEGINNING_MS, time: 0.0 }
     }
 }
 
@@ -131,8 +135,12 @@ pub(crate) struct Text {
     pub(crate) fonts: Vec<(String, bool)>,
 }
 
-/// Between two ticks; only their order matters, for no clock of the page follows them.
-const TICK_MS: f64 = 1000.0 / 60.0;
+/// What the clock of a page that was just opened shows.
+const BEGINNING_MS: f64 = 1000.0;
+/// What a page takes for the time between two frames that are shown.
+const INTERVAL_MS: f64 = 1000.0 / 60.0;
+/// Between two frames of the same time: the clock must go on.
+const LEAST_MS: f64 = 0.01;
 
 impl Page {
     /// An empty page of the given size.
@@ -278,10 +286,12 @@ impl Page {
 
     /// Draws one frame of whatever the page now shows.
     pub(crate) fn draw(&mut self, screenshot: bool) -> Result<Drawn> {
-        self.tab.ticks += 1;
+        // What the browser moves by itself, as a scroll that is smooth, follows the video's time.
+        let Tab { drawn_at, time, .. } = &mut self.tab;
+        *drawn_at = (BEGINNING_MS + *time * 1000.0).max(*drawn_at + LEAST_MS);
         let mut command = BeginFrameParams {
-            frame_time_ticks: Some(1000.0 + f64::from(self.tab.ticks) * TICK_MS),
-            interval: Some(TICK_MS),
+            frame_time_ticks: Some(*drawn_at),
+            interval: Some(INTERVAL_MS),
             no_display_updates: None,
             screenshot: None,
         };
@@ -334,6 +344,7 @@ impl Page {
         pictures: &[(&str, &str)],
         ahead: &[String],
     ) -> Result<Pending<runtime::EvaluateParams>> {
+        self.tab.time = seconds;
         let (pictures, ahead) = (serde_json::json!(pictures), serde_json::json!(ahead));
         self.evaluate_later(&format!("__hfProducer.seek({seconds:?}, {pictures}, {ahead})"))
     }
@@ -384,11 +395,15 @@ impl Page {
             for document in &snapshot.documents {
                 let ids = document.nodes.backend_node_id.as_deref().unwrap_or_default();
                 let layout = &document.layout;
+                let pseudo = document.nodes.pseudo_type.iter().flat_map(|kinds| kinds.index.iter().zip(&kinds.value));
+                let markers = pseudo.filter(|(_, kind)| string(kind) == Some("marker"));
+                let markers: HashSet<i64> = markers.map(|(node, _)| *node).collect();
                 for ((node, styles), text) in layout.node_index.iter().zip(&layout.styles).zip(&layout.text) {
                     let stack = styles.inner().first().and_then(string);
                     let id = usize::try_from(*node).ok().and_then(|node| ids.get(node));
                     let (Some(stack), Some(text), Some(id)) = (stack, string(text), id) else { continue };
-                    if !text.trim().is_empty() && wanted(stack, text) {
+                    let is_shape = markers.contains(node) && SHAPES.contains(&text.trim());
+                    if !text.trim().is_empty() && !is_shape && wanted(stack, text) {
                         texts.push(Text { stack: stack.to_owned(), text: text.to_owned(), fonts: Vec::new() });
                         nodes.push(*id);
                     }
@@ -501,6 +516,9 @@ fn decode_base64(data: &str) -> Result<Vec<u8>> {
         message: format!("its screenshot is not base64: {error}"),
     })
 }
+
+/// Markers of lists that the browser draws as shapes, not as characters.
+const SHAPES: [&str; 6] = ["•", "◦", "■", "▸", "▾", "◂"];
 
 /// How long files a frame asked for may take to arrive, and to be decoded. They come from this machine.
 pub(crate) const SETTLE: Duration = Duration::from_secs(10);

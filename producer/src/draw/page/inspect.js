@@ -121,12 +121,31 @@ Object.assign(window.__hfProducer, {
   // Puts a copy of all text that was drawn on canvases into the documents; the page is of no other use afterwards.
   showCanvasTexts: () => void inEveryDocument((frame) => frame.__hfShowCanvasTexts?.()),
 
-  // Fonts of text on canvases that was drawn before they had loaded.
   // The addresses of scripts that go on from frame to frame.
   steppers: () => Array.from(new Set(inEveryDocument((frame) => frame.__hfSteppers?.() ?? []).flat())),
 
+  // Elements that the browser moves by itself, by its own clock or not at all.
+  movedByBrowser: () =>
+    inEveryDocument(({ document }) => Array.from(document.querySelectorAll("marquee, progress:not([value])"), place)).flat(),
+
+  // Fonts of text on canvases that was drawn before they had loaded.
   earlyCanvasTexts: () =>
     Array.from(new Set(inEveryDocument((frame) => Array.from(frame.__hfEarlyCanvasTexts?.() ?? [])).flat())),
+
+  // The characters of text that is not shown, without those that every font has.
+  hiddenCharacters: () => {
+    const isHidden = (parent) => parent && !parent.closest("script, style") && !parent.checkVisibility();
+    const found = inEveryDocument(({ document }) => {
+      const texts = document.createTreeWalker(document.body ?? document.documentElement, NodeFilter.SHOW_TEXT);
+      let hidden = "";
+      while (texts.nextNode()) {
+        const { data, parentElement } = texts.currentNode;
+        if (/[^\0-\xff]/.test(data) && isHidden(parentElement)) hidden += data.replace(/[\0-\xff]/g, "");
+      }
+      return hidden;
+    });
+    return Array.from(new Set(found.join(""))).join("");
+  },
 
   families: () => Array.from(document.fonts, (face) => face.family.replace(/^["']|["']$/g, "").toLowerCase()),
 

@@ -15,4 +15,17 @@ for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
     return ask(...values);
   };
 }
+// A smooth scroll goes on by itself from where it was.
+const isSmooth = (element, asked = "auto") => (asked === "auto" ? getComputedStyle(element).scrollBehavior : asked) === "smooth";
+for (const { prototype } of [Element, Window]) {
+  for (const name of ["scroll", "scrollTo", "scrollBy", "scrollIntoView"]) {
+    const scroll = prototype[name];
+    if (!scroll) continue;
+    prototype[name] = function (...options) {
+      const element = this instanceof Element ? this : document.documentElement;
+      if (isSmooth(element, options[0]?.behavior)) steppers.add("");
+      return Reflect.apply(scroll, this, options);
+    };
+  }
+}
 window.__hfSteppers = () => Array.from(steppers);

@@ -44,6 +44,10 @@ intl.formatToParts = function (date) {
   return formatToParts.call(this, date ?? now);
 };
 
+// What else differs from one machine to the next.
+for (const [name, value] of [["hardwareConcurrency", 8], ["deviceMemory", 8]])
+  Object.defineProperty(Navigator.prototype, name, { get: () => value });
+
 let nextCallback = 1;
 let callbacks = new Map();
 window.requestAnimationFrame = (callback) => {
