@@ -490,7 +490,7 @@ fn libraries_that_go_on_are_found() {
     fetching.publish("paint", &[("1.0.0", goes_on), ("2.0.0", &keeps_time)]);
     let project = |version: &str| {
         let address = format!("https://cdn.jsdelivr.net/npm/paint@{version}/dist/paint.js");
-        let script = "grow(document.getElementById('x')); document.getElementById('x').style.background = '#f00'";
+        let script = "Error.prepareStackTrace = (_, frames) => frames; grow(document.getElementById('x')); document.getElementById('x').style.background = '#f00'";
         let body = format!("{BOX}<script src=\"{address}\"></script><script>{script}</script>");
         fetching.folder.project("site", SECOND, &body);
     };

@@ -254,12 +254,15 @@ const KEEP_TIME: [&str; 4] = ["gsap", "animejs", "lottie-web", "motion"];
 /// Whether scripts go on from frame to frame that planning has not read, or that do not look as if they did.
 fn others_go_on(page: &mut Page, folder: &Path) -> Result<bool, Error> {
     let own = format!("{ORIGIN}{RESERVED}/");
+    let steppers: Vec<String> = page.evaluate("__hfProducer.steppers()")?;
+    // A script may call itself anything: only what was given out is read.
+    let served = &page.events().served;
     let keeps_time = |address: &String| {
         address.starts_with(&own)
             || remote::package_at(address).is_some_and(|package| KEEP_TIME.contains(&&*package))
-            || files::read_text(&folder.join(path_of(address))).is_ok_and(|script| compile::is_gsap(&script))
+            || served.contains(address)
+                && files::read_text(&folder.join(path_of(address))).is_ok_and(|script| compile::is_gsap(&script))
     };
-    let steppers: Vec<String> = page.evaluate("__hfProducer.steppers()")?;
     Ok(!steppers.iter().all(keeps_time))
 }
 

@@ -104,9 +104,10 @@ const WEIGHTS: [u16; 2] = [400, 700];
 /// The fonts that have these characters, as far as there are such, and why there are not more.
 pub(super) async fn fonts(fetcher: &Fetcher, written: &Written) -> (Vec<Font>, Option<String>) {
     let mut open: BTreeSet<char> = written.characters.iter().copied().filter(|c| is_seen(*c)).collect();
-    let (mut fonts, mut failures) = (Vec::new(), Vec::new());
+    let (mut fonts, mut failures, mut asked) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (name, wanted) in candidates(written, &open) {
-        let wanted: BTreeSet<char> = wanted.intersection(&open).copied().collect();
+        let new = wanted.intersection(&open).copied().filter(|character| asked.insert((name.clone(), *character)));
+        let wanted: BTreeSet<char> = new.collect();
         if wanted.is_empty() {
             continue;
         }

@@ -4,7 +4,8 @@ const ADDRESS = /(https?:\/\/[^\s()]+):\d+:\d+/;
 const noteStepper = () => {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;
-  steppers.add(new Error().stack.match(ADDRESS)?.[1] ?? "");
+  // What a stack is may be the page's own idea.
+  steppers.add(String(new Error().stack).match(ADDRESS)?.[1] ?? "");
   Error.stackTraceLimit = stackTraceLimit;
 };
 for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
