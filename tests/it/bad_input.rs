@@ -1,9 +1,10 @@
-use std::{path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use crds::Code;
 use tests::{
     bins::{Run, bin, run},
     fixture::{Folder, SECOND, fixture},
+    media::{H264, video},
     processes::output,
 };
 
@@ -75,6 +76,8 @@ fn a_project_without_an_entry() {
     failed(&folder, &render(&folder, &[]), Code::EntryNotFound, 2, &["index.html"]);
     folder.write("site/index.html", "<p>x</p>");
     failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &["data-composition-id"]);
+    folder.write("site/index.html", "<template>\n<p data-composition-id=\"card\" data-duration=\"1\">x</p></template>");
+    failed(&folder, &render(&folder, &[]), Code::CompositionInvalid, 2, &["in a <template>"]);
 }
 
 #[test]
@@ -129,6 +132,30 @@ fn a_page_that_never_becomes_ready() {
         folder.project("site", attributes, body);
         let run = render(&folder, &["--ready-timeout", "2s"]);
         failed(&folder, &run, Code::PageNotReady, 2, &["2s", "--ready-timeout"]);
+    }
+    let promise = "<script>window.__hf.buildReady = { map: new Promise(() => {}), data: Promise.resolve() };</script>";
+    folder.project("site", SECOND, promise);
+    let run = render(&folder, &["--ready-timeout", "2s"]);
+    failed(&folder, &run, Code::PageNotReady, 2, &["window.__hf.buildReady has for map ("]);
+}
+
+/// What watches for its size, or for coming into view, is told of it while the page gets ready, as by any browser.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_page_that_waits_for_its_layout() {
+    let folder = Folder::new();
+    for observer in ["ResizeObserver", "IntersectionObserver"] {
+        let seen = format!("new {observer}(() => settled()).observe(document.querySelector('div'))");
+        for script in [
+            format!("window.__hf.buildReady = {{ size: new Promise((settled) => {seen}) }}"),
+            format!(
+                "const settled = () => (window.__timelines = {{ main: {{ duration: () => 1, pause() {{}}, seek() {{}} }} }}); {seen}"
+            ),
+        ] {
+            folder.project("site", "data-duration=\"0.1\"", &format!("<script>{script}</script>"));
+            let run = render(&folder, &["--quality", "draft"]).ok();
+            assert!(run.warnings().is_empty(), "{script}: {run:#?}");
+        }
     }
 }
 
@@ -316,12 +343,20 @@ fn what_does_not_belong_to_a_project() {
 fn what_is_not_supported_yet() {
     let folder = Folder::new();
     folder.write("site/frame.html", "<!doctype html><video src=\"a.mp4\"></video>");
+    let elsewhere = Folder::new();
+    fs::copy(video(&elsewhere, "a.mp4", 30, "30", H264), folder.join("site/a.mp4")).unwrap();
     for (body, feature) in [
         (
             "<script>{ const host = document.createElement('p'); host.dataset.compositionSrc = 'index.html'; document.querySelector('div').append(host) }</script>",
             "sub-compositions",
         ),
         ("<iframe src=\"frame.html\"></iframe>", "<video> in a document of its own"),
+        (
+            "<canvas></canvas><script>{ const video = document.createElement('video'); video.src = 'a.mp4'; window.__hf.buildReady = \
+             { video: new Promise((loaded) => (video.onloadeddata = loaded)) }; addEventListener('hf-seek', () => \
+             document.querySelector('canvas').getContext('2d').drawImage(video, 0, 0)) }</script>",
+            "a video that a script draws and never puts into the document (a.mp4)",
+        ),
     ] {
         folder.project("site", SECOND, body);
         failed(&folder, &render(&folder, &[]), Code::FeatureUnsupported, 2, &[feature]);

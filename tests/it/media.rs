@@ -397,7 +397,7 @@ fn sound_is_mixed() {
 
     let samples = heard_of(
         "<audio src=\"step.wav\" data-start=\"0\" data-media-start=\"1\" data-duration=\"3\" loop></audio><audio src=\"mono.wav\" data-start=\"0\" data-duration=\"4\"></audio>\
-         <audio src=\"mono.wav\" data-start=\"0\" muted></audio><audio src=\"mono.wav\" data-start=\"0\" data-hidden></audio>",
+         <audio src=\"mono.wav\" data-start=\"0\" data-has-audio=\"false\"></audio><audio src=\"mono.wav\" data-start=\"0\" data-hidden></audio>",
         4,
     );
     level(&samples, 0.5, [0.75, 0.0]);
@@ -409,6 +409,17 @@ fn sound_is_mixed() {
         heard_of(&format!("<audio src=\"mono.wav\" data-start=\"1\" data-automation=\"{lanes}\"></audio>"), 4);
     level(&samples, 2.0, [0.25, 0.25]);
     level(&samples, 3.5, [0.5, 0.5]);
+
+    // What a group automates counts from the beginning of the video.
+    let grouped = |group: &str, start: u32| {
+        let member = format!(
+            "<audio src=\"mono.wav\" data-start=\"{start}\" data-volume=\"2\" data-audio-group=\"bus\"></audio>"
+        );
+        heard_of(&format!("<hf-audio-group id=\"bus\" {group}></hf-audio-group>{member}"), 4)
+    };
+    level(&grouped("data-volume=\"0.5\"", 0), 2.0, [0.25, 0.25]);
+    let samples = grouped(&format!("data-volume=\"0.5\" data-automation=\"{lanes}\""), 1);
+    level(&samples, 1.5, [0.75, 0.75]);
 
     let samples =
         heard_of("<audio src=\"mono.wav\" data-start=\"0\" data-fade-in=\"1\" data-fade-out=\"2\"></audio>", 4);
@@ -426,7 +437,9 @@ fn volume_follows_timelines() {
     let body = "<audio id=\"music\" src=\"mono.wav\" data-start=\"0\" data-volume=\"1\"></audio>\
         <script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script>\
         <script>const timeline = gsap.timeline({ paused: true }); timeline.to('#music', { volume: 0.2, duration: 2, ease: 'none' }, 1);\
-        timeline.to('#music', { volume: 1.5, duration: 0.1, ease: 'none' }, 5); window.__timelines = { main: timeline };</script>";
+        timeline.to('#music', { volume: 1.5, duration: 0.1, ease: 'none' }, 5); window.__timelines = { main: timeline };</script>\
+        <script>{ const made = document.createElement('script'); made.src = URL.createObjectURL(new Blob(['window.made = 1']));\
+        made.onload = () => URL.revokeObjectURL(made.src); document.head.append(made) }</script>";
     folder.project("site", "data-duration=\"6\"", body);
     let out = folder.join("out.mp4");
     let run = render(&folder.join("site"), &out, &["--quality", "draft"]);
@@ -463,6 +476,7 @@ fn what_cannot_be_played_is_told() {
         ("<audio id=\"x\" src=\"text.mp3\" data-start=\"0\"></audio>", Code::MediaUnreadable),
         ("<audio id=\"x\" src=\"index.html\" data-start=\"0\"></audio>", Code::MediaUnreadable),
         ("<audio id=\"x\" src=\"good.wav\" data-start=\"0\" data-fx-chain=\"{}\"></audio>", Code::FeatureUnsupported),
+        ("<audio id=\"x\" src=\"good.wav\" data-start=\"0\" muted></audio>", Code::MediaUnreadable),
     ] {
         folder.project("site", &seconds(1), &format!("<audio src=\"good.wav\" data-start=\"0\"></audio>\n{element}"));
         let run = render(&project, &out, &["--quality", "draft"]);
@@ -474,6 +488,13 @@ fn what_cannot_be_played_is_told() {
             producer(["render", project.to_str().unwrap(), "-o", out.to_str().unwrap(), "--strictness", "strict"]);
         assert_eq!(strict.error().map(|error| error.code), Some(code), "{element}");
     }
+    // A group is named once, however many go through it.
+    let member = "<audio src=\"good.wav\" data-start=\"0\" data-audio-group=\"bus\"></audio>";
+    let group = "<hf-audio-group id=\"bus\" data-fx-chain=\"{}\"></hf-audio-group>";
+    folder.project("site", &seconds(1), &format!("{group}{member}{member}"));
+    let run = render(&project, &out, &["--quality", "draft"]);
+    assert_eq!(run.warnings(), [Code::FeatureUnsupported], "{run:#?}");
+    assert!(format!("{:?}", run.reports).contains("<hf-audio-group#bus>"), "{run:#?}");
     // Of a file that is cut short no picture is made up.
     let cut = format!("<video src=\"cut.mp4\" data-start=\"0\" data-duration=\"2\" {PLACE}></video>");
     folder.project("site", &seconds(2), &cut);
@@ -548,6 +569,13 @@ fn animated_images() {
         }
     }
     assert!(fs::read(rendered("2")).unwrap() == fs::read(whole).unwrap(), "bytes differ in chunks");
+    // What the composition forbids its own scripts is not forbidden to the producer's.
+    let policy = "<script>{ const policy = document.createElement('meta'); policy.httpEquiv = 'Content-Security-Policy';\
+                  policy.content = \"connect-src 'none'\"; document.head.append(policy) }</script>";
+    let image = "<img alt=\"\" src=\"forever.gif\" style=\"position: absolute; left: 0; top: 0\">";
+    folder.project("site", &seconds(1), &format!("{policy}{image}"));
+    let frames = rgb_frames(&rendered("1"), FRAME);
+    assert_eq!(number(&frames[20], FRAME.0, (0, 0), 1), Some(forever(20)));
     let background = "<p style=\"background: url(forever.gif); width: 90px; height: 90px\"></p>";
     folder.project("site", &seconds(1), background);
     let (project, out) = (folder.join("site"), folder.join("out.mp4"));

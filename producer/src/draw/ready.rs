@@ -97,6 +97,7 @@ struct State {
     duration: f64,
     missing_timelines: Vec<String>,
     stray_timelines: Vec<String>,
+    open_builds: Vec<String>,
     uses_gsap: bool,
 }
 
@@ -106,12 +107,15 @@ const LATE: Duration = Duration::from_secs(7);
 /// The same, when it will probably never happen: a script has thrown, or a timeline has a name that nothing else has.
 const LATE_IN_VAIN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
+/// After so many answers in a row that it has loaded and still lacks something, a frame is drawn: what watches for sizes or for what
+/// comes into view is only told when one is. Not sooner, for layers keep what they were when they were drawn first.
+const POLLS_TO_A_FRAME: u32 = 50;
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Waits until the page has a runtime, a duration and the timelines it declares.
 pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -> Result<Ready, Error> {
     let start = Instant::now();
-    let mut quiet_since = None;
+    let (mut quiet_since, mut quiet_polls) = (None, 0_u32);
     loop {
         // What is asked just before the deadline still gets its answer: it says what is missing.
         let left = timeout.saturating_sub(start.elapsed()).max(LAST_ANSWER);
@@ -136,7 +140,11 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
             ));
         }
         if !state.loaded || page.events().loading() {
-            quiet_since = None;
+            (quiet_since, quiet_polls) = (None, 0);
+        }
+        quiet_polls += 1;
+        if quiet_polls.is_multiple_of(POLLS_TO_A_FRAME) {
+            page.draw(false)?;
         }
         let quiet = quiet_since.get_or_insert_with(Instant::now).elapsed();
         let exception = page.events().exceptions.first();
@@ -167,6 +175,9 @@ fn not_ready(after: Duration, missing: &str) -> Error {
 fn consequence(state: &State) -> String {
     if !state.loaded {
         "the document is still loading".to_owned()
+    } else if let (false, [_, ..]) = (state.seekable, &*state.open_builds) {
+        let names = state.open_builds.join(", ");
+        format!("a script has not settled the promise that window.__hf.buildReady has for {names}")
     } else if !state.seekable {
         "the runtime did not finish starting".to_owned()
     } else if state.duration <= 0.0 {

@@ -10,8 +10,8 @@ const PIECES: u32 = 32;
 /// Volume by time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Envelope {
-    /// Seconds of the video and volume, in order; straight between them, level outside.
-    points: Vec<(f64, f64)>,
+    /// What multiplies: each is seconds of the video and volume, in order; straight between them, level outside.
+    lines: Vec<Vec<(f64, f64)>>,
     /// Seconds of the video from which and until which there is anything to fade.
     span: (f64, f64),
     /// Seconds it takes to become loud and quiet.
@@ -87,24 +87,29 @@ fn straight(points: &[Point]) -> Vec<(f64, f64)> {
 }
 
 impl Envelope {
-    pub(super) fn new(mut points: Vec<(f64, f64)>, span: (f64, f64), (fade_in, fade_out): (f64, f64)) -> Self {
-        points.iter_mut().for_each(|point| point.1 = point.1.clamp(0.0, LOUDEST));
+    pub(super) fn new(mut lines: Vec<Vec<(f64, f64)>>, span: (f64, f64), (fade_in, fade_out): (f64, f64)) -> Self {
+        lines.iter_mut().flatten().for_each(|point| point.1 = point.1.clamp(0.0, LOUDEST));
         // Fades that do not fit beside each other are shortened alike.
         let fit = ((span.1 - span.0) / (fade_in + fade_out)).min(1.0);
         let fit = if fit.is_finite() { fit.max(0.0) } else { 1.0 };
-        Self { points, span, fades: (fade_in * fit, fade_out * fit) }
+        Self { lines, span, fades: (fade_in * fit, fade_out * fit) }
     }
 
     /// The volume at a second of the video.
     pub(super) fn at(&self, time: f64) -> f64 {
-        let after = self.points.partition_point(|point| point.0 <= time);
-        let volume = match (after.checked_sub(1).and_then(|before| self.points.get(before)), self.points.get(after)) {
-            (Some(from), Some(to)) => from.1 + (to.1 - from.1) * (time - from.0) / (to.0 - from.0),
-            (Some(point), None) | (None, Some(point)) => point.1,
-            (None, None) => 1.0,
-        };
+        let volume: f64 = self.lines.iter().map(|points| at(points, time)).product();
         let fade = |way: f64, lasts: f64| if lasts > 0.0 { (way / lasts).clamp(0.0, 1.0) } else { 1.0 };
         volume * fade(time - self.span.0, self.fades.0) * fade(self.span.1 - time, self.fades.1)
+    }
+}
+
+/// The volume of a line at a second of the video.
+fn at(points: &[(f64, f64)], time: f64) -> f64 {
+    let after = points.partition_point(|point| point.0 <= time);
+    match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
+        (Some(from), Some(to)) => from.1 + (to.1 - from.1) * (time - from.0) / (to.0 - from.0),
+        (Some(point), None) | (None, Some(point)) => point.1,
+        (None, None) => 1.0,
     }
 }
 
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn volumes_lie_on_straight_lines_and_fade() {
-        let envelope = Envelope::new(vec![(1.0, 0.0), (2.0, 1.0), (3.0, 9.0)], (0.0, 10.0), (0.0, 2.0));
+        let envelope = Envelope::new(vec![vec![(1.0, 0.0), (2.0, 1.0), (3.0, 9.0)]], (0.0, 10.0), (0.0, 2.0));
         let check = |envelope: &Envelope, time: f64, expected: f64| {
             assert!((envelope.at(time) - expected).abs() < 1e-3, "{} at {time}", envelope.at(time));
         };
@@ -122,6 +127,8 @@ mod tests {
             check(&envelope, time, expected);
         }
         check(&Envelope::new(Vec::new(), (0.0, 1.0), (1.0, 1.0)), 0.25, 0.5);
+        let within = Envelope::new(vec![vec![(0.0, 0.5)], vec![(0.0, 0.0), (1.0, 1.0)]], (0.0, 2.0), (0.0, 0.0));
+        check(&within, 0.5, 0.25);
     }
 
     #[test]

@@ -129,13 +129,27 @@ pub(crate) struct Told {
     media_start: f64,
     rate: f64,
     repeat: bool,
-    /// It is not to be heard.
+    /// Its author has muted it.
+    muted: bool,
+    /// It is not to be heard for another reason.
     silent: bool,
     /// It is not there at all.
     hidden: bool,
     volume: f64,
     automation: Option<String>,
     fades: (f64, f64),
+    effects: bool,
+    buses: Vec<Bus>,
+}
+
+/// What a sound goes through with others.
+#[derive(Clone, Debug, Deserialize)]
+struct Bus {
+    /// As a message calls it.
+    place: String,
+    volume: f64,
+    /// In seconds of the video.
+    automation: Option<String>,
     effects: bool,
 }
 
@@ -165,6 +179,23 @@ const QUOTED: usize = 100;
 /// Whether an address is none of the project's.
 fn is_elsewhere(address: &str) -> bool {
     address.split_once(':').is_some_and(|(scheme, _)| !scheme.contains('/'))
+}
+
+/// How a sound is heard that has them.
+const NO_EFFECTS: &str =
+    "without effects: data-fx-chain, and data-automation of anything but volume, are not applied yet";
+
+impl Bus {
+    /// Its volume; what cannot be heard of it is told once.
+    fn points(&self, found: &mut Found) -> Vec<(f64, f64)> {
+        let automated = Automated::read(self.automation.as_deref());
+        let words = format!("what goes through {} is heard {NO_EFFECTS}", self.place);
+        let defect = Failure::new(Code::FeatureUnsupported, words);
+        if (self.effects || automated.more) && !found.defects.minor.contains(&defect) {
+            found.defects.minor.push(defect);
+        }
+        automated.volume.unwrap_or_else(|| vec![(0.0, self.volume)])
+    }
 }
 
 /// What elements are judged by.
@@ -240,7 +271,7 @@ impl Judge<'_> {
             return;
         }
         let fail = |code, words: &str| self.failure(element, code, words);
-        let heard = file.sound && !element.silent;
+        let heard = file.sound && !element.silent && !element.muted;
         if element.video && file.width.is_some() {
             found.videos.push(Video {
                 id: element.id.clone(),
@@ -258,14 +289,17 @@ impl Judge<'_> {
         if heard {
             let automated = Automated::read(element.automation.as_deref());
             if element.effects || automated.more {
-                let words = "its sound is heard without effects: data-fx-chain, and data-automation of anything but volume, \
-                             are not applied yet";
-                found.defects.minor.push(fail(Code::FeatureUnsupported, words));
+                let words = format!("its sound is heard {NO_EFFECTS}");
+                found.defects.minor.push(fail(Code::FeatureUnsupported, &words));
             }
-            let points = self.points(element, automated, clip.start);
-            let envelope = Envelope::new(points, (clip.start, clip.end), element.fades);
+            let mut lines = vec![self.points(element, automated, clip.start)];
+            lines.extend(element.buses.iter().map(|bus| bus.points(found)));
+            let envelope = Envelope::new(lines, (clip.start, clip.end), element.fades);
             let failure = fail(Code::MediaUnreadable, "its sound is left out");
             found.tracks.push(Track { file: self.folder.join(path), clip, envelope, failure });
+        } else if element.muted && !element.video && !element.silent {
+            let words = "it is silent, for it says muted: remove that for it to be heard";
+            found.defects.minor.push(fail(Code::MediaUnreadable, words));
         } else if !element.video && !file.sound {
             found.defects.minor.push(fail(Code::MediaUnreadable, "it has no sound"));
         }

@@ -130,8 +130,7 @@ pub(crate) fn compile(
     let inserts = Inserts { first: &first, last: &last, end: &mounted.end };
     let document = document(entry, Some(inserts), &mounted)?;
     step.put(&entry.path, document.text.as_bytes())?;
-    let no_root = || composition(Code::CompositionInvalid, "index.html has no element with data-composition-id");
-    let root = document.root.ok_or_else(no_root)?;
+    let root = document.root.ok_or_else(|| no_root(document.in_template))?;
     let own = document.variables.map(|(text, line)| Declarations { text, path: ENTRY.to_owned(), line });
     let variables = own.into_iter().chain(mounted.declarations).collect();
     let Step { elsewhere, fonts, references, .. } = step;
@@ -146,6 +145,15 @@ pub(crate) fn compile(
         references,
         unopened,
     })
+}
+
+fn no_root(in_template: Option<u32>) -> Error {
+    let Some(line) = in_template else {
+        return composition(Code::CompositionInvalid, "index.html has no element with data-composition-id");
+    };
+    let message = "the composition lies in a <template>, of which nothing is shown: take it out of there, or mount this file with \
+                   data-composition-src in the index.html of a project";
+    composition_at(Code::CompositionInvalid, message, ENTRY, line)
 }
 
 /// A file other than the entry, as far as it was read.

@@ -2,7 +2,7 @@
 //!
 //! Changes are made in place and never add a line, so that the line of an error is the line its author sees.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use lol_html::{
     ElementContentHandlers, HandlerResult, RewriteStrSettings, Selector, element,
@@ -28,8 +28,10 @@ pub(crate) struct Document {
     pub(crate) language: String,
     /// Whether it may mount sub-compositions.
     pub(crate) mounts: bool,
-    /// The first element with `data-composition-id`.
+    /// The first element with `data-composition-id` that lies in no template.
     pub(crate) root: Option<Root>,
+    /// The line of the first one in a template.
+    pub(crate) in_template: Option<u32>,
     /// The value of the first `data-composition-variables`, and its line.
     pub(crate) variables: Option<(String, u32)>,
     /// Elements that play, with their line.
@@ -52,6 +54,15 @@ pub(crate) struct Root {
     pub(crate) height: Option<String>,
     pub(crate) duration: Option<String>,
     pub(crate) fps: Option<String>,
+}
+
+impl Root {
+    fn of(el: &Element<'_, '_>, line: u32) -> Self {
+        let get = |name| attribute(el, name);
+        let (width, height) = (get("data-width"), get("data-height"));
+        let duration = get("data-duration").or_else(|| get("data-composition-duration"));
+        Self { line, width, height, duration, fps: get("data-fps") }
+    }
 }
 
 /// What goes into the document.
@@ -84,9 +95,15 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
     let lines = Lines::of(source);
     let seen = RefCell::new(Document::default());
     let style = RefCell::new(Style::default());
+    let in_template = Cell::new(false);
     let settings = RewriteStrSettings::new()
         .append_element_content_handler(on("*", |el| {
             look(el, lines.at(el.source_location().bytes().start), &mut seen.borrow_mut());
+            Ok(())
+        }))
+        // Handlers of an element are called in this order.
+        .append_element_content_handler(on("template [data-composition-id]", |_| {
+            in_template.set(true);
             Ok(())
         }))
         .append_element_content_handler(on("html[lang]", |el| {
@@ -109,7 +126,8 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
         }))
         .append_element_content_handler(on(COMPOSITIONS, |el| {
             let place = seen.borrow().compositions.len();
-            seen.borrow_mut().compositions.push(lines.at(el.source_location().bytes().start));
+            let line = lines.at(el.source_location().bytes().start);
+            note_composition(el, line, in_template.take(), &mut seen.borrow_mut());
             change(el, mounted.compositions.get(&place))
         }))
         .append_element_content_handler(on("template[id]", |el| {
@@ -132,18 +150,34 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
             Ok(())
         }));
     let text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
-    let text = match (inserts, shape) {
+    Ok(Document { text: whole(text, inserts, &shape), ..seen.into_inner() })
+}
+
+/// A whole document of what is to be one.
+fn whole(text: String, inserts: Option<Inserts<'_>>, shape: &Shape) -> String {
+    match (inserts, shape) {
         (Some(Inserts { first, last, end }), Shape::Fragment) => format!(
             "<!doctype html><html><head><meta charset=\"utf-8\">{first}{FRAGMENT_RESET}{last}</head><body>{text}{end}</body></html>"
         ),
         // A parser puts what follows `</html>` at the end of the body.
         (Some(Inserts { end, .. }), _) => text + end,
         (None, _) => text,
-    };
-    Ok(Document { text, ..seen.into_inner() })
+    }
 }
 
 const COMPOSITIONS: &str = "[data-composition-src], [data-composition-id]";
+
+fn note_composition(el: &Element<'_, '_>, line: u32, in_template: bool, seen: &mut Document) {
+    seen.compositions.push(line);
+    if !el.has_attribute("data-composition-id") {
+        return;
+    }
+    if in_template {
+        seen.in_template.get_or_insert(line);
+    } else {
+        seen.root.get_or_insert_with(|| Root::of(el, line));
+    }
+}
 
 /// Makes a composition what it is to become.
 fn change(el: &mut Element<'_, '_>, change: Option<&Change>) -> HandlerResult {
@@ -183,12 +217,6 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
     if let Some(families) = attribute(el, "font-family") {
         let sheet = css::compile(&format!("font-family:{families}"));
         seen.stacks.extend(sheet.stacks.into_iter().map(|(names, _)| (names, line)));
-    }
-    if seen.root.is_none() && el.has_attribute("data-composition-id") {
-        let get = |name| attribute(el, name);
-        let (width, height) = (get("data-width"), get("data-height"));
-        let duration = get("data-duration").or_else(|| get("data-composition-duration"));
-        seen.root = Some(Root { line, width, height, duration, fps: get("data-fps") });
     }
     if seen.variables.is_none() {
         seen.variables = attribute(el, "data-composition-variables").map(|text| (text, line));
@@ -378,5 +406,15 @@ mod tests {
             "<div data-composition-id=a>\n<p style=\"a:&quot;&amp;&quot;\"><b>x</b></p></div><template></template>"
         );
         assert_eq!((document.compositions, document.mounts), (vec![1, 2], true));
+    }
+
+    #[test]
+    fn a_root_lies_in_no_template() {
+        let template = "<template>\n<b><i data-composition-id=a data-width=1></i></b></template>";
+        let alone = compiled(template, None, &Mounted::default());
+        assert_eq!((alone.root, alone.in_template), (None, Some(2)));
+        let source = format!("{template}<p data-composition-id=b data-width=2></p>");
+        let beside = compiled(&source, None, &Mounted::default());
+        assert_eq!(beside.root.map(|root| (root.line, root.width)), Some((2, Some("2".to_owned()))));
     }
 }

@@ -159,6 +159,18 @@ const strayTimelines = () => {
   return Object.keys(window.__timelines ?? {}).filter((id) => !known.has(id));
 };
 
+// The names of promises that scripts have the runtime wait for, and that are not settled.
+const builds = new Map();
+const openBuilds = () => {
+  for (const [name, promise] of Object.entries(window.__hf.buildReady ?? {})) {
+    if (typeof promise?.then !== "function" || builds.has(promise)) continue;
+    builds.set(promise, name);
+    const settled = () => builds.set(promise, null);
+    promise.then(settled, settled);
+  }
+  return Array.from(builds.values()).filter((name) => name !== null);
+};
+
 // The names of those promises that are not settled in time.
 const late = async (named) => {
   const open = new Set();
@@ -252,6 +264,7 @@ window.__hfProducer = {
       duration: window.__hf.duration,
       missingTimelines: missingTimelines(),
       strayTimelines: strayTimelines(),
+      openBuilds: openBuilds(),
       usesGsap: !!window.gsap,
     };
   },

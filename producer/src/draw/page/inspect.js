@@ -36,15 +36,28 @@ const hosts = (element) => {
 const setsVolumes = async () => {
   if (Array.from(document.querySelectorAll("video, audio")).some((element) => mediaState(element).touched)) return true;
   const own = Array.from(document.scripts).filter((script) => !script.src.includes("/__hf/"));
-  const texts = own.map(async (script) => (script.src ? await (await fetch(script.src)).text() : script.textContent));
-  return (await Promise.all(texts)).some((text) => /\bvolume\b/.test(text));
+  // One that cannot be read any more, as a blob that was let go of, may say anything.
+  const read = (address) => fetch(address).then((response) => response.text()).catch(() => null);
+  const texts = await Promise.all(own.map((script) => (script.src ? read(script.src) : script.textContent)));
+  return texts.some((text) => text === null || /\bvolume\b/.test(text));
 };
 
 Object.assign(window.__hfProducer, {
   // Everything that plays, in the order of the document.
   media() {
     adoptMedia();
-    const grouped = (element) => element.dataset.audioGroup && document.getElementById(element.dataset.audioGroup);
+    const groupOf = (element) => element.dataset.audioGroup && document.getElementById(element.dataset.audioGroup);
+    const bus = (owner, volume) => ({
+      place: place(owner),
+      volume,
+      automation: owner.dataset.automation ?? null,
+      effects: !!owner.dataset.fxChain,
+    });
+    // What a sound goes through: its group, and the whole composition, of which only effects count.
+    const buses = (element) => {
+      const group = groupOf(element);
+      return [...(group ? [bus(group, authoredVolume(group))] : []), { ...bus(root(), 1), automation: null }];
+    };
     return Array.from(document.querySelectorAll("video, audio"), (element) => ({
       id: element.dataset.hfRenderId,
       video: element.localName === "video",
@@ -55,12 +68,14 @@ Object.assign(window.__hfProducer, {
       mediaStart: [element.dataset.playbackStart, element.dataset.mediaStart].map(number).find((start) => start >= 0 && start !== null) ?? 0,
       rate: number(element.dataset.playbackRate) ?? element.defaultPlaybackRate,
       repeat: element.loop,
-      silent: element.muted || element.defaultMuted || element.dataset.hasAudio === "false" || !!grouped(element)?.closest("[data-hidden]"),
+      muted: element.muted || element.defaultMuted,
+      silent: element.dataset.hasAudio === "false" || !!groupOf(element)?.closest("[data-hidden]"),
       hidden: element.closest("[data-hidden]") !== null,
       volume: element.volume,
       automation: element.dataset.automation ?? null,
       fades: [element.dataset.fadeIn, element.dataset.fadeOut].map((fade) => Math.max(0, number(fade) ?? 0)),
-      effects: [element, grouped(element)].some((owner) => owner?.dataset.fxChain),
+      effects: !!element.dataset.fxChain,
+      buses: buses(element),
     }));
   },
 
@@ -158,7 +173,8 @@ Object.assign(window.__hfProducer, {
     };
     look("[data-composition-src]", "sub-compositions that a script adds");
     look("[data-color-grading]", "colour grading");
-    return found;
+    const outside = Array.from(undrawn).filter((video) => !video.isConnected);
+    return found.concat(outside.map((video) => `a video that a script draws and never puts into the document (${mediaPath(video)})`));
   },
 
   // Whether scenes change through shaders. Without a compositor for them the library itself fades from one to the other.

@@ -67,6 +67,7 @@ property("src", function () {
 }, function (value) {
   HTMLElement.prototype.setAttribute.call(this, "preload", "none");
   this.setAttribute("src", value);
+  original.setTimeout(() => announce(this));
 });
 HTMLMediaElement.prototype.load = () => {};
 HTMLMediaElement.prototype.pause = () => {};
@@ -75,8 +76,14 @@ for (const [name, side] of [["videoWidth", "width"], ["videoHeight", "height"]])
   Object.defineProperty(HTMLVideoElement.prototype, name, { configurable: true, get() { return mediaFile(this)?.[side] ?? 0; } });
 }
 
-// What a canvas takes from a video is the picture of the frame.
-const pictureOf = (source) => (source instanceof HTMLVideoElement ? mediaState(source).picture ?? source : source);
+// What a canvas takes from a video is the picture of the frame. The producer gives none to a video outside the document.
+const undrawn = new Set();
+const pictureOf = (source) => {
+  if (!(source instanceof HTMLVideoElement)) return source;
+  const { picture } = mediaState(source);
+  if (!picture && !source.isConnected && mediaFile(source)) undrawn.add(source);
+  return picture ?? source;
+};
 for (const [owner, names] of [
   [window.CanvasRenderingContext2D, ["drawImage", "createPattern"]],
   [window.OffscreenCanvasRenderingContext2D, ["drawImage", "createPattern"]],
@@ -111,18 +118,23 @@ window.__hfMediaId = (element) => element.dataset.hfRenderId || element.id || nu
 
 const blank = ({ width, height }) =>
   `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"/>`)}`;
-// Elements in the order of the document; those that are new get a name, the size of their file, and the events of loading.
+// Gives an element the size of its file, and the events of loading.
+const announce = (element) => {
+  const [state, file] = [mediaState(element), mediaFile(element)];
+  if (!file || state.announced === file) return;
+  state.announced = file;
+  if (element.localName === "video" && file.width && !state.picture) element.poster = blank(file);
+  for (const name of ["loadedmetadata", "loadeddata", "canplay", "canplaythrough"]) {
+    original.setTimeout(() => element.dispatchEvent(new Event(name)));
+  }
+};
+// Elements in the order of the document; those that are new get a name.
 const adoptMedia = () => {
   for (const element of document.querySelectorAll("video, audio")) {
     if (renderIds.get(element.dataset.hfRenderId) === element) continue;
     nameMedia(element);
     element.removeAttribute("controls");
-    const file = mediaFile(element);
-    if (!file) continue;
-    if (element.localName === "video" && file.width) element.poster = blank(file);
-    for (const name of ["loadedmetadata", "loadeddata", "canplay", "canplaythrough"]) {
-      original.setTimeout(() => element.dispatchEvent(new Event(name)));
-    }
+    announce(element);
   }
 };
 
