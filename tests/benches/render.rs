@@ -72,6 +72,7 @@ fn main() {
             Measured::of(name, &project, rounds, upstream.as_ref())
         })
         .collect();
+    assert!(!measured.is_empty(), "HF_BENCH_ONLY names none of {COMPOSITIONS:?}");
     let targets = targets(&measured);
     print_table(&measured);
     println!();

@@ -355,7 +355,7 @@ fn what_is_not_supported_yet() {
             "<canvas></canvas><script>{ const video = document.createElement('video'); video.src = 'a.mp4'; window.__hf.buildReady = \
              { video: new Promise((loaded) => (video.onloadeddata = loaded)) }; addEventListener('hf-seek', () => \
              document.querySelector('canvas').getContext('2d').drawImage(video, 0, 0)) }</script>",
-            "a video that a script draws and never puts into the document (a.mp4)",
+            "the video a.mp4 is drawn by a script and is not in the document",
         ),
     ] {
         folder.project("site", SECOND, body);

@@ -268,9 +268,7 @@ fn others_go_on(page: &mut Page, folder: &Path) -> Result<bool, Error> {
 
 fn refuse_unsupported(page: &mut Page, context: &Context) -> Result<(), Error> {
     let found: Vec<String> = page.evaluate("__hfProducer.unsupported()")?;
-    let failure =
-        |feature| Failure::new(Code::FeatureUnsupported, format!("{feature} cannot be rendered yet: remove it"));
-    context.refuse(found.into_iter().map(failure).collect())
+    context.refuse(found.into_iter().map(|words| Failure::new(Code::FeatureUnsupported, words)).collect())
 }
 
 /// What is wrong with documents that only a script knew how to open.

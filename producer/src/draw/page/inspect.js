@@ -164,17 +164,18 @@ Object.assign(window.__hfProducer, {
 
   families: () => Array.from(document.fonts, (face) => face.family.replace(/^["']|["']$/g, "").toLowerCase()),
 
-  // Features that would be drawn wrongly, in words.
+  // What would be drawn wrongly, in words.
   unsupported() {
     const found = [];
     const look = (selector, words) => {
       const element = document.querySelector(selector);
-      if (element) found.push(`${words} (${place(element)})`);
+      if (element) found.push(`${words} (${place(element)}) cannot be rendered yet: remove it`);
     };
     look("[data-composition-src]", "sub-compositions that a script adds");
     look("[data-color-grading]", "colour grading");
     const outside = Array.from(undrawn).filter((video) => !video.isConnected);
-    return found.concat(outside.map((video) => `a video that a script draws and never puts into the document (${mediaPath(video)})`));
+    const remedy = "is drawn by a script and is not in the document: append it, with data-start";
+    return found.concat(outside.map((video) => `the video ${mediaPath(video)} ${remedy}`));
   },
 
   // Whether scenes change through shaders. Without a compositor for them the library itself fades from one to the other.
