@@ -9,6 +9,8 @@ export HF_ASSETS_DIR ?= $(CACHE)/assets
 export HF_UPSTREAM_DIR ?= $(CACHE)/upstream
 # Tests and benchmarks run the programs from here.
 export HF_BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
+# Some tests wait for most of their time.
+export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 # What the programs are built with and need to run, and what tests look at videos with.
 BUILD_PACKAGES := chromium-headless-shell clang libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libclang-dev pkg-config

@@ -5,6 +5,7 @@
 //! files that the plan holds anyway. A frame's picture is the one that is shown at its time, whatever was shown before.
 
 mod clip;
+mod effects;
 mod envelope;
 mod feed;
 mod found;

@@ -154,7 +154,7 @@ pub(crate) fn write(
     let wanted = wanted(config, format)?;
     let meter = context.stage(Stage::Plan, STEPS);
     let dir = PlanDir::new(folder);
-    let Looked { source, page, probe, cut } = look(request, &dir, format, &meter, crew, context)?;
+    let Looked { source, mut page, probe, cut } = look(request, &dir, format, &meter, crew, context)?;
     let Source { compiled, remote, library, shape, scale, rate } = source;
     let Cut { duration, frames, chunks } = cut;
     let timelines = compiled.declares_timelines;
@@ -165,7 +165,7 @@ pub(crate) fn write(
     let (total_frames, strictness) = (frames.end - frames.start, config.strictness);
     let played =
         play::Subject { dir: &dir, compiled: &compiled, library, probe: &probe, frames, rate, format, strictness };
-    let played = play::write(played, context)?;
+    let played = play::write(played, &mut page, context)?;
     let has_audio = played.sounds > 0;
     let gop = grid::gop_size(rate);
     let facts =

@@ -57,7 +57,12 @@ pub(crate) fn frame_address(video: u32, time: i64) -> String {
     format!("{FRAMES}{video}/{time}.png")
 }
 
-/// Whether an address is that of a picture of a video: whoever loads one waits for it.
+/// The address of something that sound is made of while planning.
+pub(crate) fn sound_address(name: &str) -> String {
+    format!("{FRAMES}sound/{name}")
+}
+
+/// Whether an address is one of these: whoever loads one waits for it.
 pub(crate) fn is_frame(url: &str) -> bool {
     url.strip_prefix(ORIGIN).is_some_and(|path| path.starts_with(&FRAMES[1..]))
 }

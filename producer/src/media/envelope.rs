@@ -41,13 +41,13 @@ struct Point {
     via_x: Option<f64>,
 }
 
-/// What an element automates.
+/// What an element automates besides its effects.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Automated {
     /// Its volume: seconds of the clip, and volume.
     pub(super) volume: Option<Vec<(f64, f64)>>,
-    /// Something else, or volume in a way that is not followed exactly.
-    pub(super) more: bool,
+    /// It is not followed exactly.
+    pub(super) bent: bool,
 }
 
 impl Automated {
@@ -56,14 +56,10 @@ impl Automated {
         let lanes = written.and_then(|written| serde_json::from_str::<Automation>(written).ok());
         let lanes = lanes.map(|automation| automation.lanes).unwrap_or_default();
         let mut automated = Self::default();
-        for Lane { target, mut points } in lanes {
-            if target != "volume" {
-                automated.more |= !points.is_empty();
-                continue;
-            }
+        for Lane { mut points, .. } in lanes.into_iter().filter(|lane| lane.target == "volume") {
             points.retain(|point| point.t.is_finite() && point.v.is_finite());
             points.sort_by(|a, b| a.t.total_cmp(&b.t));
-            automated.more |= points.iter().any(|point| point.via_x.is_some());
+            automated.bent |= points.iter().any(|point| point.via_x.is_some());
             automated.volume = Some(straight(&points)).filter(|points| !points.is_empty());
         }
         automated
@@ -87,6 +83,11 @@ fn straight(points: &[Point]) -> Vec<(f64, f64)> {
 }
 
 impl Envelope {
+    /// As loud as it is.
+    pub(super) const fn level() -> Self {
+        Self { lines: Vec::new(), span: (0.0, f64::INFINITY), fades: (0.0, 0.0) }
+    }
+
     pub(super) fn new(mut lines: Vec<Vec<(f64, f64)>>, span: (f64, f64), (fade_in, fade_out): (f64, f64)) -> Self {
         lines.iter_mut().flatten().for_each(|point| point.1 = point.1.clamp(0.0, LOUDEST));
         // Fades that do not fit beside each other are shortened alike.
@@ -135,7 +136,7 @@ mod tests {
     fn automation_is_read_as_the_runtime_reads_it() {
         let lanes = r#"{"version":1,"lanes":[{"target":"volume","points":[{"t":2,"v":1},{"t":0,"v":0}]},{"target":"rate","points":[{"t":0,"v":1}]}]}"#;
         let automated = Automated::read(Some(lanes));
-        assert_eq!(automated, Automated { volume: Some(vec![(0.0, 0.0), (2.0, 1.0)]), more: true });
+        assert_eq!(automated, Automated { volume: Some(vec![(0.0, 0.0), (2.0, 1.0)]), bent: false });
         assert_eq!(Automated::read(Some("{")), Automated::default());
         let curved = straight(&[
             Point { t: 0.0, v: 0.0, curve: 0.5, via_x: None },

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{
     Clip,
+    effects::Effects,
     envelope::{Automated, Envelope},
 };
 use crate::{
@@ -138,19 +139,21 @@ pub(crate) struct Told {
     volume: f64,
     automation: Option<String>,
     fades: (f64, f64),
-    effects: bool,
-    buses: Vec<Bus>,
+    effects: Option<Effects>,
+    /// What it goes through with others, and then with all.
+    group: Option<Bus>,
+    master: Bus,
 }
 
-/// What a sound goes through with others.
+/// What sounds go through together.
 #[derive(Clone, Debug, Deserialize)]
-struct Bus {
+pub(super) struct Bus {
     /// As a message calls it.
-    place: String,
+    pub(super) place: String,
     volume: f64,
     /// In seconds of the video.
     automation: Option<String>,
-    effects: bool,
+    pub(super) effects: Option<Effects>,
 }
 
 /// Something that is heard.
@@ -159,9 +162,18 @@ pub(crate) struct Track {
     pub(super) file: PathBuf,
     pub(super) clip: Clip,
     pub(super) envelope: Envelope,
+    pub(super) effects: Option<Effects>,
+    /// Its group, if that has effects.
+    pub(super) group: Option<Bus>,
+    /// Everything, if that has effects.
+    pub(super) master: Option<Bus>,
     /// What is told when it cannot be heard; the reason is added.
     pub(super) failure: Failure,
+    /// And when its effects cannot be applied.
+    pub(super) dry: Failure,
 }
+
+pub(super) const DRY: &str = "its sound is heard without effects";
 
 /// What there is to see and to hear, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -181,22 +193,25 @@ fn is_elsewhere(address: &str) -> bool {
     address.split_once(':').is_some_and(|(scheme, _)| !scheme.contains('/'))
 }
 
-/// How a sound is heard that has them.
-const NO_EFFECTS: &str =
-    "without effects: data-fx-chain, and data-automation of anything but volume, are not applied yet";
-
 impl Bus {
-    /// Its volume; what cannot be heard of it is told once.
-    fn points(&self, found: &mut Found) -> Vec<(f64, f64)> {
-        let automated = Automated::read(self.automation.as_deref());
-        let words = format!("what goes through {} is heard {NO_EFFECTS}", self.place);
-        let defect = Failure::new(Code::FeatureUnsupported, words);
-        if (self.effects || automated.more) && !found.defects.minor.contains(&defect) {
+    /// How loud it is; what is not followed exactly is told once.
+    fn line(&self, found: &mut Found) -> Vec<(f64, f64)> {
+        let Automated { volume, bent } = Automated::read(self.automation.as_deref());
+        let defect = Failure::new(Code::FeatureUnsupported, format!("{}: {BENT}", self.place));
+        if bent && !found.defects.minor.contains(&defect) {
             found.defects.minor.push(defect);
         }
-        automated.volume.unwrap_or_else(|| vec![(0.0, self.volume)])
+        volume.unwrap_or_else(|| vec![(0.0, self.volume)])
+    }
+
+    /// How loud what comes out of its effects is.
+    pub(super) fn envelope(&self) -> Envelope {
+        let line = self.line(&mut Found::default());
+        Envelope::new(vec![line], (0.0, f64::INFINITY), (0.0, 0.0))
     }
 }
+
+const BENT: &str = "its volume follows data-automation without the bends of viaX, which are not followed yet";
 
 /// What elements are judged by.
 pub(crate) struct Judge<'a> {
@@ -288,15 +303,25 @@ impl Judge<'_> {
         }
         if heard {
             let automated = Automated::read(element.automation.as_deref());
-            if element.effects || automated.more {
-                let words = format!("its sound is heard {NO_EFFECTS}");
-                found.defects.minor.push(fail(Code::FeatureUnsupported, &words));
+            if automated.bent {
+                found.defects.minor.push(fail(Code::FeatureUnsupported, BENT));
             }
             let mut lines = vec![self.points(element, automated, clip.start)];
-            lines.extend(element.buses.iter().map(|bus| bus.points(found)));
-            let envelope = Envelope::new(lines, (clip.start, clip.end), element.fades);
-            let failure = fail(Code::MediaUnreadable, "its sound is left out");
-            found.tracks.push(Track { file: self.folder.join(path), clip, envelope, failure });
+            let line = element.group.as_ref().map(|group| group.line(found));
+            let has_effects = |bus: &&Bus| bus.effects.is_some();
+            let group = element.group.as_ref().filter(has_effects).cloned();
+            // What has effects is as loud as it is told to be after them.
+            lines.extend(line.filter(|_| group.is_none()));
+            found.tracks.push(Track {
+                file: self.folder.join(path),
+                clip,
+                envelope: Envelope::new(lines, (clip.start, clip.end), element.fades),
+                effects: element.effects.clone(),
+                group,
+                master: Some(&element.master).filter(has_effects).cloned(),
+                failure: fail(Code::MediaUnreadable, "its sound is left out"),
+                dry: fail(Code::FeatureUnsupported, DRY),
+            });
         } else if element.muted && !element.video && !element.silent {
             let words = "it is silent, for it says muted: remove that for it to be heard";
             found.defects.minor.push(fail(Code::MediaUnreadable, words));

@@ -1,54 +1,147 @@
 //! The sound of the whole video, mixed on the timeline of its samples, a tenth of a second at a time.
 
-use std::{ops::Range, path::Path};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
-use crds::{Failure, FrameRate};
+use crds::{Code, Failure, FrameRate};
 
-use super::found::Track;
+use super::{
+    effects::{self, Effects},
+    envelope::Envelope,
+    found::{Bus, DRY, Track},
+};
 use crate::{
     Error,
     context::Context,
-    draw::browser,
+    draw::browser::{self, page::Page},
     libav::{self, CHANNELS, Part, RATE, Sound, SoundEncoding, SoundWriter},
 };
 
 /// Samples that are mixed at once.
 const BLOCK: u64 = 4800;
 
-/// Writes the sound of some frames of a video into a new file. What cannot be decoded is left out, and returned.
+/// Writes the sound of some frames of a video into a new file. What cannot be decoded is left out, and what effects cannot be applied
+/// to is heard without; both are returned. `page`: one that planning has looked at.
 pub(crate) fn mix(
     tracks: &[Track],
     (frames, rate): (Range<u32>, FrameRate),
     file: &Path,
     (container, encoding): (&str, SoundEncoding),
-    context: &Context,
+    (page, context): (&mut Page, &Context),
 ) -> Result<Vec<Failure>, Error> {
-    let mut playing: Vec<_> = tracks.iter().map(Playing::new).collect();
-    let mut failures = Vec::new();
-    let mut writer = SoundWriter::create(file, container, encoding)?;
+    let mut mixer = Mixer { page, context, failures: Vec::new() };
     // What comes before is gone through too: a track may have begun in it.
     let [first, total] = [frames.start, frames.end].map(|frame| samples_in(frame, rate));
-    for at in (0..total).step_by(usize::try_from(BLOCK).unwrap_or(1)) {
-        if context.stop.is_cancelled() {
-            return Err(browser::Error::Interrupted.into());
+    let mut playing = mixer.arrange(tracks, total)?;
+    let mut writer = SoundWriter::create(file, container, encoding)?;
+    mixer.gather(&mut playing, 0..total, |at, block| {
+        let before = usize::try_from(first.saturating_sub(at)).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
+        match block.get(before..).filter(|rest| !rest.is_empty()) {
+            Some(rest) => writer.write(rest),
+            None => Ok(()),
         }
-        let length = usize::try_from(BLOCK.min(total - at)).unwrap_or(0);
-        let mut block = vec![0.0; length * CHANNELS];
-        for track in &mut playing {
-            if let Err(error) = track.add(&mut block, at) {
-                track.ended = true;
-                let mut failure = track.track.failure.clone();
-                failure.message += &format!(" ({error})");
-                failures.push(failure);
+    })?;
+    writer.finish()?;
+    Ok(mixer.failures)
+}
+
+struct Mixer<'a> {
+    page: &'a mut Page,
+    context: &'a Context,
+    failures: Vec<Failure>,
+}
+
+impl Mixer<'_> {
+    /// What is added up in the end: files, and what came out of effects.
+    fn arrange<'t>(&mut self, tracks: &'t [Track], total: u64) -> Result<Vec<Playing<'t>>, Error> {
+        let mut playing = Vec::new();
+        let mut groups: BTreeMap<&str, (&Bus, Vec<Playing<'t>>)> = BTreeMap::new();
+        for track in tracks {
+            let heard = self.heard(track)?;
+            match &track.group {
+                Some(group) => groups.entry(&group.place).or_insert_with(|| (group, Vec::new())).1.push(heard),
+                None => playing.push(heard),
             }
         }
-        let before = usize::try_from(first.saturating_sub(at)).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
-        if let Some(rest) = block.get(before..).filter(|rest| !rest.is_empty()) {
-            writer.write(rest)?;
+        for (group, members) in groups.into_values() {
+            let samples = self.through(group, members, total)?;
+            playing.push(Playing::made(samples, 0, group.envelope()));
+        }
+        if let Some(master) = tracks.iter().find_map(|track| track.master.as_ref()) {
+            let samples = self.through(master, playing, total)?;
+            playing = vec![Playing::made(samples, 0, Envelope::level())];
+        }
+        Ok(playing)
+    }
+
+    /// A track after its own effects.
+    fn heard<'t>(&mut self, track: &'t Track) -> Result<Playing<'t>, Error> {
+        let Some(effects) = &track.effects else { return Ok(Playing::of(track, track.envelope.clone())) };
+        let [start, end] = [track.clip.start, track.clip.end].map(sample_at);
+        let dry = vec![Playing::of(track, Envelope::level())];
+        let samples = self.affected(dry, start..end, (effects, track.dry.clone()))?;
+        Ok(Playing::made(samples, start, track.envelope.clone()))
+    }
+
+    /// What comes out of a bus.
+    fn through(&mut self, bus: &Bus, members: Vec<Playing<'_>>, total: u64) -> Result<Vec<f32>, Error> {
+        let Some(effects) = &bus.effects else { return self.sum(members, 0..total) };
+        let failure = Failure::new(Code::FeatureUnsupported, format!("{}: {DRY}", bus.place));
+        self.affected(members, 0..total, (effects, failure))
+    }
+
+    /// What comes out of effects; what went in, which is told, where they cannot be applied.
+    fn affected(
+        &mut self,
+        playing: Vec<Playing<'_>>,
+        samples: Range<u64>,
+        (effects, mut failure): (&Effects, Failure),
+    ) -> Result<Vec<f32>, Error> {
+        let dry = self.sum(playing, samples)?;
+        match effects.apply(&dry, self.page) {
+            Ok(made) => Ok(made),
+            Err(effects::Error::Browser(error)) if !matches!(error, browser::Error::Script { .. }) => Err(error.into()),
+            Err(reason) => {
+                failure.message += &format!(" ({reason})");
+                self.failures.push(failure);
+                Ok(dry)
+            }
         }
     }
-    writer.finish()?;
-    Ok(failures)
+
+    fn sum(&mut self, mut playing: Vec<Playing<'_>>, samples: Range<u64>) -> Result<Vec<f32>, Error> {
+        let mut all = Vec::new();
+        self.gather(&mut playing, samples, |_, block| {
+            all.extend_from_slice(block);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Gives what is heard between two samples of the video to `take`, a block at a time.
+    fn gather(
+        &mut self,
+        playing: &mut [Playing<'_>],
+        samples: Range<u64>,
+        mut take: impl FnMut(u64, &[f32]) -> libav::Result<()>,
+    ) -> Result<(), Error> {
+        for at in samples.clone().step_by(usize::try_from(BLOCK).unwrap_or(1)) {
+            if self.context.stop.is_cancelled() {
+                return Err(browser::Error::Interrupted.into());
+            }
+            let length = usize::try_from(BLOCK.min(samples.end - at)).unwrap_or(0);
+            let mut block = vec![0.0; length * CHANNELS];
+            for source in &mut *playing {
+                if let (Err(error), Some(track)) = (source.add(&mut block, at), source.track) {
+                    source.ended = true;
+                    let mut failure = track.failure.clone();
+                    failure.message += &format!(" ({error})");
+                    self.failures.push(failure);
+                }
+            }
+            take(at, &block)?;
+        }
+        Ok(())
+    }
 }
 
 /// Samples of sound that last as long as some frames, rounded.
@@ -63,9 +156,13 @@ fn sample_at(seconds: f64) -> u64 {
     (seconds.max(0.0) * f64::from(RATE)).round() as u64
 }
 
-/// A track of the mix, and its file while it is heard.
+/// Something that is heard.
 struct Playing<'a> {
-    track: &'a Track,
+    /// Where more samples come from.
+    track: Option<&'a Track>,
+    envelope: Envelope,
+    /// The sample of the video before which it ends.
+    end: u64,
     sound: Option<Sound>,
     /// Decoded samples, of which the first so many were heard.
     decoded: Vec<f32>,
@@ -79,22 +176,29 @@ struct Playing<'a> {
 }
 
 impl<'a> Playing<'a> {
-    fn new(track: &'a Track) -> Self {
-        let position = sample_at(track.clip.start);
-        Self { track, sound: None, decoded: Vec::new(), heard: 0, position, passes: 0, began: position, ended: false }
+    /// A track, as loud as an envelope says.
+    fn of(track: &'a Track, envelope: Envelope) -> Self {
+        let [start, end] = [track.clip.start, track.clip.end].map(sample_at);
+        Self { track: Some(track), end, ..Self::made(Vec::new(), start, envelope) }
+    }
+
+    /// Samples that are there already.
+    fn made(decoded: Vec<f32>, position: u64, envelope: Envelope) -> Self {
+        let end = position + (decoded.len() / CHANNELS) as u64;
+        let (track, sound) = (None, None);
+        Self { track, envelope, end, sound, decoded, heard: 0, position, passes: 0, began: position, ended: false }
     }
 
     /// Adds what is heard of it in a block that begins at a sample of the video.
     fn add(&mut self, block: &mut [f32], at: u64) -> libav::Result<()> {
-        let end = sample_at(self.track.clip.end);
-        while !self.ended && self.position < end {
+        while !self.ended && self.position < self.end {
             let place = usize::try_from(self.position - at).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
             let Some(room) = block.get_mut(place..).filter(|room| !room.is_empty()) else { return Ok(()) };
-            let left = usize::try_from(end - self.position).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
+            let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
             let pairs = self.decoded[self.heard..].chunks_exact(CHANNELS).zip(room.chunks_exact_mut(CHANNELS));
             let mut count = 0;
             for (from, to) in pairs.take(left / CHANNELS) {
-                let volume = self.track.envelope.at(seconds_at(self.position));
+                let volume = self.envelope.at(seconds_at(self.position));
                 #[expect(clippy::cast_possible_truncation, reason = "samples are no more exact than this")]
                 let volume = volume as f32;
                 to.iter_mut().zip(from).for_each(|(to, from)| *to += from * volume);
@@ -112,7 +216,10 @@ impl<'a> Playing<'a> {
 
     /// Decodes some more; begins again after the end of what repeats.
     fn decode(&mut self) -> libav::Result<()> {
-        let Track { file, clip, .. } = self.track;
+        let Some(Track { file, clip, .. }) = self.track else {
+            self.ended = true;
+            return Ok(());
+        };
         let sound = match &mut self.sound {
             Some(sound) => sound,
             none => {

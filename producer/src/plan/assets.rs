@@ -33,6 +33,11 @@ pub(crate) fn runtime() -> &'static [u8] {
     embedded("@hyperframes/core/dist/hyperframe.runtime.iife.js")
 }
 
+/// The published code of effects of sound, a module.
+pub(crate) fn effects() -> &'static [u8] {
+    embedded("@hyperframes/core/dist/generated/audio-fx-runtime-inline.js")
+}
+
 fn embedded(name: &str) -> &'static [u8] {
     let found = embedded::EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
     found.unwrap_or_else(|| unreachable!("{name} is in assets.toml")).1

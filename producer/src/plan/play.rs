@@ -8,6 +8,7 @@ use super::{compile::Compiled, probe::Probe};
 use crate::{
     Error,
     context::Context,
+    draw::browser::page::Page,
     encode::format::{FormatSpec, Output},
     files,
     layout::{PlanDir, Videos, pretty},
@@ -33,8 +34,8 @@ pub(super) struct Subject<'a> {
     pub(super) strictness: Option<Strictness>,
 }
 
-/// Writes the list of videos, and the sound if there is any. What cannot be played is judged and told.
-pub(super) fn write(subject: Subject<'_>, context: &Context) -> Result<Played, Error> {
+/// Writes the list of videos, and the sound if there is any; `page` has been looked at. What cannot be played is judged and told.
+pub(super) fn write(subject: Subject<'_>, page: &mut Page, context: &Context) -> Result<Played, Error> {
     let Subject { dir, compiled, library, probe, frames, rate, format, strictness } = subject;
     let folder = dir.compiled();
     let judge = Judge {
@@ -52,7 +53,7 @@ pub(super) fn write(subject: Subject<'_>, context: &Context) -> Result<Played, E
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     } else if !tracks.is_empty() {
         let audio = ("mp4", format.sound);
-        defects.minor.extend(media::mix(&tracks, (frames, rate), &dir.sound(), audio, context)?);
+        defects.minor.extend(media::mix(&tracks, (frames, rate), &dir.sound(), audio, (page, context))?);
     }
     context.judge(defects, strictness)?;
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);

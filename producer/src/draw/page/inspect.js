@@ -42,21 +42,18 @@ const setsVolumes = async () => {
   return texts.some((text) => text === null || /\bvolume\b/.test(text));
 };
 
+let affected = new Float32Array();
+
 Object.assign(window.__hfProducer, {
   // Everything that plays, in the order of the document.
   media() {
     adoptMedia();
     const groupOf = (element) => element.dataset.audioGroup && document.getElementById(element.dataset.audioGroup);
-    const bus = (owner, volume) => ({
-      place: place(owner),
-      volume,
-      automation: owner.dataset.automation ?? null,
-      effects: !!owner.dataset.fxChain,
-    });
-    // What a sound goes through: its group, and the whole composition, of which only effects count.
-    const buses = (element) => {
-      const group = groupOf(element);
-      return [...(group ? [bus(group, authoredVolume(group))] : []), { ...bus(root(), 1), automation: null }];
+    const effects = ({ dataset: { fxChain, automation } }) => (fxChain ? { chain: fxChain, automation } : null);
+    const bus = (owner, volume, automation) => ({ place: place(owner), volume, automation, effects: effects(owner) });
+    const group = (element) => {
+      const owner = groupOf(element);
+      return owner ? bus(owner, authoredVolume(owner), owner.dataset.automation) : null;
     };
     return Array.from(document.querySelectorAll("video, audio"), (element) => ({
       id: element.dataset.hfRenderId,
@@ -74,12 +71,30 @@ Object.assign(window.__hfProducer, {
       volume: element.volume,
       automation: element.dataset.automation ?? null,
       fades: [element.dataset.fadeIn, element.dataset.fadeOut].map((fade) => Math.max(0, number(fade) ?? 0)),
-      effects: !!element.dataset.fxChain,
-      buses: buses(element),
+      effects: effects(element),
+      group: group(element),
+      master: bus(root(), 1),
     }));
   },
 
   setsVolumes,
+
+  // Sends sound through effects. The samples of its channels take turns. The answer is how many there are then.
+  async applyEffects(addresses, channels, rate, chain, automation) {
+    const load = async (address) => (await fetch(address)).arrayBuffer();
+    const [runtime, samples] = await Promise.all(addresses.map(load));
+    const { getAudioFxRuntimeScript } = await import(URL.createObjectURL(new Blob([runtime], { type: "text/javascript" })));
+    (0, eval)(getAudioFxRuntimeScript());
+    const mixed = new Float32Array(samples);
+    const planes = Array.from({ length: channels }, () => new Float32Array(mixed.length / channels));
+    mixed.forEach((sample, i) => (planes[i % channels][Math.floor(i / channels)] = sample));
+    const made = await window.__HF_AUDIO_FX.render(planes, rate, chain, automation ?? undefined);
+    affected = new Float32Array(made[0].length * channels);
+    made.forEach((plane, channel) => plane.forEach((sample, i) => (affected[i * channels + channel] = sample)));
+    return affected.length;
+  },
+  // Some of them, as base64 of their bytes.
+  affected: (from, count) => new Uint8Array(affected.slice(from, from + count).buffer).toBase64(),
 
   // Animated images by name: those that are in an `<img>` of this document and nowhere else move, and nobody moves the others.
   animatedImages() {
