@@ -23,9 +23,6 @@ pub(crate) struct Effects {
 /// Why sound is heard without effects.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// It would take more memory than a browser has.
-    #[error("effects are not applied to what lasts longer than {} minutes", LONGEST / 60)]
-    TooLong,
     /// The chain cannot be read, or the browser failed.
     #[error(transparent)]
     Browser(#[from] browser::Error),
@@ -34,17 +31,14 @@ pub(super) enum Error {
     NoSamples(#[from] base64::DecodeError),
 }
 
-/// Seconds.
-const LONGEST: usize = 600;
+/// Seconds. More sound would take more memory than a browser has: of ten minutes it takes 900 MiB.
+pub(super) const LONGEST: u32 = 600;
 /// Samples that come back at once.
 const PART: usize = 1 << 20;
 
 impl Effects {
     /// Pairs of samples after the effects. There are more of them where an echo goes on.
     pub(super) fn apply(&self, samples: &[f32], page: &mut Page) -> Result<Vec<f32>, Error> {
-        if samples.len() > LONGEST * RATE as usize * CHANNELS {
-            return Err(Error::TooLong);
-        }
         let addresses = ["runtime", "samples"].map(server::sound_address);
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         let files = [assets::effects().into(), bytes.into()];

@@ -96,6 +96,12 @@ impl Envelope {
         Self { lines, span, fades: (fade_in * fit, fade_out * fit) }
     }
 
+    /// As loud as another one says besides, whatever that fades.
+    pub(super) fn within(mut self, outer: Self) -> Self {
+        self.lines.extend(outer.lines);
+        self
+    }
+
     /// The volume at a second of the video.
     pub(super) fn at(&self, time: f64) -> f64 {
         let volume: f64 = self.lines.iter().map(|points| at(points, time)).product();

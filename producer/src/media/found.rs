@@ -173,7 +173,7 @@ pub(crate) struct Track {
     pub(super) dry: Failure,
 }
 
-pub(super) const DRY: &str = "its sound is heard without effects";
+const DRY: &str = "its sound is heard without effects";
 
 /// What there is to see and to hear, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -202,6 +202,11 @@ impl Bus {
             found.defects.minor.push(defect);
         }
         volume.unwrap_or_else(|| vec![(0.0, self.volume)])
+    }
+
+    /// What is told when its effects cannot be applied.
+    pub(super) fn dry(&self) -> Failure {
+        Failure::new(Code::FeatureUnsupported, format!("{}: {DRY}", self.place))
     }
 
     /// How loud what comes out of its effects is.

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
-use crds::{Code, Failure, FrameRate};
+use crds::{Failure, FrameRate};
 
 use super::{
     effects::{self, Effects},
     envelope::Envelope,
-    found::{Bus, DRY, Track},
+    found::{Bus, Track},
 };
 use crate::{
     Error,
@@ -63,30 +63,47 @@ impl Mixer<'_> {
             }
         }
         for (group, members) in groups.into_values() {
-            let samples = self.through(group, members, total)?;
-            playing.push(Playing::made(samples, 0, group.envelope()));
+            playing.extend(self.through(group, members, total)?);
         }
-        if let Some(master) = tracks.iter().find_map(|track| track.master.as_ref()) {
-            let samples = self.through(master, playing, total)?;
-            playing = vec![Playing::made(samples, 0, Envelope::level())];
+        match tracks.iter().find_map(|track| track.master.as_ref()) {
+            Some(master) => self.through(master, playing, total),
+            None => Ok(playing),
         }
-        Ok(playing)
     }
 
     /// A track after its own effects.
     fn heard<'t>(&mut self, track: &'t Track) -> Result<Playing<'t>, Error> {
         let Some(effects) = &track.effects else { return Ok(Playing::of(track, track.envelope.clone())) };
         let [start, end] = [track.clip.start, track.clip.end].map(sample_at);
+        if self.is_too_long(end.saturating_sub(start), &track.dry) {
+            return Ok(Playing::of(track, track.envelope.clone()));
+        }
         let dry = vec![Playing::of(track, Envelope::level())];
         let samples = self.affected(dry, start..end, (effects, track.dry.clone()))?;
         Ok(Playing::made(samples, start, track.envelope.clone()))
     }
 
     /// What comes out of a bus.
-    fn through(&mut self, bus: &Bus, members: Vec<Playing<'_>>, total: u64) -> Result<Vec<f32>, Error> {
-        let Some(effects) = &bus.effects else { return self.sum(members, 0..total) };
-        let failure = Failure::new(Code::FeatureUnsupported, format!("{}: {DRY}", bus.place));
-        self.affected(members, 0..total, (effects, failure))
+    fn through<'t>(&mut self, bus: &Bus, members: Vec<Playing<'t>>, total: u64) -> Result<Vec<Playing<'t>>, Error> {
+        let envelope = bus.envelope();
+        match &bus.effects {
+            Some(effects) if !self.is_too_long(total, &bus.dry()) => {
+                let samples = self.affected(members, 0..total, (effects, bus.dry()))?;
+                Ok(vec![Playing::made(samples, 0, envelope)])
+            }
+            _ => Ok(members.into_iter().map(|member| member.within(envelope.clone())).collect()),
+        }
+    }
+
+    /// Whether there are too many samples for effects, which is told.
+    fn is_too_long(&mut self, samples: u64, dry: &Failure) -> bool {
+        let too_long = samples > u64::from(effects::LONGEST) * u64::from(RATE);
+        if too_long {
+            let mut failure = dry.clone();
+            failure.message += &format!(", for it lasts longer than {} minutes", effects::LONGEST / 60);
+            self.failures.push(failure);
+        }
+        too_long
     }
 
     /// What comes out of effects; what went in, which is told, where they cannot be applied.
@@ -187,6 +204,11 @@ impl<'a> Playing<'a> {
         let end = position + (decoded.len() / CHANNELS) as u64;
         let (track, sound) = (None, None);
         Self { track, envelope, end, sound, decoded, heard: 0, position, passes: 0, began: position, ended: false }
+    }
+
+    /// As loud as an envelope says besides.
+    fn within(self, outer: Envelope) -> Self {
+        Self { envelope: self.envelope.within(outer), ..self }
     }
 
     /// Adds what is heard of it in a block that begins at a sample of the video.
