@@ -38,7 +38,9 @@ impl Scratch {
     pub(crate) fn new(parent: &Path, prefix: &str) -> Result<Self> {
         /// Another process may remove the folders that it had made just before we use them.
         const TRIES: u32 = 100;
-        let gone = |error: &Error| matches!(error, Error::Write(error) if error.kind() == io::ErrorKind::NotFound);
+        // Whoever makes the same folder is told that it exists, and then finds that it does not.
+        let races = [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists];
+        let gone = |error: &Error| matches!(error, Error::Write(error) if races.contains(&error.kind()));
         let mut tries = 0;
         let (made, folder) = loop {
             tries += 1;
