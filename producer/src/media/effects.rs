@@ -29,10 +29,15 @@ pub(super) enum Error {
     /// What came back is no sound.
     #[error("the browser gave no samples: {0}")]
     NoSamples(#[from] base64::DecodeError),
+    /// More came back than can have been made.
+    #[error("the browser gave too many samples")]
+    TooMany,
 }
 
 /// Seconds. More sound would take more memory than a browser has: of ten minutes it takes 900 MiB.
 pub(super) const LONGEST: u32 = 600;
+/// Seconds that an echo goes on at the most, upstream's limit.
+const ECHO: u32 = 5;
 /// Samples that come back at once.
 const PART: usize = 1 << 20;
 
@@ -45,8 +50,13 @@ impl Effects {
         page.frames().put(addresses.clone().into_iter().zip(files).collect(), |_| false);
         let Self { chain, automation } = self;
         let arguments = json!([addresses, CHANNELS, RATE, chain, automation]);
-        let count: usize = page.evaluate(&format!("__hfProducer.applyEffects(...{arguments})"))?;
+        let count = page.evaluate(&format!("__hfProducer.applyEffects(...{arguments})"));
         page.frames().put(Vec::new(), |_| false);
+        let count: usize = count?;
+        // The composition's scripts may have changed what the page says.
+        if count > samples.len() + ECHO as usize * RATE as usize * CHANNELS {
+            return Err(Error::TooMany);
+        }
         let mut made = Vec::with_capacity(count);
         for from in (0..count).step_by(PART) {
             let part: String = page.evaluate(&format!("__hfProducer.affected({from}, {PART})"))?;

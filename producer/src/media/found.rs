@@ -194,14 +194,20 @@ fn is_elsewhere(address: &str) -> bool {
 }
 
 impl Bus {
-    /// How loud it is; what is not followed exactly is told once.
-    fn line(&self, found: &mut Found) -> Vec<(f64, f64)> {
+    /// How loud it is, and whether that is not followed exactly.
+    fn line(&self) -> (Vec<(f64, f64)>, bool) {
         let Automated { volume, bent } = Automated::read(self.automation.as_deref());
+        (volume.unwrap_or_else(|| vec![(0.0, self.volume)]), bent)
+    }
+
+    /// The same; what is not followed exactly is told once.
+    fn told_line(&self, found: &mut Found) -> Vec<(f64, f64)> {
+        let (line, bent) = self.line();
         let defect = Failure::new(Code::FeatureUnsupported, format!("{}: {BENT}", self.place));
         if bent && !found.defects.minor.contains(&defect) {
             found.defects.minor.push(defect);
         }
-        volume.unwrap_or_else(|| vec![(0.0, self.volume)])
+        line
     }
 
     /// What is told when its effects cannot be applied.
@@ -211,8 +217,7 @@ impl Bus {
 
     /// How loud what comes out of its effects is.
     pub(super) fn envelope(&self) -> Envelope {
-        let line = self.line(&mut Found::default());
-        Envelope::new(vec![line], (0.0, f64::INFINITY), (0.0, 0.0))
+        Envelope::new(vec![self.line().0], (0.0, f64::INFINITY), (0.0, 0.0))
     }
 }
 
@@ -312,7 +317,7 @@ impl Judge<'_> {
                 found.defects.minor.push(fail(Code::FeatureUnsupported, BENT));
             }
             let mut lines = vec![self.points(element, automated, clip.start)];
-            let line = element.group.as_ref().map(|group| group.line(found));
+            let line = element.group.as_ref().map(|group| group.told_line(found));
             let has_effects = |bus: &&Bus| bus.effects.is_some();
             let group = element.group.as_ref().filter(has_effects).cloned();
             // What has effects is as loud as it is told to be after them.

@@ -118,7 +118,9 @@ impl Mixer<'_> {
             Ok(made) => Ok(made),
             Err(effects::Error::Browser(error)) if !matches!(error, browser::Error::Script { .. }) => Err(error.into()),
             Err(reason) => {
-                failure.message += &format!(" ({reason})");
+                // What a script throws has its stack below.
+                let reason = reason.to_string();
+                failure.message += &format!(" ({})", reason.lines().next().unwrap_or_default());
                 self.failures.push(failure);
                 Ok(dry)
             }

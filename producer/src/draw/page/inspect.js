@@ -42,6 +42,13 @@ const setsVolumes = async () => {
   return texts.some((text) => text === null || /\bvolume\b/.test(text));
 };
 
+// Upstream's code of effects, once it has been asked for, and what came out of it last.
+let effectsRuntime;
+const loadEffects = async (text) => {
+  const { getAudioFxRuntimeScript } = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+  (0, eval)(getAudioFxRuntimeScript());
+  return window.__HF_AUDIO_FX;
+};
 let affected = new Float32Array();
 
 Object.assign(window.__hfProducer, {
@@ -83,12 +90,11 @@ Object.assign(window.__hfProducer, {
   async applyEffects(addresses, channels, rate, chain, automation) {
     const load = async (address) => (await fetch(address)).arrayBuffer();
     const [runtime, samples] = await Promise.all(addresses.map(load));
-    const { getAudioFxRuntimeScript } = await import(URL.createObjectURL(new Blob([runtime], { type: "text/javascript" })));
-    (0, eval)(getAudioFxRuntimeScript());
+    const { render } = await (effectsRuntime ??= loadEffects(runtime));
     const mixed = new Float32Array(samples);
     const planes = Array.from({ length: channels }, () => new Float32Array(mixed.length / channels));
     mixed.forEach((sample, i) => (planes[i % channels][Math.floor(i / channels)] = sample));
-    const made = await window.__HF_AUDIO_FX.render(planes, rate, chain, automation ?? undefined);
+    const made = await render(planes, rate, chain, automation ?? undefined);
     affected = new Float32Array(made[0].length * channels);
     made.forEach((plane, channel) => plane.forEach((sample, i) => (affected[i * channels + channel] = sample)));
     return affected.length;
