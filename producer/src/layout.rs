@@ -157,9 +157,12 @@ pub(crate) struct Videos {
 impl Videos {
     /// What is wrong with it, as half a sentence: it is input like any other.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for Video { id, src, start, end, media_start, playback_rate, .. } in &self.videos {
-            let numbers = [start, end, media_start, playback_rate];
-            if numbers.iter().any(|number| !number.is_finite()) || *playback_rate <= 0.0 {
+        for Video { id, src, start, end, media_start, playback_rate, speed_ramp, .. } in &self.videos {
+            let mut numbers = [start, end, media_start, playback_rate].into_iter();
+            let grows = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1;
+            let ramp = speed_ramp.iter().all(|point| point.0.is_finite() && point.1.is_finite())
+                && speed_ramp.windows(2).all(grows);
+            if !numbers.all(|number| number.is_finite()) || *playback_rate <= 0.0 || !ramp {
                 return Err(format!("the times of {id:?} make no sense"));
             }
             if Path::new(src).components().any(|part| !matches!(part, Component::Normal(_))) {
@@ -185,6 +188,9 @@ pub(crate) struct Video {
     pub(crate) media_start: f64,
     /// Seconds of the file in a second.
     pub(crate) playback_rate: f64,
+    /// Instead of it: seconds since its start, and of the file played by then, both growing; straight between them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) speed_ramp: Vec<(f64, f64)>,
     /// It begins anew after its end, instead of holding its last picture.
     #[serde(rename = "loop")]
     pub(crate) repeat: bool,

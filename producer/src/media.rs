@@ -4,6 +4,7 @@
 //! is mixed while planning (`mix`), and whoever draws a chunk decodes the pictures that its frames show (`feed`), from the
 //! files that the plan holds anyway. A frame's picture is the one that is shown at its time, whatever was shown before.
 
+mod automation;
 mod clip;
 mod effects;
 mod envelope;
@@ -11,6 +12,8 @@ mod feed;
 mod found;
 mod image;
 mod mix;
+mod samples;
+mod speed;
 
 use clip::Clip;
 pub(crate) use feed::{Feed, Screening};

@@ -177,7 +177,7 @@ fn tempo(mut rate: f64) -> String {
         filters += &format!("atempo={step},");
         rate /= step;
     }
-    if (rate - 1.0).abs() > f64::EPSILON {
+    if (rate - 1.0).abs() > 1e-9 {
         filters += &format!("atempo={rate},");
     }
     filters

@@ -1,43 +1,40 @@
 //! Which moment of its file a clip shows at a moment of the video.
 
+use super::speed::Speed;
 use crate::layout::Video;
 
 /// A part of a media file and where it lies in the video. All in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Clip {
     /// From when to when it is there.
     pub(crate) start: f64,
     pub(crate) end: f64,
     /// Where in the file it begins.
     pub(crate) media_start: f64,
-    /// Seconds of the file in a second.
-    pub(crate) rate: f64,
+    pub(crate) speed: Speed,
     /// Of the file, where it is known.
     pub(crate) duration: Option<f64>,
     /// It begins anew after the end of the file.
     pub(crate) repeat: bool,
 }
 
-/// Slowest and fastest playing, the runtime's limits.
-const RATES: (f64, f64) = (0.1, 10.0);
 /// Less than this, in seconds, is the rounding of a computation.
 const ROUNDING: f64 = 1e-6;
 
 impl Clip {
     /// Of a video in a plan, whose file lasts so long.
     pub(crate) fn of(video: &Video, duration: Option<f64>) -> Self {
-        let Video { start, end, media_start, playback_rate: rate, repeat, .. } = *video;
-        Self { start, end, media_start, rate, duration, repeat }
+        let Video { start, end, media_start, playback_rate, ref speed_ramp, repeat, .. } = *video;
+        let speed = match &speed_ramp[..] {
+            [] => Speed::Constant(playback_rate),
+            points => Speed::Ramp(points.to_vec()),
+        };
+        Self { start, end, media_start, speed, duration, repeat }
     }
 
-    /// A rate as it is written, brought into the limits.
-    pub(crate) fn rate(written: f64) -> f64 {
-        if written.is_finite() && written > 0.0 { written.clamp(RATES.0, RATES.1) } else { 1.0 }
-    }
-
-    /// What is left of the file at its own rate, in seconds of the video.
+    /// What is left of the file at its own speed, in seconds of the video.
     pub(crate) fn natural(&self) -> Option<f64> {
-        self.duration.map(|duration| (duration - self.media_start).max(0.0) / self.rate)
+        self.duration.map(|duration| self.speed.lasts((duration - self.media_start).max(0.0)))
     }
 
     /// The microsecond of the file that is shown at a time; `None` while it is not there (from its start until just before
@@ -46,7 +43,7 @@ impl Clip {
         if time < self.start - ROUNDING || time >= self.end - ROUNDING {
             return None;
         }
-        let mut moment = self.media_start + (time - self.start).max(0.0) * self.rate;
+        let mut moment = self.media_start + self.speed.played((time - self.start).max(0.0));
         if let Some(duration) = self.duration.filter(|duration| self.repeat && *duration > self.media_start)
             && moment >= duration - ROUNDING
         {
@@ -61,7 +58,14 @@ impl Clip {
 mod tests {
     use super::*;
 
-    const CLIP: Clip = Clip { start: 1.0, end: 5.0, media_start: 0.5, rate: 2.0, duration: Some(3.5), repeat: false };
+    const CLIP: Clip = Clip {
+        start: 1.0,
+        end: 5.0,
+        media_start: 0.5,
+        speed: Speed::Constant(2.0),
+        duration: Some(3.5),
+        repeat: false,
+    };
 
     #[test]
     fn a_clip_is_there_from_its_start_until_before_its_end() {
@@ -79,7 +83,8 @@ mod tests {
 
     #[test]
     fn times_of_frames_do_not_fall_before_their_moment() {
-        let clip = Clip { start: 0.1, end: 9.0, media_start: 0.0, rate: 1.0, duration: None, repeat: false };
+        let speed = Speed::Constant(1.0);
+        let clip = Clip { start: 0.1, end: 9.0, media_start: 0.0, speed, duration: None, repeat: false };
         for frame in 0..200 {
             let moment = clip.moment(f64::from(frame + 3) / 30.0).unwrap();
             assert_eq!((moment + 2) * 30 / 1_000_000, i64::from(frame), "{moment}");
@@ -87,9 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_stay_in_their_limits() {
-        for (told, expected) in [0.0, f64::NAN, 0.01, 2.5, 99.0].into_iter().zip([1.0, 1.0, 0.1, 2.5, 10.0]) {
-            assert!((Clip::rate(told) - expected).abs() < 1e-9, "{told}");
-        }
+    fn a_ramp_shows_what_was_played_until_then() {
+        let clip = Clip { speed: Speed::Ramp(vec![(0.0, 0.0), (2.0, 1.0), (9.0, 15.0)]), repeat: true, ..CLIP };
+        assert_eq!(clip.natural(), Some(3.0));
+        let moments = [1.0, 2.0, 3.5, 4.5].map(|time| clip.moment(time));
+        assert_eq!(moments, [Some(500_000), Some(1_000_000), Some(2_500_000), Some(1_500_001)]);
     }
 }

@@ -1,11 +1,7 @@
 //! How loud a clip is at every moment.
 
-use serde::Deserialize;
-
 /// The loudest that anything becomes: +12 dB, upstream's limit.
-const LOUDEST: f64 = 3.981_071_705_534_973;
-/// Pieces that a curve becomes.
-const PIECES: u32 = 32;
+pub(super) const LOUDEST: f64 = 3.981_071_705_534_973;
 
 /// Volume by time.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,70 +12,6 @@ pub(super) struct Envelope {
     span: (f64, f64),
     /// Seconds it takes to become loud and quiet.
     fades: (f64, f64),
-}
-
-/// `data-automation`, version 1.
-#[derive(Deserialize)]
-struct Automation {
-    lanes: Vec<Lane>,
-}
-
-#[derive(Deserialize)]
-struct Lane {
-    target: String,
-    points: Vec<Point>,
-}
-
-/// `t` counts seconds of the clip.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Point {
-    t: f64,
-    v: f64,
-    #[serde(default)]
-    curve: f64,
-    via_x: Option<f64>,
-}
-
-/// What an element automates besides its effects.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Automated {
-    /// Its volume: seconds of the clip, and volume.
-    pub(super) volume: Option<Vec<(f64, f64)>>,
-    /// It is not followed exactly.
-    pub(super) bent: bool,
-}
-
-impl Automated {
-    /// Of a `data-automation` attribute; like the runtime, nothing where it cannot be read.
-    pub(super) fn read(written: Option<&str>) -> Self {
-        let lanes = written.and_then(|written| serde_json::from_str::<Automation>(written).ok());
-        let lanes = lanes.map(|automation| automation.lanes).unwrap_or_default();
-        let mut automated = Self::default();
-        for Lane { mut points, .. } in lanes.into_iter().filter(|lane| lane.target == "volume") {
-            points.retain(|point| point.t.is_finite() && point.v.is_finite());
-            points.sort_by(|a, b| a.t.total_cmp(&b.t));
-            automated.bent |= points.iter().any(|point| point.via_x.is_some());
-            automated.volume = Some(straight(&points)).filter(|points| !points.is_empty());
-        }
-        automated
-    }
-}
-
-/// Points between which the line is straight. A curve is the runtime's power of the way from one point to the next.
-fn straight(points: &[Point]) -> Vec<(f64, f64)> {
-    let mut line = Vec::new();
-    for pair in points.windows(2) {
-        let (from, to) = (pair[0], pair[1]);
-        let pieces = if from.curve == 0.0 { 1 } else { PIECES };
-        let power = 2_f64.powf(2.0 * from.curve.clamp(-1.0, 1.0));
-        line.extend((0..pieces).map(|piece| {
-            let way = f64::from(piece) / f64::from(pieces);
-            (from.t + (to.t - from.t) * way, from.v + (to.v - from.v) * way.powf(power))
-        }));
-    }
-    line.extend(points.last().map(|last| (last.t, last.v)));
-    line
 }
 
 impl Envelope {
@@ -136,18 +68,5 @@ mod tests {
         check(&Envelope::new(Vec::new(), (0.0, 1.0), (1.0, 1.0)), 0.25, 0.5);
         let within = Envelope::new(vec![vec![(0.0, 0.5)], vec![(0.0, 0.0), (1.0, 1.0)]], (0.0, 2.0), (0.0, 0.0));
         check(&within, 0.5, 0.25);
-    }
-
-    #[test]
-    fn automation_is_read_as_the_runtime_reads_it() {
-        let lanes = r#"{"version":1,"lanes":[{"target":"volume","points":[{"t":2,"v":1},{"t":0,"v":0}]},{"target":"rate","points":[{"t":0,"v":1}]}]}"#;
-        let automated = Automated::read(Some(lanes));
-        assert_eq!(automated, Automated { volume: Some(vec![(0.0, 0.0), (2.0, 1.0)]), bent: false });
-        assert_eq!(Automated::read(Some("{")), Automated::default());
-        let curved = straight(&[
-            Point { t: 0.0, v: 0.0, curve: 0.5, via_x: None },
-            Point { t: 1.0, v: 1.0, curve: 0.0, via_x: None },
-        ]);
-        assert_eq!((curved.len(), curved[16]), (33, (0.5, 0.25)));
     }
 }

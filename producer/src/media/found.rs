@@ -10,8 +10,10 @@ use serde::Deserialize;
 
 use super::{
     Clip,
+    automation::{Lane, Target},
     effects::Effects,
-    envelope::{Automated, Envelope},
+    envelope::Envelope,
+    speed::Speed,
 };
 use crate::{
     draw::server::ORIGIN,
@@ -194,20 +196,10 @@ fn is_elsewhere(address: &str) -> bool {
 }
 
 impl Bus {
-    /// How loud it is, and whether that is not followed exactly.
-    fn line(&self) -> (Vec<(f64, f64)>, bool) {
-        let Automated { volume, bent } = Automated::read(self.automation.as_deref());
-        (volume.unwrap_or_else(|| vec![(0.0, self.volume)]), bent)
-    }
-
-    /// The same; what is not followed exactly is told once.
-    fn told_line(&self, found: &mut Found) -> Vec<(f64, f64)> {
-        let (line, bent) = self.line();
-        let defect = Failure::new(Code::FeatureUnsupported, format!("{}: {BENT}", self.place));
-        if bent && !found.defects.minor.contains(&defect) {
-            found.defects.minor.push(defect);
-        }
-        line
+    /// How loud it is: seconds of the video, and volume.
+    fn line(&self) -> Vec<(f64, f64)> {
+        let automated = Lane::read(self.automation.as_deref(), Target::Volume);
+        automated.map_or_else(|| vec![(0.0, self.volume)], |lane| lane.volumes())
     }
 
     /// What is told when its effects cannot be applied.
@@ -217,11 +209,9 @@ impl Bus {
 
     /// How loud what comes out of its effects is.
     pub(super) fn envelope(&self) -> Envelope {
-        Envelope::new(vec![self.line().0], (0.0, f64::INFINITY), (0.0, 0.0))
+        Envelope::new(vec![self.line()], (0.0, f64::INFINITY), (0.0, 0.0))
     }
 }
-
-const BENT: &str = "its volume follows data-automation without the bends of viaX, which are not followed yet";
 
 /// What elements are judged by.
 pub(crate) struct Judge<'a> {
@@ -298,13 +288,18 @@ impl Judge<'_> {
         let fail = |code, words: &str| self.failure(element, code, words);
         let heard = file.sound && !element.silent && !element.muted;
         if element.video && file.width.is_some() {
+            let (playback_rate, speed_ramp) = match &clip.speed {
+                Speed::Constant(rate) => (*rate, Vec::new()),
+                Speed::Ramp(points) => (1.0, points.clone()),
+            };
             found.videos.push(Video {
                 id: element.id.clone(),
                 src: path.to_owned(),
                 start: clip.start,
                 end: clip.end,
                 media_start: clip.media_start,
-                playback_rate: clip.rate,
+                playback_rate,
+                speed_ramp,
                 repeat: clip.repeat,
                 has_audio: heard,
             });
@@ -312,20 +307,16 @@ impl Judge<'_> {
             found.defects.minor.push(fail(Code::MediaUnreadable, "it has no pictures"));
         }
         if heard {
-            let automated = Automated::read(element.automation.as_deref());
-            if automated.bent {
-                found.defects.minor.push(fail(Code::FeatureUnsupported, BENT));
-            }
-            let mut lines = vec![self.points(element, automated, clip.start)];
-            let line = element.group.as_ref().map(|group| group.told_line(found));
+            let mut lines = vec![self.points(element, clip.start)];
+            let line = element.group.as_ref().map(Bus::line);
             let has_effects = |bus: &&Bus| bus.effects.is_some();
             let group = element.group.as_ref().filter(has_effects).cloned();
             // What has effects is as loud as it is told to be after them.
             lines.extend(line.filter(|_| group.is_none()));
             found.tracks.push(Track {
                 file: self.folder.join(path),
-                clip,
                 envelope: Envelope::new(lines, (clip.start, clip.end), element.fades),
+                clip,
                 effects: element.effects.clone(),
                 group,
                 master: Some(&element.master).filter(has_effects).cloned(),
@@ -348,7 +339,7 @@ impl Judge<'_> {
             start,
             end: f64::INFINITY,
             media_start: element.media_start,
-            rate: Clip::rate(element.rate),
+            speed: Speed::told(element.rate, element.automation.as_deref()),
             duration: file.duration,
             repeat: element.repeat,
         };
@@ -357,7 +348,8 @@ impl Judge<'_> {
         for (host_start, host_end) in &element.hosts {
             clip.end = clip.end.min(host_end.unwrap_or(f64::INFINITY));
             if *host_start > clip.start {
-                clip.media_start += (host_start - clip.start) * clip.rate;
+                clip.media_start += clip.speed.played(host_start - clip.start);
+                clip.speed = clip.speed.after(host_start - clip.start);
                 clip.start = *host_start;
             }
         }
@@ -365,9 +357,10 @@ impl Judge<'_> {
     }
 
     /// Its volume by the first that there is: what it automates, what scripts do, what it says.
-    fn points(&self, element: &Told, automated: Automated, start: f64) -> Vec<(f64, f64)> {
-        match (automated.volume, self.volumes.get(&element.id)) {
-            (Some(points), _) => points.into_iter().map(|(time, volume)| (start + time, volume)).collect(),
+    fn points(&self, element: &Told, start: f64) -> Vec<(f64, f64)> {
+        let automated = Lane::read(element.automation.as_deref(), Target::Volume);
+        match (automated, self.volumes.get(&element.id)) {
+            (Some(lane), _) => lane.volumes().into_iter().map(|(time, volume)| (start + time, volume)).collect(),
             (None, Some(points)) => points.clone(),
             (None, None) => vec![(0.0, element.volume)],
         }

@@ -5,14 +5,18 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 use crds::{Failure, FrameRate};
 
 use super::{
+    Clip,
     effects::{self, Effects},
     envelope::Envelope,
     found::{Bus, Track},
+    samples::Samples,
+    speed::Speed,
 };
 use crate::{
     Error,
     context::Context,
     draw::browser::{self, page::Page},
+    files::parent_of,
     libav::{self, CHANNELS, Part, RATE, Sound, SoundEncoding, SoundWriter},
 };
 
@@ -28,7 +32,7 @@ pub(crate) fn mix(
     (container, encoding): (&str, SoundEncoding),
     (page, context): (&mut Page, &Context),
 ) -> Result<Vec<Failure>, Error> {
-    let mut mixer = Mixer { page, context, failures: Vec::new() };
+    let mut mixer = Mixer { page, context, folder: parent_of(file), failures: Vec::new() };
     // What comes before is gone through too: a track may have begun in it.
     let [first, total] = [frames.start, frames.end].map(|frame| samples_in(frame, rate));
     let mut playing = mixer.arrange(tracks, total)?;
@@ -47,6 +51,8 @@ pub(crate) fn mix(
 struct Mixer<'a> {
     page: &'a mut Page,
     context: &'a Context,
+    /// Where what came out of effects is kept.
+    folder: &'a Path,
     failures: Vec<Failure>,
 }
 
@@ -112,19 +118,22 @@ impl Mixer<'_> {
         playing: Vec<Playing<'_>>,
         samples: Range<u64>,
         (effects, mut failure): (&Effects, Failure),
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Samples, Error> {
         let dry = self.sum(playing, samples)?;
-        match effects.apply(&dry, self.page) {
-            Ok(made) => Ok(made),
-            Err(effects::Error::Browser(error)) if !matches!(error, browser::Error::Script { .. }) => Err(error.into()),
+        let heard = match effects.apply(&dry, self.page) {
+            Ok(made) => made,
+            Err(effects::Error::Browser(error)) if !matches!(error, browser::Error::Script { .. }) => {
+                return Err(error.into());
+            }
             Err(reason) => {
                 // What a script throws has its stack below.
                 let reason = reason.to_string();
                 failure.message += &format!(" ({})", reason.lines().next().unwrap_or_default());
                 self.failures.push(failure);
-                Ok(dry)
+                dry
             }
-        }
+        };
+        Ok(Samples::keep(&heard, self.folder)?)
     }
 
     fn sum(&mut self, mut playing: Vec<Playing<'_>>, samples: Range<u64>) -> Result<Vec<f32>, Error> {
@@ -150,11 +159,14 @@ impl Mixer<'_> {
             let length = usize::try_from(BLOCK.min(samples.end - at)).unwrap_or(0);
             let mut block = vec![0.0; length * CHANNELS];
             for source in &mut *playing {
-                if let (Err(error), Some(track)) = (source.add(&mut block, at), source.track) {
-                    source.ended = true;
-                    let mut failure = track.failure.clone();
-                    failure.message += &format!(" ({error})");
-                    self.failures.push(failure);
+                match (source.add(&mut block, at), &source.origin) {
+                    (Err(Error::Libav(error)), Origin::Track(track)) => {
+                        source.ended = true;
+                        let mut failure = track.failure.clone();
+                        failure.message += &format!(" ({error})");
+                        self.failures.push(failure);
+                    }
+                    (added, _) => added?,
                 }
             }
             take(at, &block)?;
@@ -175,10 +187,16 @@ fn sample_at(seconds: f64) -> u64 {
     (seconds.max(0.0) * f64::from(RATE)).round() as u64
 }
 
+/// Where samples come from.
+enum Origin<'a> {
+    Track(&'a Track),
+    /// Effects.
+    Made(Samples),
+}
+
 /// Something that is heard.
 struct Playing<'a> {
-    /// Where more samples come from.
-    track: Option<&'a Track>,
+    origin: Origin<'a>,
     envelope: Envelope,
     /// The sample of the video before which it ends.
     end: u64,
@@ -188,9 +206,9 @@ struct Playing<'a> {
     heard: usize,
     /// The sample of the video that comes next of it.
     position: u64,
-    /// How often it has come to the end of its file, and where it began last.
-    passes: u32,
-    began: u64,
+    /// How many parts of its file have come to an end, and the samples of the video that the present one is heard between.
+    parts: u32,
+    part: Range<u64>,
     ended: bool,
 }
 
@@ -198,14 +216,18 @@ impl<'a> Playing<'a> {
     /// A track, as loud as an envelope says.
     fn of(track: &'a Track, envelope: Envelope) -> Self {
         let [start, end] = [track.clip.start, track.clip.end].map(sample_at);
-        Self { track: Some(track), end, ..Self::made(Vec::new(), start, envelope) }
+        Self::new(Origin::Track(track), envelope, start..end)
     }
 
     /// Samples that are there already.
-    fn made(decoded: Vec<f32>, position: u64, envelope: Envelope) -> Self {
-        let end = position + (decoded.len() / CHANNELS) as u64;
-        let (track, sound) = (None, None);
-        Self { track, envelope, end, sound, decoded, heard: 0, position, passes: 0, began: position, ended: false }
+    fn made(samples: Samples, position: u64, envelope: Envelope) -> Self {
+        let end = position + samples.pairs();
+        Self::new(Origin::Made(samples), envelope, position..end)
+    }
+
+    fn new(origin: Origin<'a>, envelope: Envelope, Range { start, end }: Range<u64>) -> Self {
+        let (sound, decoded, part) = (None, Vec::new(), start..end);
+        Self { origin, envelope, end, sound, decoded, heard: 0, position: start, parts: 0, part, ended: false }
     }
 
     /// As loud as an envelope says besides.
@@ -214,14 +236,15 @@ impl<'a> Playing<'a> {
     }
 
     /// Adds what is heard of it in a block that begins at a sample of the video.
-    fn add(&mut self, block: &mut [f32], at: u64) -> libav::Result<()> {
+    fn add(&mut self, block: &mut [f32], at: u64) -> Result<(), Error> {
         while !self.ended && self.position < self.end {
             let place = usize::try_from(self.position - at).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
             let Some(room) = block.get_mut(place..).filter(|room| !room.is_empty()) else { return Ok(()) };
-            let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
+            let end = self.end.min(self.part.end);
+            let left = usize::try_from(end.saturating_sub(self.position)).unwrap_or(usize::MAX);
             let pairs = self.decoded[self.heard..].chunks_exact(CHANNELS).zip(room.chunks_exact_mut(CHANNELS));
             let mut count = 0;
-            for (from, to) in pairs.take(left / CHANNELS) {
+            for (from, to) in pairs.take(left) {
                 let volume = self.envelope.at(seconds_at(self.position));
                 #[expect(clippy::cast_possible_truncation, reason = "samples are no more exact than this")]
                 let volume = volume as f32;
@@ -231,50 +254,74 @@ impl<'a> Playing<'a> {
             }
             self.heard += count;
             if count == 0 {
-                self.decode()?;
+                self.refill()?;
             }
         }
         self.sound = None;
         Ok(())
     }
 
-    /// Decodes some more; begins again after the end of what repeats.
-    fn decode(&mut self) -> libav::Result<()> {
-        let Some(Track { file, clip, .. }) = self.track else {
-            self.ended = true;
-            return Ok(());
-        };
-        let sound = match &mut self.sound {
-            Some(sound) => sound,
-            none => {
-                let lasts = (clip.end - clip.start) * clip.rate;
-                let to = if clip.repeat { clip.duration } else { None }.unwrap_or(clip.media_start + lasts);
-                match Sound::open(file, Part { from: clip.media_start, to, rate: clip.rate })? {
-                    Some(sound) => none.insert(sound),
-                    None => {
-                        self.ended = true;
-                        return Ok(());
-                    }
-                }
+    /// Brings some more samples.
+    fn refill(&mut self) -> Result<(), Error> {
+        match &mut self.origin {
+            &mut Origin::Track(track) => self.decode(track)?,
+            Origin::Made(samples) => {
+                (self.decoded, self.heard) = (samples.next()?, 0);
+                self.ended = self.decoded.is_empty();
             }
-        };
-        if let Some(samples) = sound.next()? {
-            (self.decoded, self.heard) = (samples, 0);
+        }
+        Ok(())
+    }
+
+    /// Decodes some more of the present part, or goes on to the next one.
+    fn decode(&mut self, track: &Track) -> libav::Result<()> {
+        (self.decoded, self.heard) = (Vec::new(), 0);
+        let Some(sound) = &mut self.sound else { return self.begin(track) };
+        if self.position < self.part.end
+            && let Some(samples) = sound.next()?
+        {
+            self.decoded = samples;
             return Ok(());
         }
         self.sound = None;
-        (self.decoded, self.heard) = (Vec::new(), 0);
-        self.passes += 1;
-        // Of what gives nothing another pass would give nothing.
-        let again = clip.natural().filter(|_| clip.repeat && self.position > self.began);
-        match again {
-            Some(pass) => {
-                self.position = self.position.max(sample_at(clip.start + pass * f64::from(self.passes)));
-                self.began = self.position;
-            }
-            None => self.ended = true,
-        }
+        self.parts += 1;
+        // Of a file that gave nothing a repetition would give nothing.
+        self.ended = matches!(track.clip.speed, Speed::Constant(_)) && self.position == self.part.start;
         Ok(())
+    }
+
+    fn begin(&mut self, track: &Track) -> libav::Result<()> {
+        if let Some((heard, part)) = part(&track.clip, self.parts) {
+            self.position = self.position.max(sample_at(heard.start));
+            self.part = self.position..sample_at(heard.end);
+            self.sound = Sound::open(&track.file, part)?;
+        }
+        self.ended = self.sound.is_none();
+        Ok(())
+    }
+}
+
+/// The part of its file that a clip plays as one of several, and between which seconds of the video. A repetition is a part; and a
+/// speed ramp goes in steps, upstream's.
+fn part(clip: &Clip, index: u32) -> Option<(Range<f64>, Part)> {
+    const STEP: f64 = 0.25;
+    const MOST_STEPS: f64 = 240.0;
+    let Clip { start, end, media_start, repeat, .. } = *clip;
+    let lasts = end - start;
+    match &clip.speed {
+        Speed::Constant(rate) => {
+            let pass = clip.natural().filter(|_| repeat);
+            let before = if index == 0 { 0.0 } else { f64::from(index) * pass? };
+            let to = clip.duration.filter(|_| repeat).unwrap_or(media_start + lasts * rate);
+            Some((start + before..end, Part { from: media_start, to, rate: *rate }))
+        }
+        Speed::Ramp(_) => {
+            let steps = (lasts / STEP).ceil().clamp(1.0, MOST_STEPS);
+            let [from, to] = [index, index + 1].map(|step| lasts / steps * f64::from(step));
+            let [played, then] = [from, to].map(|seconds| media_start + clip.speed.played(seconds));
+            let part = Part { from: played, to: then, rate: (then - played) / (to - from) };
+            Some((start + from..start + to, part)).filter(|_| f64::from(index) < steps)
+        }
     }
 }
 
