@@ -77,7 +77,11 @@ impl Wanted {
         let path = percent_decode_str(url.path()).decode_utf8().ok()?;
         let path = path.strip_prefix('/')?;
         match url.host_str()? {
-            "cdn.jsdelivr.net" | "fastly.jsdelivr.net" => match path.strip_prefix("fontsource/fonts/") {
+            "cdn.jsdelivr.net"
+            | "fastly.jsdelivr.net"
+            | "gcore.jsdelivr.net"
+            | "testingcf.jsdelivr.net"
+            | "cdn.jsdmirror.com" => match path.strip_prefix("fontsource/fonts/") {
                 Some(path) => Self::of_font(path),
                 None => Self::of_package(path.strip_prefix("npm/")?, File::Main(&["jsdelivr", "browser", "main"])),
             },
@@ -89,7 +93,14 @@ impl Wanted {
             "ga.jspm.io" => Self::of_package(path.strip_prefix("npm:")?, package_module()),
             "esm.run" | "cdn.skypack.dev" => Some(Self::of_package(path, package_module())?.into_module(Entry::File)),
             "esm.sh" | "cdn.esm.sh" => Self::of_esm_sh(path, url),
-            "cdnjs.cloudflare.com" | "ajax.googleapis.com" => Self::of_library(path.strip_prefix("ajax/libs/")?),
+            "registry.npmmirror.com" => {
+                let (package, path) = path.split_once("/files/")?;
+                let (package, version) = package.rsplit_once('/')?;
+                Some(Self::new(package, version, File::Path(path.to_owned())))
+            }
+            "cdnjs.cloudflare.com" | "ajax.googleapis.com" | "cdn.bootcdn.net" => {
+                Self::of_library(path.strip_prefix("ajax/libs/")?)
+            }
             "code.jquery.com" => {
                 let version = path.strip_prefix("jquery-")?.trim_end_matches(".js");
                 let (version, build) =
@@ -263,6 +274,10 @@ mod tests {
         check(
             "https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js",
             Some(("gsap", "3.14.2", path("dist/gsap.min.js"))),
+        );
+        check(
+            "https://registry.npmmirror.com/@a/b/3.14.2/files/dist/b.js",
+            Some(("@a/b", "3.14.2", path("dist/b.js"))),
         );
         check("https://unpkg.com/gsap/dist/gsap.min.js?x=1", Some(("gsap", "", path("dist/gsap.min.js"))));
         check("https://unpkg.com/three@0.160", Some(("three", "0.160", File::Main(&["unpkg", "main"]))));
