@@ -45,6 +45,7 @@ mod fonts;
 pub(crate) mod grid;
 pub(crate) mod hash;
 pub(crate) mod html;
+mod lut;
 mod play;
 mod probe;
 pub(crate) mod project;
@@ -86,7 +87,7 @@ impl Request {
 
 /// Frames drawn and not kept before a chunk's first: what composited layers and scripts remember of earlier frames is
 /// then as in a whole render (measured: more is no better).
-const PRE_ROLL_FRAMES: u32 = 15;
+pub(crate) const PRE_ROLL_FRAMES: u32 = 15;
 
 const STEPS: u32 = 3;
 
@@ -125,6 +126,11 @@ pub(crate) trait Crew {
     /// At least so many chunks of this canvas will be rendered at the same time. The rest of planning takes about as long as a
     /// browser takes to show its first frame.
     fn prepare(&mut self, canvas: &Canvas, jobs: usize);
+
+    /// Whether sound is of use to them.
+    fn hears(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody, here and now.
@@ -163,8 +169,17 @@ pub(crate) fn write(
     meter.add(1);
 
     let (total_frames, strictness) = (frames.end - frames.start, config.strictness);
-    let played =
-        play::Subject { dir: &dir, compiled: &compiled, library, probe: &probe, frames, rate, format, strictness };
+    let played = play::Subject {
+        dir: &dir,
+        compiled: &compiled,
+        library,
+        probe: &probe,
+        frames,
+        rate,
+        format,
+        hears: crew.hears(),
+        strictness,
+    };
     let played = play::write(played, &mut page, context)?;
     let has_audio = played.sounds > 0;
     let gop = grid::gop_size(rate);
@@ -208,6 +223,9 @@ fn look(
 ) -> Result<Looked, Error> {
     let Request { project, config, frames, read_from: _ } = request;
     let cutting = chunking(config)?;
+    let all = 0..u32::MAX;
+    let hears = crew.hears() && !matches!(format.output, Output::Pictures | Output::Gif);
+    let heard = hears.then_some(frames.as_ref().unwrap_or(&all));
     let mut lacking = None;
     loop {
         let source = source(project, config, lacking.as_ref(), dir, context)?;
@@ -229,7 +247,7 @@ fn look(
         let known = shape.duration.map(&mut cut).transpose()?;
         let is_first = lacking.is_none();
         let (folder, rate) = (&*canvas.folder, *rate);
-        let subject = Subject { folder, rate, duration: shape.duration, expected, compiled, is_first };
+        let subject = Subject { folder, rate, duration: shape.duration, expected, compiled, is_first, heard };
         match probe::probe(&mut page, &subject, context, config.strictness)? {
             Look::Complete(probe) => {
                 let cut = known.map_or_else(|| cut(probe.duration), Ok)?;

@@ -99,6 +99,10 @@ impl Crew for Own {
     }
 
     fn prepare(&mut self, _: &Canvas, _: usize) {}
+
+    fn hears(&self) -> bool {
+        false
+    }
 }
 
 impl Moment {

@@ -262,13 +262,13 @@ fn defects_by_strictness() {
 #[ignore = "needs Chromium"]
 fn all_problems_of_a_kind_at_once() {
     let folder = Folder::new();
-    folder.project("site", SECOND, "<p data-color-grading=\"{}\"></p>\n<p data-requires-webgpu></p>");
+    folder.project("site", SECOND, "<p data-requires-webgpu></p>\n<p data-requires-webgpu></p>");
     failed(
         &folder,
         &render(&folder, &[]),
         Code::FeatureUnsupported,
         2,
-        &["index.html:4: colour grading", "index.html:5: WebGPU"],
+        &["index.html:4: WebGPU", "index.html:5: WebGPU"],
     );
     folder.project(
         "site",

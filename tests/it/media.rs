@@ -90,6 +90,60 @@ fn parts_of_videos_and_their_speed() {
     assert!(fs::read(rendered("3")).unwrap() == fs::read(whole).unwrap(), "bytes differ in chunks");
 }
 
+/// A `rate` that `data-automation` moves is the pictures' and the sound's.
+#[test]
+#[ignore = "needs Chromium"]
+fn speed_ramps_are_followed() {
+    let folder = Folder::new();
+    video(&folder, "site/clip.mp4", 120, "30", H264);
+    sound(&folder, "site/mono.wav", "0.25", 4.0, "-c:a pcm_s16le");
+    // Once as fast for a second, then three times as fast.
+    let ramp = "data-duration=\"3\" data-automation='{\"version\":1,\"lanes\":[{\"target\":\"rate\",\"points\":[{\"t\":0,\"v\":1},{\"t\":1,\"v\":1},{\"t\":1.000001,\"v\":3}]}]}'";
+    let body = format!(
+        "<video src=\"clip.mp4\" muted data-start=\"0\" data-media-start=\"0.016\" {ramp} {PLACE}></video>\
+         <section data-start=\"0.5\"><audio src=\"mono.wav\" data-start=\"0\" {ramp}></audio></section>"
+    );
+    folder.project("site", &seconds(3), &body);
+    let expected = |frame: u32| Some(if frame < 30 { frame } else { (30 + (frame - 30) * 3).min(119) });
+    for chunks in ["1", "3"] {
+        assert_eq!(shown(&folder, &["--chunks", chunks], AT), (0..90).map(expected).collect::<Vec<_>>(), "{chunks}");
+    }
+    let samples = heard(&folder.join("out.mp4"));
+    for (at, expected) in [(0.7, 0.25), (1.5, 0.25), (1.9, 0.25), (2.1, 0.0)] {
+        let found = loudness(&samples, 0, at - 0.05, at + 0.05);
+        assert!((found - expected).abs() < 0.02, "{found} instead of {expected} at {at}");
+    }
+}
+
+/// The runtime grades the colours of videos as of images, also by a table that lies beside a sub-composition.
+#[test]
+#[ignore = "needs Chromium"]
+fn colours_are_graded() {
+    let folder = Folder::new();
+    let red = ["-f", "lavfi", "-i", "color=red:size=64x64:rate=30:duration=1"].map(str::to_owned);
+    make(&folder, "site/red.mp4", &red, H264);
+    // Red becomes green.
+    let corner = |at: usize| format!("{} {} {}\n", at >> 2, at & 1, (at >> 1) & 1);
+    let table = format!("LUT_3D_SIZE 2\n{}", (0..8).map(corner).collect::<String>());
+    folder.write("site/scenes/swap.cube", &table);
+    let scene = "<template><div data-composition-id=\"scene\" data-width=\"32\" data-height=\"32\" data-no-timeline>\
+        <video id=\"v\" src=\"../red.mp4\" muted data-start=\"0\" style=\"width: 32px; height: 32px\" data-color-grading='{\"lut\":{\"src\":\"./swap.cube\",\"intensity\":1}}'></video>\
+        </div></template>";
+    folder.write("site/scenes/scene.html", scene);
+    let host = "<div data-composition-id=\"scene\" data-composition-src=\"scenes/scene.html\" data-start=\"0\" data-duration=\"0.1\"></div>";
+    folder.project("site", "data-no-timeline data-duration=\"0.1\"", host);
+    let out = folder.join("out.mp4");
+    let run = render(&folder.join("site"), &out, &["--quality", "high"]);
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    for frame in rgb_frames(&out, FRAME) {
+        let green = &frame[(16 * FRAME.0 + 16) * 3..][..3];
+        assert!(green[0] < 20 && green[1] > 230 && green[2] < 20, "{green:?}");
+    }
+    folder.write("site/scenes/swap.cube", "none");
+    let run = producer(["lint", folder.join("site").to_str().unwrap()]);
+    assert_eq!(run.error().unwrap().code, Code::MediaUnreadable);
+}
+
 /// Files as cameras and editors make them: rounded and uneven times, frames out of order, beginnings that are cut off.
 #[test]
 #[ignore = "needs Chromium"]

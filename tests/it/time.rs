@@ -84,6 +84,10 @@ fn what_does_not_follow_the_frame_is_named() {
                    requestAnimationFrame(function step() { p.textContent = n; requestAnimationFrame(step) })</script>";
     let ticker = "<script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script><p id=\"p\">Text</p>\n\
                   <script>let n = 0; gsap.ticker.add(() => { p.style.marginLeft = n++ % 100 + 'px' })</script>";
+    let ends = "<p id=\"p\" style=\"transition: margin-left .1s\">Text</p><script>let n = 0; const go = () => p.style.marginLeft = ++n * 20 + 'px';\n\
+                p.addEventListener('transitionend', go); p.offsetWidth; go()</script>";
+    let begins = "<style>@keyframes go { to { margin-left: 300px } } .go { animation: go 1s linear both }</style><p id=\"p\">Text</p>\n\
+                  <script>setTimeout(() => p.classList.add('go'), 300)</script>";
     folder.write("drawing/drawing.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"320\" height=\"20\"><rect width=\"10\" height=\"10\"><animate attributeName=\"x\" to=\"300\" dur=\"3s\"/></rect></svg>");
     for (name, body, code) in [
         ("counter", counter, Code::NotSeekable),
@@ -91,6 +95,8 @@ fn what_does_not_follow_the_frame_is_named() {
         ("channel", channel, Code::NotRepeatable),
         ("drawing", "<img src=\"drawing.svg\">", Code::NotSeekable),
         ("progress", "<progress></progress>", Code::NotSeekable),
+        ("ends", ends, Code::NotSeekable),
+        ("begins", begins, Code::NotSeekable),
         ("late", "<script>setTimeout(() => nothing.of.that.name, 500)</script>", Code::ScriptError),
     ] {
         let project = folder.project(name, "data-no-timeline data-duration=\"1\"", body);

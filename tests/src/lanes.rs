@@ -174,6 +174,11 @@ pub fn scripts() -> Group {
             script("let x = 0; setInterval(() => box.style.left = Math.min(300, x += 25) + 'px', 250)"),
             0.0,
         ),
+        always(
+            "a short setInterval",
+            script("let x = 0; setInterval(() => box.style.left = Math.min(300, x += 5) + 'px', 50)"),
+            0.0,
+        ),
         always("playbackRate", script(&format!("{fast}.playbackRate = 2")), 0.0),
         always("Intl.DateTimeFormat", every(&format!("100 * {numeric}.format()")), 0.0),
         always("timeStamp", every("new Event('x').timeStamp / 10"), 0.0),
@@ -205,6 +210,14 @@ pub fn from_frame_to_frame() -> Group {
             ),
             1.0,
         ),
+        always(
+            "transitions that follow each other",
+            script(
+                "box.style.transition = `left ${14 / 30}s linear`; const go = () => box.style.left = Math.min(300, parseFloat(box.style.left || 0) + 50) + 'px';\
+                 box.addEventListener('transitionend', go); requestAnimationFrame(go)",
+            ),
+            0.0,
+        ),
     ];
     Group::plain("what goes on from frame to frame", "stepped", lanes)
 }
@@ -225,6 +238,18 @@ pub fn timelines() -> Group {
             format!("<div {CLIP}>{}</div>", script("timeline.to(box, { x: 300, duration: 3, ease: 'none' }, 1)")),
             1.0..3.0,
             1.0,
+        ),
+        always(
+            "an animation of a style that comes later",
+            script("timeline.call(() => box.style.animation = 'go 3s linear both', null, 1)"),
+            1.0,
+        ),
+        always(
+            "an animation that follows a scroll",
+            "<section style=\"timeline-scope: --s\"><div style=\"height: 20px; overflow-y: scroll; scroll-timeline: --s block\"><div style=\"height: 320px\"></div></div>\
+             <i style=\"top: 0; animation: go linear both; animation-timeline: --s\"></i></section>\
+             <script>timeline.to(document.currentScript.previousElementSibling.firstElementChild, { scrollTop: 300, duration: 3, ease: 'none' }, 0)</script>",
+            0.0,
         ),
         always(
             "relative ones that follow each other",
@@ -264,6 +289,13 @@ pub fn timelines() -> Group {
             0.0,
         ),
         always("a canvas", canvas, 0.0),
+        lane(
+            "a frame source",
+            "<canvas class=\"clip\" data-start=\"1\" data-duration=\"2\" width=\"320\" height=\"20\"></canvas><script>{ const element = document.currentScript.previousElementSibling; const context = element.getContext('2d');\n\
+             window.__hyperframes.registerFrameSource({ element, ready: Promise.resolve(), async render(time) { await null; context.clearRect(0, 0, 320, 20); context.fillStyle = '#fff'; context.fillRect(time * 100, 0, 10, 10) } }) }</script>",
+            1.0..3.0,
+            1.0,
+        ),
     ];
     Group { name: "GSAP timelines", project: "timelines", head: GSAP, tail: REGISTERED, root: "", lanes }
 }
@@ -313,13 +345,15 @@ pub fn media(folder: &Folder) -> Group {
 
 /// Sub-compositions, which are put beside the project's page.
 pub fn sub_compositions(folder: &Folder) -> Group {
-    let part = |id: &str, inside: &str| {
+    let name = |file: &str| file.rsplit('/').next().unwrap_or_default().to_owned();
+    let part = |file: &str, inside: &str| {
+        let id = name(file);
         let html = format!(
             "<template id=\"{id}-template\"><div data-composition-id=\"{id}\" data-width=\"{WIDTH}\" data-height=\"{HEIGHT}\">\n\
              <style>[data-composition-id=\"{id}\"] .box {{ position: absolute; left: 0; top: 0; width: 10px; height: 10px; background: #fff }}</style>\n\
              {inside}</div></template>\n"
         );
-        folder.write(&format!("parts/{id}.html"), &html);
+        folder.write(&format!("parts/{file}.html"), &html);
     };
     let timeline = |id: &str, tween: &str| {
         format!(
@@ -348,9 +382,14 @@ pub fn sub_compositions(folder: &Folder) -> Group {
     filmed(folder, "parts/box.mp4", 30, 100, H264);
     let video = "<video src=\"box.mp4\" muted playsinline data-start=\"0.5\" data-duration=\"1\" data-track-index=\"0\"></video>";
     part("film", &format!("{video}{}", timeline("film", "timeline.to({}, { duration: 4 });")));
-    let host = |id: &str, start: &str, duration: &str| {
+    folder.write("parts/deep/dot.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"10\" height=\"10\"><path fill=\"#fff\" d=\"M0 0h10v10H0z\"/></svg>");
+    let image =
+        "<img class=\"box\"><script>document.querySelector('.box').src = __hyperframes.assetUrl('dot.svg')</script>";
+    part("deep/image", &format!("{image}{}", timeline("image", tween)));
+    let host = |file: &str, start: &str, duration: &str| {
+        let id = name(file);
         format!(
-            "<div style=\"position: absolute; width: {WIDTH}px; height: {HEIGHT}px\" data-composition-id=\"{id}\" data-composition-src=\"{id}.html\" data-start=\"{start}\" data-duration=\"{duration}\" data-track-index=\"0\"></div>"
+            "<div style=\"position: absolute; width: {WIDTH}px; height: {HEIGHT}px\" data-composition-id=\"{id}\" data-composition-src=\"{file}.html\" data-start=\"{start}\" data-duration=\"{duration}\" data-track-index=\"0\"></div>"
         )
     };
     let lanes = vec![
@@ -358,6 +397,7 @@ pub fn sub_compositions(folder: &Folder) -> Group {
         lane("that begins later and ends sooner", host("late", "1", "2"), 1.0..3.0, 1.0),
         lane("with an animation of a style sheet", host("sheet", "1", "2"), 1.0..3.0, 1.0),
         lane("in a sub-composition", host("outer", "0.5", "3"), 1.0..3.5, 1.0),
+        always("with an image beside it that a script knows", host("deep/image", "0", "4"), 0.0),
         lane("with a video", host("film", "1", "2"), 1.5..2.5, 1.5),
     ];
     Group { name: "sub-compositions", project: "parts", head: GSAP, tail: REGISTERED, root: "", lanes }

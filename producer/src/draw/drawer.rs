@@ -229,7 +229,7 @@ impl<'a> Drawer<'a> {
         Ok(())
     }
 
-    /// Goes through the frames before a chunk's first, and draws those from `drawn` on without keeping them.
+    /// Goes through the frames before a chunk's first, and draws those from `drawn` on, without keeping them.
     fn pre_roll(&mut self, frames: Range<u32>, drawn: u32) -> Result<(), Error> {
         for frame in frames {
             let requests = self.opened.page.events().started;
@@ -237,6 +237,8 @@ impl<'a> Drawer<'a> {
             self.arrive(frame, seek)?;
             if frame >= drawn {
                 self.draw(requests, false)?;
+            } else {
+                self.opened.page.pass()?;
             }
         }
         Ok(())

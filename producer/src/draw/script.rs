@@ -4,12 +4,13 @@ use crds::FrameRate;
 use serde_json::{Map, Value, json};
 
 use super::browser::page::SETTLE;
-use crate::layout::MediaFiles;
+use crate::{layout::MediaFiles, plan::PRE_ROLL_FRAMES};
 
 const TIME: &str = include_str!("page/time.js");
 const MEDIA: &str = include_str!("page/media.js");
 const SIZES: &str = include_str!("page/sizes.js");
 const DRIVER: &str = include_str!("page/driver.js");
+const SOURCES: &str = include_str!("page/sources.js");
 const TRANSITIONS: &str = include_str!("page/transitions.js");
 const INSPECT: &str = include_str!("page/inspect.js");
 const CANVAS: &str = include_str!("page/canvas.js");
@@ -47,11 +48,12 @@ impl PageScript<'_> {
             "transparent": transparent,
             "timelines": timelines,
             "settleMs": SETTLE.as_millis(),
+            "preRollMs": 1000.0 * f64::from(PRE_ROLL_FRAMES) / rate.per_second(),
         });
         let (canvas, steps, inspect) =
             if purpose == Purpose::Inspect { (CANVAS, STEPS, INSPECT) } else { ("", "", "") };
         format!(
-            "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{TRANSITIONS}\n{inspect}\n}})();"
+            "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{SOURCES}\n{TRANSITIONS}\n{inspect}\n}})();"
         )
     }
 }
@@ -65,6 +67,7 @@ pub(crate) fn digest() -> String {
             .chain_update(MEDIA)
             .chain_update(SIZES)
             .chain_update(DRIVER)
+            .chain_update(SOURCES)
             .chain_update(TRANSITIONS)
             .chain_update(crate::fonts::digest())
             .finalize(),

@@ -10,7 +10,10 @@ use lol_html::{
     rewrite_str, text,
 };
 
-use crate::{plan::css, remote};
+use crate::{
+    plan::{css, lut},
+    remote,
+};
 
 mod mounted;
 mod shape;
@@ -222,12 +225,11 @@ fn look(el: &mut Element<'_, '_>, line: u32, seen: &mut Document) {
         seen.variables = attribute(el, "data-composition-variables").map(|text| (text, line));
     }
     seen.mounts |= el.has_attribute("data-composition-src");
-    let unsupported = match tag.as_str() {
-        _ if el.has_attribute("data-color-grading") => Some("colour grading".to_owned()),
-        _ if el.has_attribute("data-requires-webgpu") => Some("WebGPU".to_owned()),
-        _ => None,
-    };
-    seen.unsupported.extend(unsupported.map(|feature| (feature, line)));
+    let table = attribute(el, "data-color-grading").and_then(|grading| lut::named(&grading));
+    seen.references.extend(table.map(|url| (url, line)));
+    if el.has_attribute("data-requires-webgpu") {
+        seen.unsupported.push(("WebGPU".to_owned(), line));
+    }
     if tag == "video" || tag == "audio" {
         seen.media.push((tag.clone(), line));
         silence(el);
@@ -382,9 +384,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_drawn_rightly_is_named_with_its_line() {
-        let source = "<div data-composition-id=a>\n<video src=x.mp4></video>\n<p data-color-grading></p></div>";
+        let source = "<div data-composition-id=a>\n<video src=x.mp4></video>\n<p data-requires-webgpu></p></div>";
         let document = seen(source);
-        assert_eq!(document.unsupported, [("colour grading".to_owned(), 3)]);
+        assert_eq!(document.unsupported, [("WebGPU".to_owned(), 3)]);
         assert_eq!(document.media, [("video".to_owned(), 2)]);
         let silent = "<video src=x.mp4 preload=\"none\" data-start=\"0\" data-hf-auto-start=\"\">";
         assert!(document.text.contains(silent), "{}", document.text);

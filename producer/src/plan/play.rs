@@ -31,12 +31,14 @@ pub(super) struct Subject<'a> {
     pub(super) frames: Range<u32>,
     pub(super) rate: FrameRate,
     pub(super) format: &'static FormatSpec,
+    /// Whether sound is of use.
+    pub(super) hears: bool,
     pub(super) strictness: Option<Strictness>,
 }
 
 /// Writes the list of videos, and the sound if there is any; `page` has been looked at. What cannot be played is judged and told.
 pub(super) fn write(subject: Subject<'_>, page: &mut Page, context: &Context) -> Result<Played, Error> {
-    let Subject { dir, compiled, library, probe, frames, rate, format, strictness } = subject;
+    let Subject { dir, compiled, library, probe, frames, rate, format, hears, strictness } = subject;
     let folder = dir.compiled();
     let judge = Judge {
         library: &library,
@@ -47,11 +49,11 @@ pub(super) fn write(subject: Subject<'_>, page: &mut Page, context: &Context) ->
     };
     let Found { videos, tracks, mut defects, refused } = judge.judge(&probe.media);
     context.refuse(refused)?;
-    let silent = matches!(format.output, Output::Pictures | Output::Gif);
-    if silent && !tracks.is_empty() {
+    let silent = !hears || matches!(format.output, Output::Pictures | Output::Gif);
+    if silent && hears && !tracks.is_empty() {
         let message = format!("a {} has no sound: it is left out", format.format.as_str());
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
-    } else if !tracks.is_empty() {
+    } else if !silent && !tracks.is_empty() {
         let audio = ("mp4", format.sound);
         defects.minor.extend(media::mix(&tracks, (frames, rate), &dir.sound(), audio, (page, context))?);
     }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::{Range, RangeInclusive},
     path::Path,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) compiled: &'a Compiled,
     /// It can still be compiled again.
     pub(crate) is_first: bool,
+    /// Frames whose sound is mixed.
+    pub(crate) heard: Option<&'a Range<u32>>,
 }
 
 /// What a look came to.
@@ -81,7 +84,7 @@ pub(crate) fn probe(
     context: &Context,
     strictness: Option<Strictness>,
 ) -> Result<Look, Error> {
-    let Subject { folder, rate, duration, expected, compiled, is_first } = *subject;
+    let Subject { folder, rate, duration, expected, compiled, is_first, heard } = *subject;
     let Compiled { fonts, references, .. } = compiled;
     page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
@@ -95,7 +98,10 @@ pub(crate) fn probe(
     let duration = duration.unwrap_or(computed);
     let last = rate.frames_in(duration).saturating_sub(1);
     let (mut drawn, media) = look_around(page, rate, last, fonts)?;
-    let volumes = volumes(page, &media, rate, last)?;
+    let volumes = match heard {
+        Some(frames) => volumes(page, &media, rate, frames.start.saturating_sub(1)..=frames.end.min(last))?,
+        None => BTreeMap::new(),
+    };
     defects.visible.extend(early_canvas_texts(page)?);
     page.evaluate::<()>("__hfProducer.showCanvasTexts()")?;
     drawn.look(page, fonts)?;
@@ -110,15 +116,17 @@ pub(crate) fn probe(
         defects.minor.push(Failure::new(Code::FeatureUnsupported, message));
     }
     context.refuse(stuck_animations(page, folder)?)?;
-    defects.visible.extend(broken_images(page, folder, references)?);
+    defects.visible.extend(broken_images(page, folder, references)?.into_iter().chain(ungraded(page)?));
     context.refuse(opened_all_the_same(page, compiled))?;
     let Defects { visible, minor } = drawn.defects(fonts);
-    defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)));
+    defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)).chain(undrawn(page)));
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
     defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
     let image_count = page.evaluate("document.images.length")?;
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
-    let remembered = if compiled.goes_on || others_go_on(page, folder)? {
+    let remembered = if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.beganLate()")? {
+        Remembered::began_late(&element)
+    } else if compiled.goes_on || others_go_on(page, folder)? {
         let expected = Expected { missing_timelines: &missing_timelines, ..expected };
         remembered::look(page, &Subject { expected, ..*subject }, last, context)?
     } else {
@@ -177,6 +185,18 @@ fn broken_images(page: &mut Page, folder: &Path, references: &References) -> Res
     Ok(broken.iter().map(|address| failure(address.as_str())).collect())
 }
 
+/// Images and videos that are shown in the colours of their files, against what `data-color-grading` says.
+fn ungraded(page: &mut Page) -> Result<Vec<Failure>, Error> {
+    let found: Vec<String> = page.evaluate("__hfProducer.ungraded()")?;
+    Ok(found.into_iter().map(|words| Failure::new(Code::MediaUnreadable, words)).collect())
+}
+
+/// Effects of pictures, `data-vfx-chain`, that the runtime cannot draw.
+fn undrawn(page: &Page) -> impl Iterator<Item = Failure> {
+    let failure = |reason| Failure::new(Code::ScriptError, format!("an effect is not drawn: {reason}"));
+    page.events().effects.iter().map(failure)
+}
+
 /// SVG images that move: the browser lets nobody set their time.
 fn animated_drawings(page: &Page, folder: &Path) -> Result<Vec<Failure>, Error> {
     const MOVES: [&str; 4] = ["<animate", "<set ", "<set>", "@keyframes"];
@@ -209,12 +229,12 @@ fn moved_by_browser(page: &mut Page) -> Result<Vec<Failure>, Error> {
     Ok(places.into_iter().map(failure).collect())
 }
 
-/// Volumes of elements in every frame, if anything may change them; at most 60 times a second.
+/// Volumes of elements in some frames, if anything may change them; at most 60 times a second.
 fn volumes(
     page: &mut Page,
     media: &[Told],
     rate: FrameRate,
-    last: u32,
+    frames: RangeInclusive<u32>,
 ) -> Result<BTreeMap<String, Vec<(f64, f64)>>, Error> {
     /// Asked for at once, so that an answer comes in time.
     const AT_ONCE: usize = 300;
@@ -225,7 +245,7 @@ fn volumes(
         return Ok(volumes);
     }
     let step = (1_u16..=4).find(|step| rate.per_second() <= MOST_A_SECOND * f64::from(*step)).unwrap_or(1);
-    let times: Vec<f64> = (0..=last).step_by(step.into()).map(|frame| rate.time_of(frame)).collect();
+    let times: Vec<f64> = frames.step_by(step.into()).map(|frame| rate.time_of(frame)).collect();
     for times in times.chunks(AT_ONCE) {
         let told: BTreeMap<String, Vec<(f64, f64)>> =
             page.evaluate(&format!("__hfProducer.volumes({})", json!(times)))?;

@@ -22,6 +22,16 @@ pub(super) struct Remembered {
     pub(super) remark: Option<Failure>,
 }
 
+impl Remembered {
+    /// Where an animation of an element begins when something happens, which a page that goes to a frame at once does not know.
+    pub(super) fn began_late(element: &str) -> Self {
+        let message = format!(
+            "an animation of {element} begins when a script says so: each chunk goes through all frames before its own first, which takes longer"
+        );
+        Self { everything: true, remark: Some(Failure::new(Code::NotSeekable, message)) }
+    }
+}
+
 /// Draws one frame twice: gone to at once, and frame by frame. `last`: index of the composition's last frame.
 ///
 /// The page is opened anew for it, and of no other use afterwards.
@@ -64,6 +74,8 @@ fn picture(
         page.evaluated(seek)?;
         if frame + PRE_ROLL_FRAMES >= frames.end {
             page.draw(false)?;
+        } else {
+            page.pass()?;
         }
     }
     page.settle(|page| Ok(page.draw(false)?.changed))?;

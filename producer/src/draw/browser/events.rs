@@ -29,6 +29,8 @@ pub(crate) struct Events {
     pub(super) workers: Vec<String>,
     /// The first exceptions nobody caught.
     pub(crate) exceptions: Vec<Exception>,
+    /// What the runtime says of effects of pictures that it cannot draw.
+    pub(crate) effects: BTreeSet<String>,
     /// The page's process is gone.
     pub(crate) page_crashed: bool,
 }
@@ -118,6 +120,20 @@ struct ExceptionObject {
     description: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Logged {
+    args: (Argument, Argument),
+}
+
+#[derive(Deserialize)]
+struct Argument {
+    value: String,
+}
+
+/// How the runtime begins what it logs of an error, and what follows where that is about an effect of pictures.
+const RUNTIME_ERROR: &str = "[HyperFrames] composition script error:";
+const EFFECT: &str = "vfx: ";
+
 impl Events {
     pub(super) fn note(&mut self, method: &str, params: &RawValue) {
         let params = params.get();
@@ -165,6 +181,7 @@ impl Events {
                     self.exceptions.push(exception_details.into());
                 }
             }
+            "Runtime.consoleAPICalled" => self.note_log(params),
             "Target.attachedToTarget" => {
                 if let Ok(Attached { session_id, target_info }) = serde_json::from_str(params)
                     && WORKERS.contains(&&*target_info.kind)
@@ -174,6 +191,16 @@ impl Events {
             }
             "Inspector.targetCrashed" => self.page_crashed = true,
             _ => {}
+        }
+    }
+
+    fn note_log(&mut self, params: &str) {
+        if let Ok(Logged { args: (kind, message) }) = serde_json::from_str(params)
+            && kind.value == RUNTIME_ERROR
+            && let Some(message) = message.value.strip_prefix(EFFECT)
+            && self.effects.len() < MOST_EXCEPTIONS
+        {
+            self.effects.insert(beginning(message));
         }
     }
 

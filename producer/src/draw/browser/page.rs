@@ -288,15 +288,7 @@ impl Page {
 
     /// Draws one frame of whatever the page now shows.
     pub(crate) fn draw(&mut self, screenshot: bool) -> Result<Drawn> {
-        // What the browser moves by itself, as a scroll that is smooth, follows the video's time.
-        let Tab { drawn_at, time, .. } = &mut self.tab;
-        *drawn_at = (BEGINNING_MS + *time * 1000.0).max(*drawn_at + LEAST_MS);
-        let mut command = BeginFrameParams {
-            frame_time_ticks: Some(*drawn_at),
-            interval: Some(INTERVAL_MS),
-            no_display_updates: None,
-            screenshot: None,
-        };
+        let mut command = self.begin_frame();
         command.screenshot = screenshot.then_some(ScreenshotParams {
             format: Some(ScreenshotParamsFormat::Png),
             quality: None,
@@ -307,6 +299,24 @@ impl Page {
             let png = answer.screenshot_data.map(|data| decode_base64(data.as_ref())).transpose()?;
             Ok(Drawn { changed: answer.has_damage, png })
         })
+    }
+
+    /// Does what comes with a frame, as telling scripts that animations have ended, without drawing it.
+    pub(crate) fn pass(&mut self) -> Result<()> {
+        let command = BeginFrameParams { no_display_updates: Some(true), ..self.begin_frame() };
+        self.explained(|page| page.cdp.call(&command).map(drop))
+    }
+
+    fn begin_frame(&mut self) -> BeginFrameParams {
+        // What the browser moves by itself, as a scroll that is smooth, follows the video's time.
+        let Tab { drawn_at, time, .. } = &mut self.tab;
+        *drawn_at = (BEGINNING_MS + *time * 1000.0).max(*drawn_at + LEAST_MS);
+        BeginFrameParams {
+            frame_time_ticks: Some(*drawn_at),
+            interval: Some(INTERVAL_MS),
+            no_display_updates: None,
+            screenshot: None,
+        }
     }
 
     /// Evaluates an expression, awaiting it if it is a promise.
@@ -397,11 +407,12 @@ impl Page {
         Ok(changed)
     }
 
-    /// Every text that `wanted(font_family, text)`, wherever it stands: frames, shadow roots and form controls too.
+    /// Every text that `wanted(font_family, text)`, wherever it stands: frames, shadow roots and form controls too; not what only
+    /// screen readers have, in a box of a pixel.
     pub(crate) fn texts(&mut self, mut wanted: impl FnMut(&str, &str) -> bool) -> Result<Vec<Text>> {
         self.explained(|page| {
             let cdp = &mut page.cdp;
-            let snapshot = cdp.call(&dom_snapshot::CaptureSnapshotParams::new(vec!["font-family".to_owned()]))?;
+            let snapshot = cdp.call(&dom_snapshot::CaptureSnapshotParams::new(STYLES.map(str::to_owned).to_vec()))?;
             let string = |index: &dom_snapshot::StringIndex| {
                 usize::try_from(*index.inner()).ok().and_then(|index| snapshot.strings.get(index)).map(String::as_str)
             };
@@ -409,6 +420,7 @@ impl Page {
             for document in &snapshot.documents {
                 let ids = document.nodes.backend_node_id.as_deref().unwrap_or_default();
                 let layout = &document.layout;
+                let clipped = clipped(document, string);
                 let pseudo = document.nodes.pseudo_type.iter().flat_map(|kinds| kinds.index.iter().zip(&kinds.value));
                 let markers = pseudo.filter(|(_, kind)| string(kind) == Some("marker"));
                 let markers: HashSet<i64> = markers.map(|(node, _)| *node).collect();
@@ -417,7 +429,11 @@ impl Page {
                     let id = usize::try_from(*node).ok().and_then(|node| ids.get(node));
                     let (Some(stack), Some(text), Some(id)) = (stack, string(text), id) else { continue };
                     let is_shape = markers.contains(node) && SHAPES.contains(&text.trim());
-                    if !text.trim().is_empty() && !is_shape && wanted(stack, text) {
+                    if !text.trim().is_empty()
+                        && !is_shape
+                        && !lies_in(document, *node, &clipped)
+                        && wanted(stack, text)
+                    {
                         texts.push(Text { stack: stack.to_owned(), text: text.to_owned(), fonts: Vec::new() });
                         nodes.push(*id);
                     }
@@ -529,6 +545,30 @@ fn decode_base64(data: &str) -> Result<Vec<u8>> {
         method: "HeadlessExperimental.beginFrame".to_owned(),
         message: format!("its screenshot is not base64: {error}"),
     })
+}
+
+/// Computed styles that texts are judged by.
+const STYLES: [&str; 2] = ["font-family", "overflow-x"];
+
+/// Nodes whose box is a pixel and hides what leaves it.
+fn clipped<'a>(
+    document: &dom_snapshot::DocumentSnapshot,
+    string: impl Fn(&dom_snapshot::StringIndex) -> Option<&'a str>,
+) -> HashSet<i64> {
+    let layout = &document.layout;
+    let hides = |styles: &dom_snapshot::ArrayOfStrings| {
+        ["hidden", "clip"].map(Some).contains(&styles.inner().get(1).and_then(&string))
+    };
+    let is_a_pixel = |bounds: &dom_snapshot::Rectangle| matches!(bounds.inner()[..], [_, _, width, height] if width <= 1.0 && height <= 1.0);
+    let boxes = layout.node_index.iter().zip(&layout.styles).zip(&layout.bounds);
+    boxes.filter(|((_, styles), bounds)| hides(styles) && is_a_pixel(bounds)).map(|((node, _), _)| *node).collect()
+}
+
+/// Whether a node, or one that it lies in, is one of some.
+fn lies_in(document: &dom_snapshot::DocumentSnapshot, node: i64, nodes: &HashSet<i64>) -> bool {
+    let parents = document.nodes.parent_index.as_deref().unwrap_or_default();
+    let parent = |node: &i64| parents.get(usize::try_from(*node).ok()?).copied();
+    !nodes.is_empty() && std::iter::successors(Some(node), parent).any(|node| nodes.contains(&node))
 }
 
 /// Markers of lists that the browser draws as shapes, not as characters.

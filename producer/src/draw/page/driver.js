@@ -75,23 +75,38 @@ const shownAt = (element) => {
   return starts.get(clip);
 };
 
-// When a transition was seen first: it began with that frame.
+// When an animation or a transition began that the page did not have from its clip's beginning on: with the frame it was seen first in.
 const begun = new WeakMap();
+// The time of the frame before, in seconds.
+let lastTime = Infinity;
+// An element with an animation that begins when something happens, and lasts longer than what is gone through before a chunk.
+let beganLate = null;
+const begins = (animation, time, isLate) => {
+  if (isLate && animation.effect?.getComputedTiming().endTime > config.preRollMs) beganLate ??= animation.effect.target;
+  begun.set(animation, time);
+};
 // Where an animation is at a time in seconds, in milliseconds; nothing where the runtime has put it right. Those of style sheets
 // that it does not know begin when their element is shown, and those of scripts when they were made, whatever chunk sees them first.
 const placeOf = (animation, time, frame, host) => {
   const element = animation.effect?.target;
+  if (animation.timeline instanceof frame.ScrollTimeline) return undefined;
   if (animation instanceof frame.CSSTransition) {
-    if (!begun.has(animation)) begun.set(animation, time);
+    if (!begun.has(animation)) begins(animation, time, time > lastTime);
     return (time - begun.get(animation)) * 1000;
   }
   if (!element) return undefined;
   if (!(animation instanceof frame.CSSAnimation)) {
+    const madeAt = frame.__HF_VIRTUAL_TIME__.madeAt(animation);
+    if (madeAt > 0 && !begun.has(animation)) begins(animation, madeAt, true);
     const seen = element.getRootNode() === document && animation.playbackRate === 1;
-    return seen ? undefined : (time - frame.__HF_VIRTUAL_TIME__.madeAt(animation)) * 1000 * animation.playbackRate;
+    return seen ? undefined : (time - madeAt) * 1000 * animation.playbackRate;
   }
   const shown = shownAt(host ?? outermost(element));
-  const since = Math.max(0, time - shown) * 1000;
+  if (!found.has(animation) && !begun.has(animation)) {
+    const isLate = shown <= lastTime && lastTime < time;
+    begins(animation, isLate ? time : shown, isLate);
+  }
+  const since = Math.max(0, time - (begun.get(animation) ?? shown)) * 1000;
   // The runtime counts from the beginning of the video for what has no start of its own in a sub-composition that begins later.
   if (found.has(animation)) return shown > 0 && element.dataset.start === undefined ? since : undefined;
   const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
@@ -144,6 +159,7 @@ window.__hf = {
     visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000));
     seekAnimations(time);
     seekPlayers(time);
+    lastTime = time;
   },
 };
 
@@ -202,6 +218,13 @@ const drawMaps = () => {
   tiled().forEach(listen);
   window.__HF_VIRTUAL_TIME__.drawAgain();
 };
+// The runtime draws once more what it grades when a table of colours has come.
+const gradings = () => Array.from(document.querySelectorAll("[data-color-grading]"), (element) => [element, window.__hf.colorGrading?.getStatus(element)]);
+const tablesLoaded = async () => {
+  const load = () => gradings().some(([, status]) => status?.state === "pending" && status.message === "Loading LUT");
+  while (load()) await new Promise((resolve) => original.setTimeout(resolve, PAUSE));
+};
+
 // They load tiles when a frame asks for them, and show them when they are drawn once more.
 const PAUSE = 5;
 const LONGEST_LOAD = 2000;
@@ -279,7 +302,7 @@ window.__hfProducer = {
     // A lazy image loads when it comes into view, which is then a request.
     const images = Array.from(document.images).filter((image) => image.complete || image.loading !== "lazy");
     const named = images.map((image) => [`the image ${image.currentSrc.slice(0, 200)}`, image.decode()]);
-    return late([["its fonts", document.fonts.ready], ...named]);
+    return late([["its fonts", document.fonts.ready], ["the tables of its colours", tablesLoaded()], ...named]);
   },
 
   // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of
@@ -294,6 +317,7 @@ window.__hfProducer = {
     await takePictures(pictures);
     showPictures(pictures);
     await showAnimations(time);
+    await drawSources(time);
     await window.__hfWaitForSeekCompletion?.();
     loadAhead(ahead);
     return !!window.__hf_page_composite_pending;

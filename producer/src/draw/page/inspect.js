@@ -160,6 +160,9 @@ Object.assign(window.__hfProducer, {
   // The addresses of scripts that go on from frame to frame.
   steppers: () => Array.from(new Set(inEveryDocument((frame) => frame.__hfSteppers?.() ?? []).flat())),
 
+  // An element with an animation that begins when something happens.
+  beganLate: () => beganLate && place(beganLate),
+
   // Elements that the browser moves by itself, by its own clock or not at all.
   movedByBrowser: () =>
     inEveryDocument(({ document }) => Array.from(document.querySelectorAll("marquee, progress:not([value])"), place)).flat(),
@@ -193,11 +196,16 @@ Object.assign(window.__hfProducer, {
       if (element) found.push(`${words} (${place(element)}) cannot be rendered yet: remove it`);
     };
     look("[data-composition-src]", "sub-compositions that a script adds");
-    look("[data-color-grading]", "colour grading");
     const outside = Array.from(undrawn).filter((video) => !video.isConnected);
     const remedy = "is drawn by a script and is not in the document: append it, with data-start";
     return found.concat(outside.map((video) => `the video ${mediaPath(video)} ${remedy}`));
   },
+
+  // Media whose colours are to be graded and are not, and why.
+  ungraded: () =>
+    gradings()
+      .filter(([, status]) => status?.state === "unavailable")
+      .map(([element, { message }]) => `${place(element)} has the colours of its file (${message})`),
 
   // Whether scenes change through shaders. Without a compositor for them the library itself fades from one to the other.
   cutsTransitions: () => !!window.__hf.transitions?.length && !blends(),

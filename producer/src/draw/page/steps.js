@@ -16,6 +16,13 @@ for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
     return ask(...values);
   };
 }
+// So does what waits for an animation to end.
+const ENDS = ["transitionend", "transitioncancel", "animationend", "animationiteration"];
+const { addEventListener } = EventTarget.prototype;
+EventTarget.prototype.addEventListener = function (...options) {
+  if (ENDS.includes(options[0])) noteStepper();
+  return Reflect.apply(addEventListener, this, options);
+};
 // A smooth scroll goes on by itself from where it was.
 const isSmooth = (element, asked = "auto") => (asked === "auto" ? getComputedStyle(element).scrollBehavior : asked) === "smooth";
 for (const { prototype } of [Element, Window]) {

@@ -99,28 +99,35 @@ crypto.randomUUID = () => {
 };
 
 // An element that is hidden loses the animations of its style sheets, and gets others when it is shown. The runtime goes on to
-// set the time of those that it has found, which would bring them back beside the new ones.
+// set the time of those that it has found, which would bring them back beside the new ones. What follows a scroll has no time.
+const hasTime = (animation) =>
+  !(animation.timeline instanceof ScrollTimeline) && !(animation instanceof CSSAnimation && animation.playState === "idle");
 const currentTime = Object.getOwnPropertyDescriptor(Animation.prototype, "currentTime");
-Object.defineProperty(CSSAnimation.prototype, "currentTime", {
+Object.defineProperty(Animation.prototype, "currentTime", {
   ...currentTime,
   set(time) {
-    if (this.playState !== "idle") currentTime.set.call(this, time);
+    if (hasTime(this)) currentTime.set.call(this, time);
   },
 });
-CSSAnimation.prototype.pause = function () {
-  if (this.playState !== "idle") Animation.prototype.pause.call(this);
+const { pause } = Animation.prototype;
+Animation.prototype.pause = function () {
+  if (hasTime(this)) pause.call(this);
 };
 
 // Timers follow the frame's time from the first seek on, and run in the order in which they are due. Until then loading may wait
 // for short ones, which run on the real clock; long ones wait for the video's time even so, unless loading takes very long. One of
-// next to no delay is no clock but a step aside, and always real.
+// next to no delay is no clock but a step aside, and always real. What repeats is patient too, if less: much is ready without it. The
+// video's time counts what ran on the real clock as run when it was due, and as what it asked for in turn.
 const ASIDE = 5;
 const SHORT = 250;
 const PATIENCE = 1500;
+const REPEATS_PATIENCE = 500;
 const MOST_RUNS = 100000;
 let loading = true;
 let nextTimer = 1;
 const timers = new Map();
+// When the timer that runs was due.
+let running = null;
 
 const run = ({ callback, values }) => {
   try {
@@ -132,19 +139,23 @@ const run = ({ callback, values }) => {
 };
 const runReally = (id, timer, delay) => {
   timer.handle = original.setTimeout(() => {
-    if (timer.every) runReally(id, timer, timer.every);
-    else timers.delete(id);
+    running = timer.aside ? null : timer.due;
+    if (timer.every) {
+      timer.due += timer.every;
+      runReally(id, timer, timer.every);
+    } else timers.delete(id);
     run(timer);
+    running = null;
   }, delay);
 };
 const addTimer = (callback, delay, values, repeats) => {
   const id = nextTimer++;
   const wait = Math.max(0, Number(delay) || 0);
   const every = repeats ? Math.max(wait, ASIDE) : 0;
-  const timer = { due: now + (every || wait), every, aside: !repeats && wait < ASIDE, callback, values };
+  const timer = { due: (running ?? now) + (every || wait), every, aside: !repeats && wait < ASIDE, callback, values };
   timers.set(id, timer);
   if (timer.aside) runReally(id, timer, wait);
-  else if (loading) runReally(id, timer, wait < SHORT ? wait : wait + PATIENCE);
+  else if (loading) runReally(id, timer, wait + (wait >= SHORT ? PATIENCE : repeats ? REPEATS_PATIENCE : 0));
   return id;
 };
 window.setTimeout = (callback, delay, ...values) => addTimer(callback, delay, values, false);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Error,
     draw::server::ORIGIN,
-    plan::{project::ENTRY, references::resolved},
+    plan::{lut, project::ENTRY, references::resolved},
 };
 
 /// What an instance gives to the document besides its content.
@@ -160,7 +160,7 @@ fn take(tree: &Tree, node: Id, taking: &Taking<'_>, parts: &mut Parts) {
         parts.registers |= text.contains("__timelines");
         parts.scripts.push(match kind(tree, node) {
             Some(Kind::Module) => {
-                let known = called(script_scope);
+                let known = called(script_scope, file);
                 Script::Element(format!(
                     "<script type=\"module\">const __hyperframes = __hfScene({known});{text}</script>"
                 ))
@@ -185,16 +185,16 @@ fn names_registering(address: &str, site: &Site<'_>) -> bool {
     site.registering.contains(resolved(ENTRY, address).as_str())
 }
 
-/// What `__hfScene` is told of an instance.
-fn called(scope: &Scope) -> String {
+/// What `__hfScene` is told of an instance of a file.
+fn called(scope: &Scope, file: &str) -> String {
     let Scope { id, mounted, renamed } = scope;
-    json!({ "id": id, "mounted": mounted, "renamed": renamed }).to_string().replace('<', "\\u003c")
+    json!({ "id": id, "mounted": mounted, "renamed": renamed, "file": file }).to_string().replace('<', "\\u003c")
 }
 
 /// A script that sees its instance. Every line has the number it has in the file it was written in, and the file's name.
 fn classic(text: &str, line: u32, file: &str, scope: &Scope) -> String {
     let above = "\n".repeat(line.saturating_sub(1) as usize);
-    let known = called(scope);
+    let known = called(scope, file);
     format!(
         "__hfScene({known},function(document,gsap,window,__hyperframes){{{above}{text}\n}});\n//# sourceURL={ORIGIN}{file}\n"
     )
@@ -264,6 +264,10 @@ fn rebase_addresses(tree: &mut Tree, content: Id, rebase: &dyn Fn(&str) -> Optio
             if rebased.is_some() {
                 tree.set(node, name, rebased);
             }
+        }
+        let grading = tree.get(node, "data-color-grading").and_then(|grading| lut::renamed(grading, rebase));
+        if grading.is_some() {
+            tree.set(node, "data-color-grading", grading);
         }
         for name in tree.with(node, "url(") {
             let value = tree.get(node, &name).map(|value| style_sheet(value, None, rebase));

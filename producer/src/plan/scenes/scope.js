@@ -1,5 +1,5 @@
 // What the scripts of a sub-composition see as document, window, gsap and __hyperframes: the one instance they belong to.
-window.__hfScene = ({ id, mounted, renamed }, script) => {
+window.__hfScene = ({ id, mounted, renamed, file }, script) => {
   const quoted = (value) => `"${value.replace(/["\\]/g, "\\$&")}"`;
   const host = `[data-composition-id=${quoted(mounted)}]`;
 
@@ -107,6 +107,7 @@ window.__hfScene = ({ id, mounted, renamed }, script) => {
   const hyperframes = window.__hyperframes && {
     ...window.__hyperframes,
     getVariables: () => ({ ...window.__hfVariablesByComp?.[mounted] }),
+    assetUrl: (path) => new URL(path, new URL(file.split("/").map(encodeURIComponent).join("/"), document.baseURI)).href,
   };
 
   const gsap = window.gsap && scopedGsap(window.gsap);
