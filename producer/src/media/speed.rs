@@ -1,11 +1,6 @@
 //! How fast a clip plays its file: at one rate, or as a speed ramp says, the `rate` that its `data-automation` moves.
 
-use std::ops::RangeInclusive;
-
-use super::automation::{Lane, Target};
-
-/// Slowest and fastest playing, the runtime's limits.
-pub(super) const RATES: RangeInclusive<f64> = 0.1..=10.0;
+use super::automation::{Lane, RATES, Target};
 
 /// Seconds of a file by seconds of its clip.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +65,24 @@ fn between(points: &[(f64, f64)], at: f64, pair: impl Fn((f64, f64)) -> (f64, f6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Points of rates, and how many seconds of the file after how many of the clip, from upstream's published `sourceTimeAt`.
+    const PLAYED: [(&str, f64, f64); 5] = [
+        (r#"{"t":0,"v":1},{"t":2,"v":4}"#, 1.0, 1.442_795),
+        (r#"{"t":0,"v":1},{"t":2,"v":4}"#, 3.0, 8.328_386),
+        (r#"{"t":1,"v":0.5},{"t":3,"v":2,"curve":0.5},{"t":4,"v":1}"#, 3.5, 3.609_272),
+        (r#"{"t":1,"v":0.5,"viaX":0.2,"viaY":0.7},{"t":3,"v":2}"#, 2.0, 1.835_695),
+        (r#"{"t":1,"v":99}"#, 1.5, 15.0),
+    ];
+
+    #[test]
+    fn played_seconds_are_added_up() {
+        for (points, at, expected) in PLAYED {
+            let automation = format!(r#"{{"version":1,"lanes":[{{"target":"rate","points":[{points}]}}]}}"#);
+            let found = Speed::told(1.0, Some(&automation)).played(at);
+            assert!((found - expected).abs() < 1e-4, "{found} instead of {expected}");
+        }
+    }
 
     /// Two seconds at half the speed, then at twice the speed.
     fn ramp() -> Speed {
