@@ -127,7 +127,7 @@ fn colours_are_graded() {
     let table = format!("LUT_3D_SIZE 2\n{}", (0..8).map(corner).collect::<String>());
     folder.write("site/scenes/swap.cube", &table);
     let scene = "<template><div data-composition-id=\"scene\" data-width=\"32\" data-height=\"32\" data-no-timeline>\
-        <video id=\"v\" src=\"../red.mp4\" muted data-start=\"0\" style=\"width: 32px; height: 32px\" data-color-grading='{\"lut\":{\"src\":\"./swap.cube\",\"intensity\":1}}'></video>\
+        <video src=\"../red.mp4\" muted data-start=\"0\" style=\"width: 32px; height: 32px\" data-color-grading='{\"lut\":{\"src\":\"./swap.cube\",\"intensity\":1}}'></video>\
         </div></template>";
     folder.write("site/scenes/scene.html", scene);
     let host = "<div data-composition-id=\"scene\" data-composition-src=\"scenes/scene.html\" data-start=\"0\" data-duration=\"0.1\"></div>";

@@ -219,7 +219,13 @@ const drawMaps = () => {
   window.__HF_VIRTUAL_TIME__.drawAgain();
 };
 // The runtime draws once more what it grades when a table of colours has come.
-const gradings = () => Array.from(document.querySelectorAll("[data-color-grading]"), (element) => [element, window.__hf.colorGrading?.getStatus(element)]);
+// It finds elements by what it is told of them, not themselves.
+const GRADED = "img[data-color-grading], video[data-color-grading]";
+const gradings = () =>
+  Array.from(document.querySelectorAll(GRADED), (element, selectorIndex) => [
+    element,
+    window.__hf.colorGrading?.getStatus({ selector: GRADED, selectorIndex }),
+  ]);
 const tablesLoaded = async () => {
   const load = () => gradings().some(([, status]) => status?.state === "pending" && status.message === "Loading LUT");
   while (load()) await new Promise((resolve) => original.setTimeout(resolve, PAUSE));
