@@ -236,6 +236,9 @@ pub(crate) struct Encoder {
     pub(crate) bitrate: Option<Bitrate>,
     /// The encoder's own parameters, as `name=value:…`.
     pub(crate) encoder_params: String,
+    /// Pictures may be as filmed ones, and are encoded with more care.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) filmed: bool,
     pub(crate) pixel_format: String,
     pub(crate) closed_gop: bool,
     /// Frames from keyframe to keyframe; every chunk starts on this grid.

@@ -394,7 +394,7 @@ fn wanted(config: &RenderConfig, format: &FormatSpec) -> Result<Wanted, Error> {
     if gif_loop.is_some() && format.output != Output::Gif {
         return refuse(format!("gifLoop is for gif, and the format is {name}: leave it out"));
     }
-    let wanted = Wanted { quality, crf, bitrate };
+    let wanted = Wanted { quality, crf, bitrate, filmed: false };
     let (rate, made) = (crf.is_some() || bitrate.is_some(), settings::settings(format.encoder, wanted, 1));
     match (crf, bitrate) {
         (Some(_), Some(_)) => refuse("crf and bitrate are both given: leave one of the two out".to_owned()),
@@ -466,7 +466,9 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         missing_timelines: probe.missing_timelines.clone(),
         missing_assets: probe.missing_assets.clone(),
     };
-    let Settings { preset, crf, bitrate, params } = settings::settings(format.encoder, wanted, gop);
+    let filmed = probe.films;
+    let Settings { preset, crf, crf_offset: _, bitrate, params } =
+        settings::settings(format.encoder, Wanted { filmed, ..wanted }, gop);
     let longest = chunks.iter().map(|chunk| chunk.frames()).max().unwrap_or(0);
     let encoder = layout::Encoder {
         encoder: format.planned_as.to_owned(),
@@ -475,6 +477,7 @@ fn write_meta(dir: &PlanDir, config: &RenderConfig, facts: &Facts<'_>) -> Result
         crf,
         bitrate,
         encoder_params: params,
+        filmed,
         pixel_format: format.pixel_format.to_owned(),
         closed_gop: true,
         gop_size: gop,
@@ -592,9 +595,9 @@ impl Plan {
 
     /// How its pictures are encoded.
     pub(crate) fn encoding(&self) -> libav::Encoding {
-        let layout::Encoder { quality, crf, bitrate, gop_size: gop, .. } = self.encoder;
+        let layout::Encoder { quality, crf, bitrate, filmed, gop_size: gop, .. } = self.encoder;
         // What the plan says it is, or it would not have been opened.
-        let settings = settings::settings(self.format.encoder, Wanted { quality, crf, bitrate }, gop);
+        let settings = settings::settings(self.format.encoder, Wanted { quality, crf, bitrate, filmed }, gop);
         libav::Encoding {
             encoder: self.format.encoder,
             layout: self.layout,

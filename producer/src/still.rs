@@ -137,7 +137,7 @@ fn png(plan: &Plan, drawer: &mut Drawer<'_>, frame: u32, context: &Context) -> R
         picture = Some(drawn);
         Ok(())
     })?;
-    let wanted = Wanted { quality: plan.encoder.quality, crf: None, bitrate: None };
+    let wanted = Wanted { quality: plan.encoder.quality, crf: None, bitrate: None, filmed: false };
     let encoder = EncoderKind::Png;
     let encoding = Encoding {
         encoder,

@@ -11,6 +11,7 @@ use tests::{
     confined::without_reading_memory,
     events::moving_in,
     fixture::{Folder, SECOND, fixture},
+    media::make,
     processes::output,
     video::{boxes, frame_hashes, probe},
 };
@@ -48,19 +49,43 @@ fn a_video_is_tagged_timed_and_ordered_as_players_expect() {
 #[ignore = "needs Chromium"]
 fn the_encoders_settings_are_the_ones_asked_for() {
     let folder = Folder::new();
-    for (quality, preset, expected) in [
-        ("draft", "ultrafast", ["crf=28.0", "subme=0", "ref=1", "bframes=0", "aq=3:1.00"]),
-        ("standard", "veryfast", ["crf=18.0", "subme=1", "ref=1", "bframes=3", "aq=3:0.80"]),
-        ("high", "veryfast", ["crf=14.0", "subme=2", "ref=1", "bframes=3", "aq=3:0.80"]),
+    let of = |name: &str, body: &str| {
+        let html = format!(
+            "<div data-composition-id=a data-no-timeline data-width=320 data-height=180 data-duration=1>{body}</div>"
+        );
+        folder.write(&format!("{name}/index.html"), &html);
+        folder.join(name)
+    };
+    let image = |path: &str, source: &str| {
+        make(&folder, path, &["-f", "lavfi", "-i", source].map(str::to_owned), "-frames:v 1");
+    };
+    let (logo, photograph) = (of("logo", "<img src=image.png>"), of("photograph", "<img src=image.png>"));
+    image("logo/image.png", "color=red:size=200x200");
+    image("photograph/image.png", "testsrc2=size=320x180,noise=alls=40");
+    let canvas = of("canvas", "<canvas></canvas>");
+    let shadow = of(
+        "shadow",
+        "<p></p><script>document.querySelector('p').attachShadow({ mode: 'closed' }).innerHTML = '<canvas></canvas>'</script>",
+    );
+    let drawn = ["crf=24.2", "subme=0", "ref=1", "bframes=3", "aq=3:0.80", "mbtree=0"];
+    let filmed = ["crf=18.0", "subme=1", "ref=1", "bframes=3", "aq=3:0.80", "mbtree=1"];
+    for (project, quality, expected) in [
+        (&fixture("bars"), "draft", ["crf=28.0", "subme=0", "ref=1", "bframes=0", "aq=3:1.00", "mbtree=0"]),
+        (&fixture("bars"), "standard", drawn),
+        (&fixture("bars"), "high", ["crf=14.0", "subme=2", "ref=1", "bframes=3", "aq=3:0.80", "mbtree=1"]),
+        (&logo, "standard", drawn),
+        (&photograph, "standard", filmed),
+        (&canvas, "standard", filmed),
+        (&shadow, "standard", filmed),
     ] {
-        let video = rendered(&folder, &fixture("bars"), &["--quality", quality]);
+        let video = rendered(&folder, project, &["--quality", quality]);
         let bytes = fs::read(&video).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         let settings = text.split("options: ").nth(1).unwrap_or_else(|| panic!("no settings in {quality}"));
         let settings: Vec<_> = settings.split('\0').next().unwrap().split_whitespace().collect();
         let always = ["keyint=60", "keyint_min=31", "scenecut=0", "threads=2"];
         for setting in expected.into_iter().chain(always) {
-            assert!(settings.contains(&setting), "{quality} ({preset}): {setting} is not in {settings:?}");
+            assert!(settings.contains(&setting), "{project:?}, {quality}: {setting} is not in {settings:?}");
         }
     }
 }

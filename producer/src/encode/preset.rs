@@ -3,15 +3,17 @@
 
 use crds::Quality;
 
-use super::format::EncoderKind;
+use super::{format::EncoderKind, settings::Wanted};
 
 /// How libx264 is set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct X264 {
     /// Its preset.
     pub(crate) preset: &'static str,
-    /// Its constant rate factor.
+    /// Its constant rate factor, as with a look-ahead.
     pub(crate) crf: u8,
+    /// To be added to any rate factor.
+    pub(crate) crf_offset: f64,
     /// Its own parameters beyond that, as `name=value:…`.
     pub(crate) params: String,
 }
@@ -21,20 +23,36 @@ pub(crate) const B_FRAMES: u32 = 3;
 
 /// What comes to upstream's likeness and size in the least time (`PERFORMANCE.md` has the numbers), with its psychovisual
 /// settings, and nothing that looks beyond a GOP of `gop` frames.
-pub(crate) fn x264(quality: Quality, gop: u32) -> X264 {
+pub(crate) fn x264(wanted: Wanted, gop: u32) -> X264 {
+    let Wanted { quality, crf, bitrate, filmed } = wanted;
     // Weights would depend on how far frames are apart, which is another thing once repeats are put between them.
-    let tuned = format!("bframes={B_FRAMES}:b-adapt=0:rc-lookahead=7:weightb=0:weightp=0:aq-strength=0.8:deblock=1,1");
-    let (preset, crf, own) = match quality {
+    let tuned = format!("bframes={B_FRAMES}:b-adapt=0:weightb=0:weightp=0:aq-strength=0.8:deblock=1,1");
+    let fast = format!("{tuned}:me=dia:partitions=i4x4,i8x8");
+    let looks_ahead = filmed || bitrate.is_some();
+    let (preset, usual, own) = match quality {
         Quality::Draft => ("ultrafast", 28, "bframes=0".to_owned()),
-        Quality::Standard => {
-            ("veryfast", 18, format!("{tuned}:subme=1:me=dia:partitions=i4x4,i8x8:chroma-qp-offset=-1"))
+        Quality::Standard if looks_ahead => {
+            ("veryfast", 18, format!("{fast}:rc-lookahead=7:subme=1:chroma-qp-offset=-1"))
         }
-        Quality::High => ("veryfast", 14, tuned),
+        Quality::Standard => ("veryfast", 18, format!("{fast}:{WITHOUT_LOOK_AHEAD}")),
+        Quality::High => ("veryfast", 14, format!("{tuned}:rc-lookahead=7")),
+    };
+    let crf_offset = match quality {
+        // Nothing is lost with a rate factor of 0.
+        Quality::Standard if !looks_ahead && crf != Some(0) => LOOK_AHEAD,
+        Quality::Draft | Quality::Standard | Quality::High => 0.0,
     };
     let threads = EncoderKind::X264.threads();
     let params = format!(
         "aq-mode=3:{own}:colorprim=bt709:transfer=bt709:colormatrix=bt709:scenecut=0:open-gop=0\
          :keyint={gop}:min-keyint={gop}:threads={threads}:sliced-threads=0"
     );
-    X264 { preset, crf, params }
+    X264 { preset, crf: usual, crf_offset, params }
 }
+
+/// What a page shows stays where it is, or moves as a whole: a keyframe that is much better than what follows it does as well as
+/// x264 looking for what stays, in a third less time. Filmed pictures would be worse for it.
+const WITHOUT_LOOK_AHEAD: &str = "rc-lookahead=0:mbtree=0:subme=0:ipratio=3:pbratio=1.6";
+/// So much larger a rate factor is the same quality then: 5.4 is what x264 adds by itself while it looks ahead, the rest is the
+/// keyframes'.
+const LOOK_AHEAD: f64 = 6.25;

@@ -16,15 +16,19 @@ pub(crate) struct Wanted {
     pub(crate) crf: Option<u8>,
     /// In place of a rate factor.
     pub(crate) bitrate: Option<Bitrate>,
+    /// They may be as filmed ones: of a video, photographs, or what a canvas draws. Otherwise they are a page's own.
+    pub(crate) filmed: bool,
 }
 
 /// How an encoder is set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     /// The encoder's preset; of those that have none, upstream's name for how it is set.
     pub(crate) preset: &'static str,
     /// Constant rate factor.
     pub(crate) crf: Option<u8>,
+    /// What the encoder needs in addition to come to the same.
+    pub(crate) crf_offset: f64,
     pub(crate) bitrate: Option<Bitrate>,
     /// The encoder's own parameters beyond that, as `name=value:…`.
     pub(crate) params: String,
@@ -32,12 +36,12 @@ pub(crate) struct Settings {
 
 /// Upstream's settings, and nothing that looks beyond a GOP of `gop` frames or depends on the number of cores.
 pub(crate) fn settings(encoder: EncoderKind, wanted: Wanted, gop: u32) -> Settings {
-    let Wanted { quality, crf, bitrate } = wanted;
+    let Wanted { quality, crf, bitrate, filmed: _ } = wanted;
     let rate_factor = |usual: u8| if bitrate.is_some() { None } else { Some(crf.unwrap_or(usual)) };
     match encoder {
         EncoderKind::X264 => {
-            let X264 { preset, crf: usual, params } = preset::x264(quality, gop);
-            Settings { preset, crf: rate_factor(usual), bitrate, params }
+            let X264 { preset, crf: usual, crf_offset, params } = preset::x264(wanted, gop);
+            Settings { preset, crf: rate_factor(usual), crf_offset, bitrate, params }
         }
         EncoderKind::X265 => {
             let (preset, usual) = match quality {
@@ -49,7 +53,7 @@ pub(crate) fn settings(encoder: EncoderKind, wanted: Wanted, gop: u32) -> Settin
                 "log-level=none:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:bframes=0:pools=none:frame-threads=1\
                  :wpp=0:pmode=0:pme=0"
             );
-            Settings { preset, crf: rate_factor(usual), bitrate, params }
+            Settings { preset, crf: rate_factor(usual), crf_offset: 0.0, bitrate, params }
         }
         EncoderKind::Vp9 => {
             let (preset, usual, cpu_used) = match quality {
@@ -60,20 +64,23 @@ pub(crate) fn settings(encoder: EncoderKind, wanted: Wanted, gop: u32) -> Settin
             };
             // Alternate reference frames are not shown, and libav cannot keep alpha beside them.
             let params = format!("cpu-used={cpu_used}:auto-alt-ref=0:row-mt=0:tile-columns=0");
-            Settings { preset, crf: rate_factor(usual), bitrate, params }
+            Settings { preset, crf: rate_factor(usual), crf_offset: 0.0, bitrate, params }
         }
         EncoderKind::ProRes => {
             let params = "profile=4444:vendor=apl0:alpha_bits=16".to_owned();
-            Settings { preset: "4444", crf: None, bitrate: None, params }
+            Settings { preset: "4444", crf: None, crf_offset: 0.0, bitrate: None, params }
         }
         // Of its filters, the one that pays: half the bytes of none in a third of the time of trying all.
-        EncoderKind::Png => Settings { preset: "lossless", crf: None, bitrate: None, params: "pred=paeth".to_owned() },
+        EncoderKind::Png => {
+            let params = "pred=paeth".to_owned();
+            Settings { preset: "lossless", crf: None, crf_offset: 0.0, bitrate: None, params }
+        }
     }
 }
 
 /// What libav is told, by its names.
 pub(crate) fn options(encoder: EncoderKind, settings: &Settings) -> Vec<(String, String)> {
-    let Settings { preset, crf, bitrate, params } = settings;
+    let Settings { preset, crf, crf_offset, bitrate, params } = settings;
     let mut options = Vec::new();
     let mut set = |name: &str, value: &str| options.push((name.to_owned(), value.to_owned()));
     set("threads", &encoder.threads().to_string());
@@ -97,7 +104,7 @@ pub(crate) fn options(encoder: EncoderKind, settings: &Settings) -> Vec<(String,
         }
     }
     if let Some(crf) = crf {
-        set("crf", &crf.to_string());
+        set("crf", &(f64::from(*crf) + crf_offset).to_string());
     }
     if let Some(bitrate) = bitrate {
         set("b", &bitrate.bits_per_second().to_string());
@@ -110,7 +117,7 @@ mod tests {
     use super::*;
 
     fn wanted(crf: Option<u8>, bitrate: Option<&str>) -> Wanted {
-        Wanted { quality: Quality::Standard, crf, bitrate: bitrate.map(|rate| rate.parse().unwrap()) }
+        Wanted { quality: Quality::Standard, crf, bitrate: bitrate.map(|rate| rate.parse().unwrap()), filmed: false }
     }
 
     #[test]
@@ -134,7 +141,7 @@ mod tests {
         for encoder in EncoderKind::ALL {
             for wanted in [wanted(None, None), wanted(Some(20), None), wanted(None, Some("1M"))] {
                 let made = settings(encoder, wanted, 60);
-                let again = Wanted { quality: wanted.quality, crf: made.crf, bitrate: made.bitrate };
+                let again = Wanted { crf: made.crf, bitrate: made.bitrate, ..wanted };
                 assert_eq!(settings(encoder, again, 60), made, "{encoder:?}");
             }
         }

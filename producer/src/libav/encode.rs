@@ -52,7 +52,7 @@ pub(crate) fn encode_gop(
     mut each: impl FnMut(),
 ) -> Result<Gop> {
     let mut encoder = open(settings)?;
-    let parameters = codec::Parameters::from(&encoder);
+    let mut parameters = codec::Parameters::from(&encoder);
     let mut packets = Vec::new();
     let mut holds = Holds::of(settings.encoder, header(&parameters));
     let mut frame = frame::Video::new(pixel(settings.layout), settings.layout.width, settings.layout.height);
@@ -87,6 +87,8 @@ pub(crate) fn encode_gop(
     encoder.send_eof().map_err(encoding("finish a GOP"))?;
     drain(&mut encoder, &mut packets)?;
     if let Some(holds) = holds {
+        let parameter_sets = holds.parameter_sets(header(&parameters));
+        set_header(&mut parameters, &parameter_sets)?;
         packets = holds.fill_in(packets, reordering(&parameters))?;
     }
     Ok(Gop { packets, parameters })
@@ -225,7 +227,7 @@ pub(crate) fn version(encoder: EncoderKind) -> Result<String> {
     if let Some(version) = known.get() {
         return Ok(version.clone());
     }
-    let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None };
+    let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None, filmed: false };
     let layout = Layout::of(PixelFormat::Yuv420p, 64, 64);
     let settings = Encoding {
         encoder,
@@ -258,6 +260,25 @@ fn header(parameters: &codec::Parameters) -> &[u8] {
     }
 }
 
+#[expect(unsafe_code, reason = "ffmpeg-next has no safe call for it")]
+fn set_header(parameters: &mut codec::Parameters, bytes: &[u8]) -> Result<()> {
+    use ffmpeg::ffi::{AV_INPUT_BUFFER_PADDING_SIZE, av_free, av_mallocz};
+    let size = i32::try_from(bytes.len()).map_err(|_| encoding("finish a GOP")(ffmpeg::Error::InvalidData))?;
+    // SAFETY: `extradata` is libav's own memory, or none, and belongs to parameters of ours; the new one has room for all bytes
+    // and for the padding that libav reads beyond them.
+    unsafe {
+        let parameters = &mut *parameters.as_mut_ptr();
+        let memory: *mut u8 = av_mallocz(bytes.len() + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast();
+        if memory.is_null() {
+            return Err(encoding("finish a GOP")(ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM }));
+        }
+        memory.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        av_free(std::mem::replace(&mut parameters.extradata, memory).cast());
+        parameters.extradata_size = size;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use nix::libc::{M_PERTURB, mallopt};
@@ -287,7 +308,7 @@ mod tests {
     }
 
     fn encoding(layout: Layout) -> Encoding {
-        let wanted = Wanted { quality: Quality::High, crf: None, bitrate: None };
+        let wanted = Wanted { quality: Quality::High, crf: None, bitrate: None, filmed: false };
         let encoder = EncoderKind::X264;
         let options = settings::options(encoder, &settings::settings(encoder, wanted, GOP));
         Encoding { encoder, layout, rate: FrameRate::default(), options, gop: GOP, tag: None }
@@ -414,6 +435,7 @@ mod tests {
         let pictures = held(layout, &[GOP as usize]);
         let gop = encode_gop(&encoding(layout), pictures.into_iter(), || {}).unwrap();
         let small = gop.packets.iter().filter(|packet| packet.size() < 24).count();
-        assert!(small > GOP as usize / 2, "{small}");
+        // All but the first four.
+        assert_eq!(small, GOP as usize - 4);
     }
 }

@@ -30,14 +30,10 @@ const B_FRAMES_WITH_REFERENCE: u32 = 2;
 /// A GOP's pictures so far.
 pub(super) struct Holds {
     repeats: Repeats,
-    /// Most repeats after a reference.
-    most: u32,
     /// Pictures that were the same, up to now.
     held: u32,
     /// B-frames since the last frame that only looks back.
     b_frames: u32,
-    /// Repeats since the last reference.
-    repeated: u32,
     last: Turn,
     /// The frames that the encoder saw, by its own count.
     encoded: Vec<u32>,
@@ -49,31 +45,20 @@ impl Holds {
     /// For a stream with these parameter sets, if pictures can be repeated in it.
     pub(super) fn of(encoder: EncoderKind, parameter_sets: &[u8]) -> Option<Self> {
         let repeats = (encoder == EncoderKind::X264).then(|| Repeats::of(parameter_sets)).flatten()?;
-        Some(Self {
-            most: repeats.most(B_FRAMES),
-            repeats,
-            held: 0,
-            b_frames: 0,
-            repeated: 0,
-            last: Turn::Any,
-            encoded: Vec::new(),
-            places: Vec::new(),
-        })
+        Some(Self { repeats, held: 0, b_frames: 0, last: Turn::Any, encoded: Vec::new(), places: Vec::new() })
     }
 
     /// What becomes of this frame, counted from the IDR, which shows the same as the one before or not.
     pub(super) fn turn(&mut self, frame: u32, same: bool) -> Turn {
         self.held = if same { self.held + 1 } else { 1 };
         let turn = match self.last {
-            Turn::Reference | Turn::Repeat if same && self.repeated < self.most => Turn::Repeat,
+            Turn::Reference | Turn::Repeat if same => Turn::Repeat,
             _ if self.held >= HELD && self.b_frames >= B_FRAMES_WITH_REFERENCE => Turn::Reference,
             _ => Turn::Any,
         };
         if turn == Turn::Repeat {
-            self.repeated += 1;
             self.places.extend(self.encoded.last().map(|reference| (frame, *reference)));
         } else {
-            self.repeated = 0;
             // The IDR and every one after so many B-frames only look back.
             let looks_back = turn == Turn::Reference || frame == 0 || self.b_frames == B_FRAMES;
             self.b_frames = if looks_back { 0 } else { self.b_frames + 1 };
@@ -83,16 +68,20 @@ impl Holds {
         turn
     }
 
+    /// The stream's parameter sets instead of the encoder's.
+    pub(super) fn parameter_sets(&self, encoders: &[u8]) -> Vec<u8> {
+        self.repeats.parameter_sets(encoders)
+    }
+
     /// The encoder's packets and those of the repeats, in the order of decoding, which is so many frames ahead of showing.
     pub(super) fn fill_in(self, encoded: Vec<Packet>, delay: i64) -> Result<Vec<Packet>> {
         let mut repeats = self.places.iter().peekable();
         let mut packets = Vec::with_capacity(encoded.len() + self.places.len());
         // Of the references so far: frame and `frame_num`.
         let mut references: Vec<(u32, u16)> = Vec::new();
-        for mut packet in encoded {
+        for packet in encoded {
             let index = packet.pts().and_then(|pts| usize::try_from(pts).ok());
             let frame = index.and_then(|index| self.encoded.get(index)).copied().ok_or_else(unexpected)?;
-            packet.set_pts(Some(frame.into()));
             while let Some((place, shown)) = repeats.next_if(|(place, _)| *place < frame) {
                 packets.push(self.repeat(*place, *shown, &references)?);
             }
@@ -100,13 +89,10 @@ impl Holds {
             if let Some(number) = self.repeats.reference(bytes) {
                 references.push((frame, number));
             }
-            if let Some(moved) = self.repeats.moved(bytes, frame).map_err(Error::Repeat)? {
-                let mut again = Packet::copy(&moved);
-                again.set_flags(packet.flags());
-                again.set_pts(packet.pts());
-                packet = again;
-            }
-            packets.push(packet);
+            let mut placed = Packet::copy(&self.repeats.placed(bytes, frame).map_err(Error::Repeat)?);
+            placed.set_flags(packet.flags());
+            placed.set_pts(Some(frame.into()));
+            packets.push(placed);
         }
         for (place, shown) in repeats {
             packets.push(self.repeat(*place, *shown, &references)?);

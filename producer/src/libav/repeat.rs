@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use h264_reader::{
     Context,
     nal::{
-        Nal as _, RefNal, UnitType,
+        Nal as _, RefNal, UnitType, WritableNal as _,
         pps::PicParameterSet,
         slice::SliceHeader,
         sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet},
@@ -24,12 +24,20 @@ const IDR: u8 = 5;
 /// macroblock is what the first of them expects.
 const QP: i32 = 51;
 
+/// A slice says where its picture is shown with as many bits as the encoder needs for its own pictures. Between those that many
+/// repeats lie it takes more: a byte, so that whatever is aligned to bytes stays so.
+const MORE_ORDER_BITS: u8 = 8;
+/// The most that there may be (7.4.2.1.1).
+const MOST_ORDER_BITS: u8 = 16;
+
 /// What a stream's slices are written with.
 pub(super) struct Repeats {
+    /// The encoder's parameter sets.
     context: Context,
+    /// The stream's.
     sps: SeqParameterSet,
     pps: PicParameterSet,
-    /// Bits of `pic_order_cnt_lsb`.
+    /// Bits of `pic_order_cnt_lsb`, in the stream.
     order_bits: u8,
 }
 
@@ -50,26 +58,41 @@ impl Repeats {
                 _ => {}
             }
         }
-        let (sps, pps) = (context.sps().next()?.clone(), context.pps().next()?.clone());
-        let PicOrderCntType::TypeZero { log2_max_pic_order_cnt_lsb_minus4 } = sps.pic_order_cnt else { return None };
+        let (mut sps, pps) = (context.sps().next()?.clone(), context.pps().next()?.clone());
+        let PicOrderCntType::TypeZero { log2_max_pic_order_cnt_lsb_minus4 } = &mut sps.pic_order_cnt else {
+            return None;
+        };
+        *log2_max_pic_order_cnt_lsb_minus4 += MORE_ORDER_BITS;
+        let order_bits = *log2_max_pic_order_cnt_lsb_minus4 + 4;
         // What libx264 makes of our settings with B-frames; no weights, which could depend on how far pictures are apart.
         let plain = sps.frame_mbs_flags == FrameMbsFlags::Frames
             && pps.entropy_coding_mode_flag
             && pps.weighted_bipred_idc == 0
             && !pps.bottom_field_pic_order_in_frame_present_flag
             && !pps.redundant_pic_cnt_present_flag
-            && pps.slice_groups.is_none();
-        plain.then(|| Self { context, sps, pps, order_bits: log2_max_pic_order_cnt_lsb_minus4 + 4 })
+            && pps.slice_groups.is_none()
+            && order_bits <= MOST_ORDER_BITS;
+        plain.then_some(Self { context, sps, pps, order_bits })
     }
 
-    /// How many repeats may follow a reference in a stream with so many B-frames between others. Pictures must stay nearer to
-    /// the reference that was decoded before than half of what `pic_order_cnt_lsb` counts (8.2.1.1), two of it a frame; it may
-    /// be a B-frame of before the repeats, and the next one is behind B-frames again.
-    pub(super) fn most(&self, b_frames: u32) -> u32 {
-        (1_u32 << (self.order_bits - 2)).saturating_sub(2 + 2 * b_frames)
+    /// The stream's parameter sets instead of the encoder's (Annex B).
+    pub(super) fn parameter_sets(&self, encoders: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(encoders.len() + 8);
+        for nal in units(encoders) {
+            bytes.extend([0]);
+            bytes.extend(START_CODE);
+            match RefNal::new(nal, &[], true).header() {
+                Ok(header) if header.nal_unit_type() == UnitType::SeqParameterSet => {
+                    bytes.extend(self.sps.to_vec_with_header(header));
+                }
+                _ => bytes.extend(nal),
+            }
+        }
+        bytes
     }
 
-    /// `pic_order_cnt_lsb` of a frame, counted from the IDR.
+    /// `pic_order_cnt_lsb` of a frame, counted from the IDR: two a frame. From one reference to the next it may not grow by half of
+    /// what it counts (8.2.1.1), which with 12 bits and more is more than the frames of a GOP.
     fn order(&self, frame: u32) -> u32 {
         frame * 2 % (1 << self.order_bits)
     }
@@ -83,44 +106,48 @@ impl Repeats {
         Some(slice.frame_num)
     }
 
-    /// A packet's bytes with its picture in the place of `frame`, counted from the IDR; nothing where it is there already.
-    pub(super) fn moved(&self, packet: &[u8], frame: u32) -> io::Result<Option<Vec<u8>>> {
-        let (mut bytes, mut moved) = (Vec::with_capacity(packet.len() + 8), false);
+    /// A packet of the encoder's as it is in the stream, its picture in the place of `frame`, counted from the IDR.
+    pub(super) fn placed(&self, packet: &[u8], frame: u32) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(packet.len() + 8);
         for nal in units(packet) {
             bytes.extend(START_CODE);
-            match self.moved_slice(nal, frame)? {
-                Some(rbsp) => {
-                    moved = true;
-                    bytes.push(nal[0]);
-                    ByteWriter::new(&mut bytes).write_all(&rbsp)?;
-                }
-                None => bytes.extend(nal),
+            if matches!(nal[0] & 0x1f, SLICE | IDR) {
+                bytes.push(nal[0]);
+                ByteWriter::new(&mut bytes).write_all(&self.placed_slice(nal, frame)?)?;
+            } else {
+                bytes.extend(nal);
             }
         }
-        Ok(moved.then_some(bytes))
+        Ok(bytes)
     }
 
-    fn moved_slice(&self, nal: &[u8], frame: u32) -> io::Result<Option<Vec<u8>>> {
-        // An IDR is its own beginning.
-        if nal[0] & 0x1f != SLICE {
-            return Ok(None);
-        }
+    fn placed_slice(&self, nal: &[u8], frame: u32) -> io::Result<Vec<u8>> {
         let mut rbsp = decode_nal(nal)?.into_owned();
-        // `first_mb_in_slice`, `slice_type`, `pic_parameter_set_id`, `frame_num` (7.3.3).
         let mut reader = BitReader::new(&rbsp[..]);
-        let mut before = u32::from(self.sps.log2_max_frame_num());
-        for name in ["first_mb_in_slice", "slice_type", "pic_parameter_set_id"] {
-            let value = reader.read_ue(name).map_err(|error| io::Error::other(format!("{error:?}")))?;
-            before += (value + 1).ilog2() * 2 + 1;
+        let mut before = 0;
+        // What is in front of `pic_order_cnt_lsb` (7.3.3).
+        for name in ["first_mb_in_slice", "slice_type", "pic_parameter_set_id", "frame_num", "idr_pic_id"] {
+            let unread = |error| io::Error::other(format!("{error:?}"));
+            match name {
+                "frame_num" => {
+                    let bits = u32::from(self.sps.log2_max_frame_num());
+                    reader.skip(bits, name).map_err(unread)?;
+                    before += bits;
+                }
+                "idr_pic_id" if nal[0] & 0x1f != IDR => {}
+                _ => before += (reader.read_ue(name).map_err(unread)? + 1).ilog2() * 2 + 1,
+            }
         }
-        let (order, mut moved) = (self.order(frame), false);
+        // Whatever follows moves on by a byte.
+        let byte = before as usize / 8;
+        rbsp.insert(byte, rbsp[byte]);
+        let order = self.order(frame);
         for bit in 0..u32::from(self.order_bits) {
             let (place, wanted) = (before + bit, order >> (u32::from(self.order_bits) - 1 - bit) & 1 == 1);
             let (byte, mask) = (&mut rbsp[place as usize / 8], 0x80_u8 >> (place % 8));
-            moved |= (*byte & mask != 0) != wanted;
             *byte = if wanted { *byte | mask } else { *byte & !mask };
         }
-        Ok(moved.then_some(rbsp))
+        Ok(rbsp)
     }
 
     /// A picture in the place of `frame`, counted from the IDR, that shows the reference `shown` once more; both are values of

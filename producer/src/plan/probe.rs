@@ -62,6 +62,8 @@ pub(crate) struct Probe {
     /// The browser's name and version.
     pub(crate) browser_version: String,
     pub(crate) image_count: u32,
+    /// It may show pictures as filmed ones: a video's, photographs, or what a canvas draws.
+    pub(crate) films: bool,
     /// Compositions whose timeline never came.
     pub(crate) missing_timelines: Vec<String>,
     /// Addresses of files that are not there.
@@ -122,7 +124,7 @@ pub(crate) fn probe(
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)).chain(undrawn(page)));
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
     defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
-    let image_count = page.evaluate("document.images.length")?;
+    let (image_count, films) = (page.evaluate("document.images.length")?, films(page, folder)?);
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     let remembered = if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.beganLate()")? {
         Remembered::began_late(&element)
@@ -134,14 +136,14 @@ pub(crate) fn probe(
     };
     defects.minor.extend(remembered.remark);
     context.judge(defects, strictness)?;
-    let goes_through_all_frames = remembered.everything;
     Ok(Look::Complete(Probe {
         duration,
         browser_version,
         image_count,
+        films,
         missing_timelines,
         missing_assets,
-        goes_through_all_frames,
+        goes_through_all_frames: remembered.everything,
         media,
         volumes,
     }))
@@ -170,10 +172,7 @@ fn broken_images(page: &mut Page, folder: &Path, references: &References) -> Res
     let elsewhere: BTreeMap<&str, String> = page.files_elsewhere().collect();
     let addresses: Vec<&str> = page.events().images.iter().map(String::as_str).collect();
     let doubtful: BTreeMap<&str, &str> = (addresses.iter())
-        .filter_map(|address| {
-            let path = elsewhere.get(address).cloned().unwrap_or_else(|| path_of(address));
-            Some((*address, media::without_an_end(&folder.join(path))?))
-        })
+        .filter_map(|address| Some((*address, media::without_an_end(&folder.join(file_of(address, &elsewhere)))?)))
         .collect();
     let question = format!("__hfProducer.brokenImages({}, {})", json!(addresses), json!(doubtful));
     let broken: BTreeSet<String> = page.evaluate(&question)?;
@@ -183,6 +182,27 @@ fn broken_images(page: &mut Page, folder: &Path, references: &References) -> Res
         })
     };
     Ok(broken.iter().map(|address| failure(address.as_str())).collect())
+}
+
+/// Whether it may show pictures as filmed ones.
+fn films(page: &mut Page, folder: &Path) -> Result<bool, Error> {
+    /// Images of fewer bytes are no photographs that much is seen of.
+    const PHOTOGRAPH: u64 = 32 << 10;
+    if page.evaluate("__hfProducer.films()")? {
+        return Ok(true);
+    }
+    let elsewhere: BTreeMap<&str, String> = page.files_elsewhere().collect();
+    let paths = page.events().images.iter().map(|url| file_of(url, &elsewhere));
+    for path in paths.filter(|path| !path.to_ascii_lowercase().ends_with(".svg")) {
+        let file = folder.join(path);
+        if file.is_file() {
+            let (.., size) = files::ends(&file, 0)?;
+            if size >= PHOTOGRAPH {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Images and videos that are shown in the colours of their files, against what `data-color-grading` says.
@@ -300,6 +320,11 @@ fn opened_all_the_same(page: &Page, compiled: &Compiled) -> Vec<Failure> {
 /// The path in the project that a served address names.
 fn path_of(url: &str) -> String {
     percent_decoded(url.strip_prefix(ORIGIN).unwrap_or(url).split(['?', '#']).next().unwrap_or_default())
+}
+
+/// The file in the plan's folder that was given out under an address.
+fn file_of(address: &str, elsewhere: &BTreeMap<&str, String>) -> String {
+    elsewhere.get(address).cloned().unwrap_or_else(|| path_of(address))
 }
 
 /// Animated images, by name.

@@ -38,9 +38,9 @@ pub(super) fn check(
     whole((1..=longest).contains(&total) && ends <= longest, "it has no frames, or more than 24 hours of them")?;
     let gop = grid::gop_size(rate);
     whole(encoder.gop_size == gop, "its GOPs are not those of this build")?;
-    let Encoder { quality, crf, bitrate, .. } = *encoder;
-    let made_so = settings(format.encoder, Wanted { quality, crf, bitrate }, gop);
-    let Settings { preset, crf: made_crf, bitrate: made_bitrate, params } = made_so;
+    let Encoder { quality, crf, bitrate, filmed, .. } = *encoder;
+    let made_so = settings(format.encoder, Wanted { quality, crf, bitrate, filmed }, gop);
+    let Settings { preset, crf: made_crf, crf_offset: _, bitrate: made_bitrate, params } = made_so;
     whole(
         encoder.preset == preset
             && (crf, bitrate) == (made_crf, made_bitrate)
@@ -77,7 +77,7 @@ mod tests {
     fn plan() -> Parts {
         let rate = "30".parse().unwrap();
         let gop = grid::gop_size(rate);
-        let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None };
+        let wanted = Wanted { quality: Quality::Draft, crf: None, bitrate: None, filmed: false };
         let x264 = settings(EncoderKind::X264, wanted, gop);
         let descriptor = json!({
             "protocol": crate::layout::Protocol::default(), "planHash": "", "producerVersion": "", "ffmpegVersion": "",
@@ -95,6 +95,7 @@ mod tests {
             crf: x264.crf,
             bitrate: None,
             encoder_params: x264.params,
+            filmed: false,
             pixel_format: "yuv420p".to_owned(),
             closed_gop: true,
             gop_size: gop,

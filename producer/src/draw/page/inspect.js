@@ -102,6 +102,14 @@ Object.assign(window.__hfProducer, {
   // Some of them, as base64 of their bytes.
   affected: (from, count) => new Uint8Array(affected.slice(from, from + count).buffer).toBase64(),
 
+  // Whether something shows other pictures than a page's own and still images.
+  films: () =>
+    document.querySelector("video") !== null ||
+    Object.values(files).some(({ animated }) => animated) ||
+    inEveryDocument((frame) => frame.__HF_VIRTUAL_TIME__?.trees() ?? [])
+      .flat()
+      .some((tree) => tree.querySelector("canvas")),
+
   // Animated images by name: those that are in an `<img>` of this document and nowhere else move, and nobody moves the others.
   animatedImages() {
     const animated = Object.keys(files).filter((name) => files[name].animated);
