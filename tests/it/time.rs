@@ -89,20 +89,26 @@ fn what_does_not_follow_the_frame_is_named() {
     let begins = "<style>@keyframes go { to { margin-left: 300px } } .go { animation: go 1s linear both }</style><p id=\"p\">Text</p>\n\
                   <script>setTimeout(() => p.classList.add('go'), 300)</script>";
     folder.write("drawing/drawing.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"320\" height=\"20\"><rect width=\"10\" height=\"10\"><animate attributeName=\"x\" to=\"300\" dur=\"3s\"/></rect></svg>");
-    for (name, body, code) in [
-        ("counter", counter, Code::NotSeekable),
-        ("ticker", ticker, Code::NotSeekable),
-        ("channel", channel, Code::NotRepeatable),
-        ("drawing", "<img src=\"drawing.svg\">", Code::NotSeekable),
-        ("progress", "<progress></progress>", Code::NotSeekable),
-        ("ends", ends, Code::NotSeekable),
-        ("begins", begins, Code::NotSeekable),
-        ("late", "<script>setTimeout(() => nothing.of.that.name, 500)</script>", Code::ScriptError),
+    folder.write("file/step.js", "let n = 0;\nfunction step() { p.style.marginLeft = n++ % 100 + 'px'; requestAnimationFrame(step) }\n\nstep();\n");
+    // Three lines of the page are before its body.
+    let (page, late) = (Some("index.html"), "<script>setTimeout(() => nothing.of.that.name, 500)</script>");
+    for (name, body, code, path, line) in [
+        ("counter", counter, Code::NotSeekable, page, Some(4)),
+        ("file", "<p id=\"p\">Text</p><script src=\"step.js\"></script>", Code::NotSeekable, Some("step.js"), Some(2)),
+        ("ticker", ticker, Code::NotSeekable, None, None),
+        ("channel", channel, Code::NotRepeatable, page, Some(5)),
+        ("drawing", "<img src=\"drawing.svg\">", Code::NotSeekable, Some("drawing.svg"), None),
+        ("progress", "<progress></progress>", Code::NotSeekable, None, None),
+        ("ends", ends, Code::NotSeekable, page, Some(5)),
+        ("begins", begins, Code::NotSeekable, None, None),
+        ("late", late, Code::ScriptError, page, Some(4)),
     ] {
         let project = folder.project(name, "data-no-timeline data-duration=\"1\"", body);
         let (project, plan) = (project.to_str().unwrap(), folder.join(&format!("{name}.plan")));
         let arguments = ["plan", project, "-o", plan.to_str().unwrap()];
-        assert_eq!(producer(arguments).ok().warnings(), [code], "{name}");
+        let run = producer(arguments).ok();
+        let told: Vec<_> = run.warned().map(|told| (told.code, told.path.as_deref(), told.line)).collect();
+        assert_eq!(told, [(code, path, line)], "{name}");
         let run = producer(arguments.into_iter().chain(["--strictness", "strict"]));
         assert_eq!((run.error().unwrap().code, run.code), (code, 2), "{name}");
     }

@@ -77,8 +77,13 @@ impl Run {
     }
 
     pub fn warnings(&self) -> Vec<Code> {
-        let warning = |report: &Report| if let Report::Warning(failure) = report { Some(failure.code) } else { None };
-        self.reports.iter().filter_map(warning).collect()
+        self.warned().map(|failure| failure.code).collect()
+    }
+
+    pub fn warned(&self) -> impl Iterator<Item = &Failure> {
+        self.reports
+            .iter()
+            .filter_map(|report| if let Report::Warning(failure) = report { Some(failure) } else { None })
     }
 
     #[track_caller]

@@ -126,14 +126,7 @@ pub(crate) fn probe(
     defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
     let (image_count, films) = (page.evaluate("document.images.length")?, films(page, folder)?);
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
-    let remembered = if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.beganLate()")? {
-        Remembered::began_late(&element)
-    } else if compiled.goes_on || others_go_on(page, folder)? {
-        let expected = Expected { missing_timelines: &missing_timelines, ..expected };
-        remembered::look(page, &Subject { expected, ..*subject }, last, context)?
-    } else {
-        Remembered::default()
-    };
+    let remembered = remembered(page, subject, &missing_timelines, last, context)?;
     defects.minor.extend(remembered.remark);
     context.judge(defects, strictness)?;
     Ok(Look::Complete(Probe {
@@ -291,10 +284,38 @@ fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
 /// Libraries that go on with the time alone, and with what others ask of them.
 const KEEP_TIME: [&str; 4] = ["gsap", "animejs", "lottie-web", "motion"];
 
-/// Whether scripts go on from frame to frame that planning has not read, or that do not look as if they did.
-fn others_go_on(page: &mut Page, folder: &Path) -> Result<bool, Error> {
+/// Whether it remembers, where any script may go on from frame to frame.
+///
+/// The page may be of no other use afterwards.
+fn remembered(
+    page: &mut Page,
+    subject: &Subject<'_>,
+    missing_timelines: &[String],
+    last: u32,
+    context: &Context,
+) -> Result<Remembered, Error> {
+    if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.beganLate()")? {
+        return Ok(Remembered::began_late(&element));
+    }
+    let steppers = steppers(page, subject.folder)?;
+    if !subject.compiled.goes_on && steppers.is_empty() {
+        return Ok(Remembered::default());
+    }
+    let expected = Expected { missing_timelines, ..subject.expected };
+    let mut remembered = remembered::look(page, &Subject { expected, ..*subject }, last, context)?;
+    let named = steppers.into_iter().find(|(address, _)| !address.is_empty());
+    if let (Some(remark), Some((address, line))) = (&mut remembered.remark, named) {
+        let in_project = address.starts_with(ORIGIN);
+        remark.path = Some(if in_project { path_of(&address) } else { remote::shown(&address) });
+        remark.line = in_project.then_some(line);
+    }
+    Ok(remembered)
+}
+
+/// Scripts that go on from frame to frame and are no library that only keeps time: address and line.
+fn steppers(page: &mut Page, folder: &Path) -> Result<Vec<(String, u32)>, Error> {
     let own = format!("{ORIGIN}{RESERVED}/");
-    let steppers: Vec<String> = page.evaluate("__hfProducer.steppers()")?;
+    let mut steppers: Vec<(String, u32)> = page.evaluate("__hfProducer.steppers()")?;
     // A script may call itself anything: only what was given out is read.
     let served = &page.events().served;
     let keeps_time = |address: &String| {
@@ -303,7 +324,8 @@ fn others_go_on(page: &mut Page, folder: &Path) -> Result<bool, Error> {
             || served.contains(address)
                 && files::read_text(&folder.join(path_of(address))).is_ok_and(|script| compile::is_gsap(&script))
     };
-    Ok(!steppers.iter().all(keeps_time))
+    steppers.retain(|(address, _)| !keeps_time(address));
+    Ok(steppers)
 }
 
 fn refuse_unsupported(page: &mut Page, context: &Context) -> Result<(), Error> {

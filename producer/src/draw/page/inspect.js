@@ -165,8 +165,8 @@ Object.assign(window.__hfProducer, {
   // Puts a copy of all text that was drawn on canvases into the documents; the page is of no other use afterwards.
   showCanvasTexts: () => void inEveryDocument((frame) => frame.__hfShowCanvasTexts?.()),
 
-  // The addresses of scripts that go on from frame to frame.
-  steppers: () => Array.from(new Set(inEveryDocument((frame) => frame.__hfSteppers?.() ?? []).flat())),
+  // The scripts that go on from frame to frame: address and line.
+  steppers: () => inEveryDocument((frame) => frame.__hfSteppers?.() ?? []).flat(),
 
   // An element with an animation that begins when something happens.
   beganLate: () => beganLate && place(beganLate),

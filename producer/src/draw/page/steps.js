@@ -1,11 +1,13 @@
-// Planning only: whose scripts go on from frame to frame, by their addresses; none for one that has none.
-const steppers = new Set();
-const ADDRESS = /(https?:\/\/[^\s()]+):\d+:\d+/;
+// Planning only: which scripts go on from frame to frame, by their addresses, and the line where each first says so; an empty address
+// for one that has none.
+const steppers = new Map();
+const PLACE = /(https?:\/\/[^\s()]+):(\d+):\d+/;
 const noteStepper = () => {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;
   // What a stack is may be the page's own idea.
-  steppers.add(String(new Error().stack).match(ADDRESS)?.[1] ?? "");
+  const [, address = "", line = 0] = String(new Error().stack).match(PLACE) ?? [];
+  if (!steppers.has(address)) steppers.set(address, Number(line));
   Error.stackTraceLimit = stackTraceLimit;
 };
 for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
@@ -31,7 +33,7 @@ for (const { prototype } of [Element, Window]) {
     if (!scroll) continue;
     prototype[name] = function (...options) {
       const element = this instanceof Element ? this : document.documentElement;
-      if (isSmooth(element, options[0]?.behavior)) steppers.add("");
+      if (isSmooth(element, options[0]?.behavior)) steppers.set("", 0);
       return Reflect.apply(scroll, this, options);
     };
   }
