@@ -3,7 +3,7 @@
 
 use crds::Quality;
 
-use super::{format::EncoderKind, settings::Wanted};
+use super::format::EncoderKind;
 
 /// How libx264 is set.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub(crate) struct X264 {
     pub(crate) preset: &'static str,
     /// Its constant rate factor, as with a look-ahead.
     pub(crate) crf: u8,
-    /// To be added to any rate factor.
+    /// To be added to any rate factor that loses something.
     pub(crate) crf_offset: f64,
     /// Its own parameters beyond that, as `name=value:…`.
     pub(crate) params: String,
@@ -22,14 +22,12 @@ pub(crate) struct X264 {
 pub(crate) const B_FRAMES: u32 = 3;
 
 /// What comes to upstream's likeness and size in the least time (`PERFORMANCE.md` has the numbers), with its psychovisual
-/// settings, and nothing that looks beyond a GOP of `gop` frames.
-pub(crate) fn x264(wanted: Wanted, gop: u32) -> X264 {
-    let Wanted { quality, crf, bitrate, filmed } = wanted;
+/// settings, and nothing that looks beyond a GOP of `gop` frames; `looks_ahead`: for any pictures, not only a page's own.
+pub(crate) fn x264(quality: Quality, looks_ahead: bool, gop: u32) -> X264 {
     // Weights would depend on how far frames are apart, which is another thing once repeats are put between them.
     let tuned = format!("bframes={B_FRAMES}:b-adapt=0:weightb=0:weightp=0:aq-strength=0.8:deblock=1,1");
     let fast = format!("{tuned}:me=dia:partitions=i4x4,i8x8");
-    let looks_ahead = filmed || bitrate.is_some();
-    let (preset, usual, own) = match quality {
+    let (preset, crf, own) = match quality {
         Quality::Draft => ("ultrafast", 28, "bframes=0".to_owned()),
         Quality::Standard if looks_ahead => {
             ("veryfast", 18, format!("{fast}:rc-lookahead=7:subme=1:chroma-qp-offset=-1"))
@@ -37,17 +35,13 @@ pub(crate) fn x264(wanted: Wanted, gop: u32) -> X264 {
         Quality::Standard => ("veryfast", 18, format!("{fast}:{WITHOUT_LOOK_AHEAD}")),
         Quality::High => ("veryfast", 14, format!("{tuned}:rc-lookahead=7")),
     };
-    let crf_offset = match quality {
-        // Nothing is lost with a rate factor of 0.
-        Quality::Standard if !looks_ahead && crf != Some(0) => LOOK_AHEAD,
-        Quality::Draft | Quality::Standard | Quality::High => 0.0,
-    };
+    let crf_offset = if quality == Quality::Standard && !looks_ahead { LOOK_AHEAD } else { 0.0 };
     let threads = EncoderKind::X264.threads();
     let params = format!(
         "aq-mode=3:{own}:colorprim=bt709:transfer=bt709:colormatrix=bt709:scenecut=0:open-gop=0\
          :keyint={gop}:min-keyint={gop}:threads={threads}:sliced-threads=0"
     );
-    X264 { preset, crf: usual, crf_offset, params }
+    X264 { preset, crf, crf_offset, params }
 }
 
 /// What a page shows stays where it is, or moves as a whole: a keyframe that is much better than what follows it does as well as

@@ -36,11 +36,14 @@ pub(crate) struct Settings {
 
 /// Upstream's settings, and nothing that looks beyond a GOP of `gop` frames or depends on the number of cores.
 pub(crate) fn settings(encoder: EncoderKind, wanted: Wanted, gop: u32) -> Settings {
-    let Wanted { quality, crf, bitrate, filmed: _ } = wanted;
+    let Wanted { quality, crf, bitrate, filmed } = wanted;
     let rate_factor = |usual: u8| if bitrate.is_some() { None } else { Some(crf.unwrap_or(usual)) };
     match encoder {
         EncoderKind::X264 => {
-            let X264 { preset, crf: usual, crf_offset, params } = preset::x264(wanted, gop);
+            let X264 { preset, crf: usual, crf_offset, params } =
+                preset::x264(quality, filmed || bitrate.is_some(), gop);
+            // Nothing is lost with a rate factor of 0.
+            let crf_offset = if crf == Some(0) { 0.0 } else { crf_offset };
             Settings { preset, crf: rate_factor(usual), crf_offset, bitrate, params }
         }
         EncoderKind::X265 => {
