@@ -314,8 +314,11 @@ fn source(
     let mut defects = Defects::default();
     let shape = root::shape(&compiled.root, &mut defects)?;
     variables::check(&config.variables, &compiled.variables, &mut defects)?;
-    context.judge(defects, config.strictness)?;
     let scale = scale(config, &shape)?;
+    let pixels = PixelFormat::of(FormatSpec::of(config.format, config.codec)?.pixel_format);
+    let size = (shape.width * scale, shape.height * scale);
+    defects.minor.extend(pixels.and_then(|pixels| root::padding(&compiled.root, size, pixels)));
+    context.judge(defects, config.strictness)?;
     let rate = config.fps.or(shape.rate).unwrap_or_default();
     let paths = project.files.iter().map(|file| file.path.as_str());
     let fetched = compiled.elsewhere.iter().filter_map(|url| {

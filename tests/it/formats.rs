@@ -148,6 +148,21 @@ fn what_a_composition_leaves_open_is_transparent() {
     }
 }
 
+/// The page's background is left out where there can be none, and that of a composition is a part of it.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_compositions_own_background_is_drawn() {
+    let folder = Folder::new();
+    let body = "<style>body { background: #f80 } [data-composition-id] { background: #16a34a }</style>";
+    let project = folder.project("site", "data-no-timeline data-duration=\"0.2\"", body);
+    for out in ["frames", "v.mov", "v.gif"].map(|name| folder.join(name)) {
+        render(&project, &out, if out.ends_with("frames") { &["--format", "png-sequence"] } else { &[] });
+        let [red, green, blue, opacity] = rgba_frame(&out, 0)[90 * 320 + 160];
+        let away = [(red, 0x16), (green, 0xa3), (blue, 0x4a)].map(|(level, wanted): (u8, u8)| level.abs_diff(wanted));
+        assert!(opacity == 255 && away.iter().all(|levels| *levels < 8), "{out:?}: {red} {green} {blue} {opacity}");
+    }
+}
+
 /// However the work is cut, the same bytes.
 #[test]
 #[ignore = "needs Chromium"]

@@ -164,3 +164,33 @@ fn many_renders_at_once_come_to_the_same() {
     });
     assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "renders at the same time differ");
 }
+
+/// As soon as it runs, and whatever has loaded by then.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_script_measures_text_in_the_font_that_it_is_drawn_in() {
+    let folder = Folder::new();
+    let fonts = ["700 40px Oswald", "40px Georgia", "900 40px Poppins", "700 40px 'Segoe UI'", "40px Inter"];
+    let rows = fonts.iter().zip(0..).map(|(font, row)| {
+        let (text, bar) = (row * 36, row * 36 + 20);
+        format!(
+            "<span style=\"top:{text}px;background:#f00;color:#f00;font:{font}\">Mail</span><i style=\"top:{bar}px;background:#00f\"></i>"
+        )
+    });
+    let body = format!(
+        "<style>body {{ margin: 0 }} span, i {{ position: absolute; left: 0; height: 16px; overflow: hidden }}</style>{}<script>\
+         for (const span of document.querySelectorAll('span')) span.nextSibling.style.width = span.getBoundingClientRect().width + 'px'</script>",
+        rows.collect::<String>()
+    );
+    let project = folder.project("site", "data-no-timeline data-duration=\"0.1\"", &body);
+    let video = folder.join("out.mp4");
+    render(&project, &video, &["--crf", "0"]);
+    let pixels = rgb_frame(&video, 0);
+    let width = |y: usize, part: usize| {
+        (0..320).filter(|x| pixels[(y * 320 + x) * 3 + part] > 128 && pixels[(y * 320 + x) * 3 + 1] < 64).count()
+    };
+    for (font, row) in fonts.iter().zip(0..) {
+        let (text, bar) = (width(row * 36 + 8, 0), width(row * 36 + 28, 2));
+        assert!(text > 50 && text.abs_diff(bar) <= 1, "{font}: {text} and {bar}");
+    }
+}

@@ -106,7 +106,8 @@ impl Drawn {
     fn judge(&mut self, text: &Text, declared: impl Fn(&str) -> bool, named: &Named) {
         let stack = families(&text.stack);
         let available = |family: &str| is_generic(family) || bundled(family).is_some() || declared(family);
-        let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || bundled(family) == Some(font));
+        let is_bundled = |font: &str, family: &str| bundled(family).is_some_and(|family| fonts::is_of(font, family));
+        let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || is_bundled(font, family));
         let quoted = quoted(&text.text);
         for (font, custom) in &text.fonts {
             if font == MISSING_GLYPH {

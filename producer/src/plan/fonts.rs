@@ -98,16 +98,27 @@ impl Named {
             let faces = FACES.iter().map(|face| (face, "truetype")).chain(PIECES.iter().map(|piece| (piece, "woff2")));
             for (Face { weight, range, file, content, .. }, format) in faces.filter(|(face, _)| face.family == family) {
                 let path = format!("{RESERVED}/fonts/{file}");
+                // A script may measure text as soon as it runs, when no file has come yet: the browser has the same font itself. What
+                // Inter is asked for it has for everything else too.
+                let own = (format == "truetype" && family != DEFAULT).then(|| full_name(content)).flatten();
+                let own = own.map_or_else(String::new, |name| format!("local({name:?}),"));
                 let range = if range.is_empty() { String::new() } else { format!(";unicode-range:{range}") };
                 css += &format!(
                     "@font-face{{font-family:{name:?};font-style:normal;font-weight:{weight};font-display:block;\
-                     src:url(/{path}) format({format:?}){range}}}"
+                     src:{own}url(/{path}) format({format:?}){range}}}"
                 );
                 files.insert(path, *content);
             }
         }
         (css, files)
     }
+}
+
+/// The name by which a font of the browser's can be asked for, which no other has.
+fn full_name(font: &[u8]) -> Option<String> {
+    let font = ttf_parser::Face::parse(font, 0).ok()?;
+    let mut names = font.names().into_iter().filter(|name| name.name_id == ttf_parser::name_id::POST_SCRIPT_NAME);
+    names.find_map(|name| name.to_string())
 }
 
 /// Whether a name is what CSS says of any property.

@@ -4,6 +4,7 @@ use crds::{Code, Failure, FrameRate};
 
 use crate::{
     Error,
+    encode::yuv::{Layout, PixelFormat},
     error::composition_at,
     plan::{defects::Defects, html::Root, project::ENTRY},
 };
@@ -27,6 +28,21 @@ pub(super) const SIZES: std::ops::RangeInclusive<u32> = 16..=7680;
 /// Upstream's longest composition, in seconds.
 pub(super) const LONGEST: f64 = 24.0 * 3600.0;
 
+/// What is added to pictures of so many pixels, where a format has none of odd sizes.
+pub(crate) fn padding(root: &Root, (width, height): (u32, u32), pixels: PixelFormat) -> Option<Failure> {
+    let layout = Layout::of(pixels, width, height);
+    let message = format!(
+        "{width}×{height} pixels are odd, which the format cannot be: black ones make them {}×{}",
+        layout.width, layout.height
+    );
+    let told = Failure {
+        path: Some(ENTRY.to_owned()),
+        line: Some(root.line),
+        ..Failure::new(Code::CompositionInvalid, message)
+    };
+    ((layout.width, layout.height) != (width, height)).then_some(told)
+}
+
 /// Reads the root's attributes. Minor defects are values that are ignored or taken for others, as upstream does.
 pub(crate) fn shape(root: &Root, defects: &mut Defects) -> Result<Shape, Error> {
     let invalid = |message: String| composition_at(Code::CompositionInvalid, message, ENTRY, root.line);
@@ -43,13 +59,9 @@ pub(crate) fn shape(root: &Root, defects: &mut Defects) -> Result<Shape, Error> 
             }
             Some(text) => {
                 let pixels: Option<u32> = text.trim().parse().ok().filter(|pixels| SIZES.contains(pixels));
-                let pixels = pixels.ok_or_else(|| {
+                pixels.ok_or_else(|| {
                     invalid(format!("{name}={text:?}: write whole pixels from {} to {}", SIZES.start(), SIZES.end()))
-                })?;
-                if pixels % 2 == 1 {
-                    minor(format!("{name}={pixels} is odd, which videos cannot be: the last pixels are doubled"));
-                }
-                Ok(pixels)
+                })
             }
         }
     };
@@ -83,6 +95,14 @@ pub(crate) fn in_range(seconds: f64, line: u32) -> Result<f64, Error> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_what_is_padded_is_told_of() {
+        let told = |size, pixels| padding(&Root::default(), size, pixels).map(|failure| failure.message);
+        assert_eq!(told((640, 360), PixelFormat::Yuv420p), None);
+        assert_eq!(told((641, 361), PixelFormat::Yuva420p), None);
+        assert!(told((641, 360), PixelFormat::Yuv420p).unwrap().ends_with("642×360"));
+    }
+
     fn read(width: &str, duration: &str, fps: &str) -> (Result<Shape, Code>, usize) {
         let some = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
         let root = Root {
@@ -107,7 +127,6 @@ mod tests {
         assert_eq!(read("1920", "2.5", "30000/1001"), (Ok(whole), 0));
         let default = Shape { width: 1080, height: 1920, rate: None, duration: None };
         assert_eq!(read("-", "-", "-"), (Ok(default), 1), "a size nobody wrote");
-        assert_eq!(read("641", "-", "-").1, 1, "an odd size");
         for (width, duration, fps, code) in [
             ("8", "1", "-", Code::CompositionInvalid),
             ("7681", "1", "-", Code::CompositionInvalid),

@@ -247,10 +247,10 @@ const settleMaps = async () => {
   window.__HF_VIRTUAL_TIME__.drawAgain();
 };
 
-// Takes the backgrounds of the page and of every composition's root away (upstream's rule): what is left is what an overlay shows.
+// Takes the page's background away, and not those of compositions (upstream's rule): what is left is what an overlay shows.
 const takeBackgroundsAway = () => {
   const style = document.createElement("style");
-  style.textContent = "html, body, [data-composition-id] { background: transparent !important; }";
+  style.textContent = "html, body { background: transparent !important; }";
   (document.head ?? document.documentElement).append(style);
 };
 
