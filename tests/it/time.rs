@@ -90,12 +90,19 @@ fn what_does_not_follow_the_frame_is_named() {
                   <script>setTimeout(() => p.classList.add('go'), 300)</script>";
     folder.write("drawing/drawing.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"320\" height=\"20\"><rect width=\"10\" height=\"10\"><animate attributeName=\"x\" to=\"300\" dur=\"3s\"/></rect></svg>");
     folder.write("file/step.js", "let n = 0;\nfunction step() { p.style.marginLeft = n++ % 100 + 'px'; requestAnimationFrame(step) }\n\nstep();\n");
+    let forged = |path: &str, line: &str| {
+        format!(
+            "<script>Error.prepareStackTrace = () => 'at http://composition.localhost/{path}:{line}:1'</script>{counter}"
+        )
+    };
     // Three lines of the page are before its body.
     let (page, late) = (Some("index.html"), "<script>setTimeout(() => nothing.of.that.name, 500)</script>");
     for (name, body, code, path, line) in [
         ("counter", counter, Code::NotSeekable, page, Some(4)),
         ("file", "<p id=\"p\">Text</p><script src=\"step.js\"></script>", Code::NotSeekable, Some("step.js"), Some(2)),
         ("ticker", ticker, Code::NotSeekable, None, None),
+        ("forged", &forged("%1b%0aerror", "5"), Code::NotSeekable, None, None),
+        ("forged-line", &forged("index.html", &"9".repeat(400)), Code::NotSeekable, None, None),
         ("channel", channel, Code::NotRepeatable, page, Some(5)),
         ("drawing", "<img src=\"drawing.svg\">", Code::NotSeekable, Some("drawing.svg"), None),
         ("progress", "<progress></progress>", Code::NotSeekable, None, None),

@@ -298,12 +298,14 @@ fn remembered(
         return Ok(Remembered::began_late(&element));
     }
     let steppers = steppers(page, subject.folder)?;
+    // A script may call itself anything: only what was given out is named.
+    let served = &page.events().served;
+    let named = steppers.iter().find(|(address, _)| served.contains(address)).cloned();
     if !subject.compiled.goes_on && steppers.is_empty() {
         return Ok(Remembered::default());
     }
     let expected = Expected { missing_timelines, ..subject.expected };
     let mut remembered = remembered::look(page, &Subject { expected, ..*subject }, last, context)?;
-    let named = steppers.into_iter().find(|(address, _)| !address.is_empty());
     if let (Some(remark), Some((address, line))) = (&mut remembered.remark, named) {
         let in_project = address.starts_with(ORIGIN);
         remark.path = Some(if in_project { path_of(&address) } else { remote::shown(&address) });

@@ -1,7 +1,7 @@
 // Planning only: which scripts go on from frame to frame, by their addresses, and the line where each first says so; an empty address
 // for one that has none.
 const steppers = new Map();
-const PLACE = /(https?:\/\/[^\s()]+):(\d+):\d+/;
+const PLACE = /(https?:\/\/[^\s()]+):(\d{1,9}):\d+/;
 const noteStepper = () => {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;
