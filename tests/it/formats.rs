@@ -394,8 +394,8 @@ fn a_part_and_a_still_show_what_the_whole_shows() {
     // Without transparency it is the mp4's frame.
     let stream = probe(&folder.join("x-0.png"));
     assert_eq!((&stream["pix_fmt"], &stream["width"]), (&json!("rgb24"), &json!(320)));
-    let blue = rgba_frame(&folder.join("x-0.png"), 0)[170 * 320 + 310];
-    assert_eq!(blue, [0, 0x88, 0xff, 255]);
+    let page = rgba_frame(&folder.join("x-0.png"), 0)[170 * 320 + 310];
+    assert_eq!(page, [0xff, 0x88, 0, 255], "the page's background");
     for options in [&["--at", "6s"][..], &["--frame", "180"]] {
         let run = still(options);
         assert_eq!((run.code, run.error().unwrap().code), (2, Code::ConfigInvalid), "{options:?}");
