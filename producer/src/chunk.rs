@@ -72,7 +72,8 @@ impl<'a> Work<'a> {
         drawer.begin(chunk)?;
         let source = drawer.source();
         let chosen = frames::asked(self.context, self.plan.format.alpha).is_some();
-        if source == FrameSourceKind::Screenshot && !chosen {
+        let pixels = self.plan.layout.width * self.plan.layout.height;
+        if source == FrameSourceKind::Screenshot && !chosen && pixels >= LEAST_WORTH_READING {
             self.context.warn(&[slow()]);
         }
         let meter = Arc::clone(&self.meter);
@@ -83,6 +84,10 @@ impl<'a> Work<'a> {
         Ok(Drawn { gops, watch, source })
     }
 }
+
+/// Pixels below which a frame has no memory of its own in the browser (measured: 48×48 has none, 64×64 has), and is a screenshot
+/// in no time.
+const LEAST_WORTH_READING: u32 = 64 * 64;
 
 /// Frames are read the slow way, though nobody asked for it.
 fn slow() -> Failure {

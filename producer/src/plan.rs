@@ -235,7 +235,7 @@ fn look(
         if lacking.is_none() {
             meter.add(1);
         }
-        let (timelines, duration) = (compiled.declares_timelines, shape.duration.is_some());
+        let (timelines, duration) = (compiled.declares_timelines, shape.duration);
         let expected = Expected { timelines, missing_timelines: &[], duration };
         let script = source.script(config, format).text(Purpose::Inspect);
         let mut page = crew.open(&canvas, script, context)?;
@@ -291,6 +291,7 @@ impl Source {
             script: self.script(config, format).text(Purpose::Draw),
             timelines: compiled.declares_timelines,
             missing_timelines: Vec::new(),
+            duration: shape.duration,
         }
     }
 }
@@ -411,10 +412,11 @@ fn wanted(config: &RenderConfig, format: &FormatSpec) -> Result<Wanted, Error> {
     }
 }
 
-/// The frames that are asked for of those there are.
+/// The frames that are asked for of those there are, to the last where no end is.
 fn part(all: u32, asked: Option<Range<u32>>) -> Result<Range<u32>, Error> {
     match asked {
         None => Ok(0..all),
+        Some(Range { start, end: u32::MAX }) if start < all => Ok(start..all),
         Some(part) if part.start < part.end && part.end <= all => Ok(part),
         Some(Range { start, end }) => {
             let message = format!("the composition has {all} frames, 0..{all}: {start}..{end} is no part of that");
@@ -587,6 +589,7 @@ impl Plan {
             script: script.text(Purpose::Draw),
             timelines: self.composition.declares_timelines,
             missing_timelines: self.composition.missing_timelines.clone(),
+            duration: Some(self.composition.duration_seconds),
         })
     }
 

@@ -70,6 +70,25 @@ fn the_runtime_mounts_the_same() {
     }
 }
 
+/// Whatever its host is called; and one that is written out is warned of, which another's timeline may move.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_composition_inside_of_another_needs_no_timeline() {
+    let gsap = "<script src=\"https://unpkg.com/gsap@3.12.2/dist/gsap.min.js\"></script><script>\
+                window.__timelines = { main: gsap.timeline({ paused: true }).to('b', { x: 9, duration: 1 }) }</script><b>x</b>";
+    let card = "<div data-composition-id=\"card\" data-width=\"320\" data-height=\"90\"><h1></h1>\
+                <script>document.querySelector('h1').textContent = window.__hyperframes.getVariables().title</script></div>";
+    let hosts = ["card", "card-one", "card-two"].map(|id| {
+        format!("<div data-composition-id=\"{id}\" data-composition-src=\"card.html\" data-variable-values='{{\"title\":\"x\"}}'></div>")
+    });
+    let folder = project(&format!("{gsap}{}", hosts.concat()), &[("card.html", card)]);
+    let run = render(&folder.join("site"), &folder.join("out.mp4"), &["--quality", "draft"]);
+    assert_eq!(run.warnings(), [], "{run:#?}");
+    let folder = project(&format!("{gsap}<p data-composition-id=\"still\">x</p>"), &[]);
+    let run = render(&folder.join("site"), &folder.join("out.mp4"), &["--quality", "draft"]);
+    assert_eq!(run.warnings(), [Code::PageNotReady], "{run:#?}");
+}
+
 /// A composition `main` with this in it, and files beside it.
 fn project(body: &str, files: &[(&str, &str)]) -> Folder {
     let folder = Folder::new();

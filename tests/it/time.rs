@@ -56,6 +56,36 @@ fn sub_compositions_follow_the_frame() {
     check(&folder, &lanes::sub_compositions(&folder));
 }
 
+/// What says no duration lasts until the last animation ends, from the beginning of the clip that it lies in: of style sheets, of
+/// scripts and in shadow trees. What repeats for ever has no end.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_composition_lasts_as_long_as_its_animations() {
+    let folder = Folder::new();
+    let style = "<style>@keyframes go { to { translate: 200px } } p { width: 9px; animation: go 0.4s linear 0.1s 2 both }\
+                 i { animation: go 1s infinite }</style><i>x</i>";
+    let frames = "[{ translate: '0' }, { translate: '200px' }], { duration: 600, delay: 100, fill: 'both' }";
+    for (body, frames) in [
+        (format!("{style}<div class=\"clip\" data-start=\"0.3\"><p>x</p></div>"), 36),
+        (format!("{style}<b>x</b><script>document.querySelector('b').animate({frames})</script>"), 21),
+        (
+            format!(
+                "{style}<div></div><script>const root = document.querySelector('div > div').attachShadow({{ mode: 'closed' }});\
+                 root.append('x', document.createElement('u')); root.lastChild.animate({frames})</script>"
+            ),
+            21,
+        ),
+    ] {
+        let project = folder.project("site", "", &body);
+        let video = folder.join("out.mp4");
+        let run = render(&project, &video, &["--chunks", "1"]);
+        assert_eq!(run.output().frames, frames, "{body}");
+        let cut = folder.join("cut.mp4");
+        render(&project, &cut, &["--chunk-size", "1"]);
+        assert_eq!(frame_hashes(&video), frame_hashes(&cut), "{body}");
+    }
+}
+
 /// Where nothing moves every frame is the same: no caret blinks, and what a worklet paints is there from the first one on.
 #[test]
 #[ignore = "needs Chromium"]

@@ -136,7 +136,7 @@ pub(crate) enum Command {
         /// The video to write, or for png-sequence and hls the folder; - for standard output
         #[arg(short, long, value_name = "OUT")]
         out: PathBuf,
-        /// Only these frames of the video, as FIRST..END, from 0 and without END itself
+        /// Only these frames of the video, as FIRST..END, from 0 and without END itself; either may be left out
         #[arg(long, value_name = "FIRST..END", value_parser = frames)]
         frames: Option<Range<u32>>,
         /// Chunks rendered at the same time [default: as cores, memory and the number of frames make worthwhile]
@@ -180,9 +180,9 @@ pub(crate) struct RequestArgs {
     /// How often a GIF is shown, 0 for ever [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) gif_loop: Option<u16>,
-    /// Encoder preset [default: standard]
-    #[arg(long, value_parser = named::<Quality, _>(Quality::ALL.map(Quality::as_str)))]
-    pub(crate) quality: Option<Quality>,
+    /// Encoder preset; looks is standard with a rate factor of 16, and delivery is high, as with upstream [default: standard]
+    #[arg(long, value_parser = quality())]
+    pub(crate) quality: Option<(Quality, Option<u8>)>,
     /// Whether defects that a browser passes over are errors [default: each defect's own]
     #[arg(long, value_parser = named::<Strictness, _>(["best-effort", "strict"]))]
     pub(crate) strictness: Option<Strictness>,
@@ -197,10 +197,11 @@ pub(crate) struct RequestArgs {
     pub(crate) chunk_size: Option<u32>,
 }
 
-/// `FIRST..END`
+/// `FIRST..END`, of which either may be left out. To the end is to `u32::MAX`.
 fn frames(text: &str) -> Result<Range<u32>, String> {
-    let range = text.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
-    range.filter(|range| range.start < range.end).ok_or_else(|| "write it as 30..90".to_owned())
+    let number = |text: &str, open| if text.is_empty() { Some(open) } else { text.parse().ok() };
+    let range = text.split_once("..").and_then(|(start, end)| Some(number(start, 0)?..number(end, u32::MAX)?));
+    range.filter(|range| range.start < range.end).ok_or_else(|| "write it as 30..90, 30.. or ..90".to_owned())
 }
 
 /// A time in seconds or milliseconds.
@@ -240,6 +241,21 @@ fn named<T: DeserializeOwned + Clone + Send + Sync + 'static, const N: usize>(
     PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(Value::String(name)))
 }
 
+/// The presets by the names that upstream's command line has for them (0.8.170), with a rate factor where it is not the preset's own.
+const QUALITIES: [(&str, Quality, Option<u8>); 5] = [
+    ("draft", Quality::Draft, None),
+    ("standard", Quality::Standard, None),
+    ("looks", Quality::Standard, Some(16)),
+    ("high", Quality::High, None),
+    ("delivery", Quality::High, None),
+];
+
+fn quality() -> impl TypedValueParser<Value = (Quality, Option<u8>)> {
+    let find = |name: String| QUALITIES.into_iter().find(|(known, ..)| *known == name);
+    PossibleValuesParser::new(QUALITIES.map(|(name, ..)| name))
+        .try_map(move |name| find(name).map(|(_, quality, crf)| (quality, crf)).ok_or("there is no such quality"))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -258,7 +274,8 @@ mod tests {
             assert!(super::moment(text).is_err(), "{text}");
         }
         assert_eq!(super::frames("30..90"), Ok(30..90));
-        for text in ["", "30", "30..", "..90", "90..30", "3..3", "-1..3", "1..=3"] {
+        assert_eq!((super::frames("30.."), super::frames("..90")), (Ok(30..u32::MAX), Ok(0..90)));
+        for text in ["", "30", "90..30", "3..3", "-1..3", "1..=3"] {
             assert!(super::frames(text).is_err(), "{text}");
         }
     }

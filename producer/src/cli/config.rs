@@ -43,6 +43,9 @@ impl RequestArgs {
         config.fps = fps.or(config.fps);
         config.format = format.or(named).unwrap_or(config.format);
         config.codec = codec.or(config.codec);
+        let (quality, of_quality) = quality.unzip();
+        let has_factor = bitrate.is_none() && matches!(config.format, Format::Mp4 | Format::Webm | Format::Hls);
+        let crf = crf.or(of_quality.flatten().filter(|_| has_factor));
         if crf.is_some() || bitrate.is_some() {
             (config.crf, config.bitrate) = (crf, bitrate);
         }
@@ -151,6 +154,23 @@ mod tests {
             ..file
         };
         assert_eq!(read(&flags.concat()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_quality_may_be_a_rate_factor() {
+        let rate = |flags: &[&str]| {
+            let config = read(flags).unwrap();
+            (config.quality, config.crf, config.bitrate.is_some())
+        };
+        for (flags, expected) in [
+            (&["--quality", "looks"][..], (Quality::Standard, Some(16), false)),
+            (&["--quality", "looks", "--crf", "30"], (Quality::Standard, Some(30), false)),
+            (&["--quality", "looks", "--bitrate", "8M"], (Quality::Standard, None, true)),
+            (&["--quality", "looks", "--format", "gif"], (Quality::Standard, None, false)),
+            (&["--quality", "delivery"], (Quality::High, None, false)),
+        ] {
+            assert_eq!(rate(flags), expected, "{flags:?}");
+        }
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub(crate) struct Canvas {
     pub(crate) timelines: bool,
     /// Compositions whose timeline is known not to come.
     pub(crate) missing_timelines: Vec<String>,
+    /// Seconds, once planning knows them.
+    pub(crate) duration: Option<f64>,
 }
 
 impl Canvas {
@@ -109,6 +111,7 @@ impl Behind {
         page.close()?;
         let mut opened = Opened { page, source };
         canvas.missing_timelines.clone_from(&plan.composition.missing_timelines);
+        canvas.duration = Some(plan.composition.duration_seconds);
         opened.show(context, &canvas)?;
         Drawer::with(opened, plan, context)
     }
@@ -155,8 +158,8 @@ impl Opened {
 
     fn show(&mut self, context: &Context, canvas: &Canvas) -> Result<(), Error> {
         let Self { page, source } = self;
-        let Canvas { timelines, ref missing_timelines, .. } = *canvas;
-        ready::wait(page, Expected { timelines, missing_timelines, duration: true }, context.settings.ready_timeout)?;
+        let Canvas { timelines, ref missing_timelines, duration, .. } = *canvas;
+        ready::wait(page, Expected { timelines, missing_timelines, duration }, context.settings.ready_timeout)?;
         page.prepare()?;
         frames::wait_for_document(page, &mut **source)?;
         // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.

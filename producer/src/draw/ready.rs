@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// There is no duration.
     #[error(
-        "the composition has no duration: give its root data-duration in seconds, or register a timeline with a length"
+        "the composition has no duration: give its root data-duration in seconds, or register a timeline or have an animation with an end"
     )]
     NoDuration,
     /// Something is still missing at the deadline.
@@ -72,8 +72,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) timelines: bool,
     /// Compositions whose timeline is known not to come.
     pub(crate) missing_timelines: &'a [String],
-    /// The root says its duration.
-    pub(crate) duration: bool,
+    /// Its duration in seconds, where known.
+    pub(crate) duration: Option<f64>,
 }
 
 /// What a ready page came to.
@@ -97,6 +97,8 @@ struct State {
     duration: f64,
     missing_timelines: Vec<String>,
     stray_timelines: Vec<String>,
+    /// What the composition itself is called.
+    root: Option<String>,
     open_builds: Vec<String>,
     uses_gsap: bool,
 }
@@ -116,6 +118,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -> Result<Ready, Error> {
     let start = Instant::now();
     let (mut quiet_since, mut quiet_polls) = (None, 0_u32);
+    let mut untold = expected.duration;
     loop {
         // What is asked just before the deadline still gets its answer: it says what is missing.
         let left = timeout.saturating_sub(start.elapsed()).max(LAST_ANSWER);
@@ -130,6 +133,10 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
             Err(browser::Error::Script { .. }) => return Err(not_ready(timeout, "it never loaded")),
             Err(error) => return Err(error.into()),
         };
+        if let (true, Some(seconds)) = (state.loaded && state.seekable, untold.take()) {
+            page.evaluate_within::<()>(left, &format!("__hfProducer.last({seconds})"))?;
+            continue;
+        }
         let comes = |id: &String| expected.timelines && !expected.missing_timelines.contains(id);
         let usable = state.loaded && state.seekable && state.duration > 0.0;
         if usable && !state.missing_timelines.iter().any(comes) {
@@ -148,13 +155,16 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
         }
         let quiet = quiet_since.get_or_insert_with(Instant::now).elapsed();
         let exception = page.events().exceptions.first();
-        let in_vain = exception.is_some() || !state.stray_timelines.is_empty();
+        let in_vain = exception.is_some() || !state.stray_timelines.is_empty() || !expected.timelines && !usable;
         let patience = if in_vain { LATE_IN_VAIN } else { LATE };
         if state.loaded && quiet >= patience {
             match exception {
                 Some(exception) if state.seekable => return Err(thrown(exception, &consequence(&state))),
                 None if usable => return Ok(ready(page, state, true)),
-                None if state.seekable && !expected.duration => return Err(Error::NoDuration),
+                None if state.seekable && expected.duration.is_none() => {
+                    untold = Some(until_animations_end(page, left)?);
+                    continue;
+                }
                 _ => {}
             }
         }
@@ -166,6 +176,12 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// How long a composition lasts that says nothing, in seconds.
+fn until_animations_end(page: &mut Page, left: Duration) -> Result<f64, Error> {
+    let seconds = page.evaluate_within(left, "__hfProducer.animationsEnd()")?;
+    if seconds > 0.0 { Ok(seconds) } else { Err(Error::NoDuration) }
 }
 
 fn not_ready(after: Duration, missing: &str) -> Error {
@@ -231,9 +247,12 @@ fn ready(page: &Page, state: State, lacks: bool) -> Ready {
         };
         Failure::new(Code::PageNotReady, message)
     });
-    // Without GSAP it is a line that everybody writes, and what moves is moved by CSS.
-    let list =
-        if state.uses_gsap || !state.stray_timelines.is_empty() { &mut defects.visible } else { &mut defects.minor };
+    // Without GSAP it is a line that everybody writes, and what moves is moved by CSS. A composition inside of another is often
+    // moved by the other's timeline.
+    let stands = state.uses_gsap
+        && (state.root.is_some_and(|root| state.missing_timelines.contains(&root))
+            || !page.events().exceptions.is_empty());
+    let list = if stands || !state.stray_timelines.is_empty() { &mut defects.visible } else { &mut defects.minor };
     list.extend(missing);
     let exceptions = page.events().exceptions.len();
     Ready { duration: state.duration, missing_timelines: state.missing_timelines, exceptions, defects }

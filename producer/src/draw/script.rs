@@ -3,7 +3,7 @@
 use crds::FrameRate;
 use serde_json::{Map, Value, json};
 
-use super::browser::page::SETTLE;
+use super::{browser::page::SETTLE, server::HELD};
 use crate::{layout::MediaFiles, plan::PRE_ROLL_FRAMES};
 
 const TIME: &str = include_str!("page/time.js");
@@ -47,6 +47,7 @@ impl PageScript<'_> {
             "media": media,
             "transparent": transparent,
             "timelines": timelines,
+            "held": HELD,
             "settleMs": SETTLE.as_millis(),
             "preRollMs": 1000.0 * f64::from(PRE_ROLL_FRAMES) / rate.per_second(),
         });

@@ -14,6 +14,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use axum::body::Body;
@@ -32,7 +33,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::oneshot,
+    sync::{Notify, oneshot},
+    time::timeout,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -51,6 +53,13 @@ const HOST: &str = "composition.localhost";
 
 /// Where the pictures are that videos show.
 const FRAMES: &str = "/__hf/frame/";
+
+/// A script that is kept back from the document that asks for it until the document says so. Its query is the document's own.
+pub(crate) const HELD: &str = "/__hf/held.js";
+/// The longest it is kept back.
+const LONGEST_HOLD: Duration = Duration::from_secs(5);
+/// So many documents may say that they go on before they have asked.
+const MOST_RELEASED: usize = 64;
 
 /// The address of a picture of a video, named by its time, in a page.
 pub(crate) fn frame_address(video: u32, time: i64) -> String {
@@ -99,7 +108,7 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let port = listener.local_addr()?.port();
         let (tls, key_digest) = certified().map_err(io::Error::other)?;
-        let site = Arc::new(Site { files: ServeDir::new(folder), remote, frames, tls });
+        let site = Arc::new(Site { files: ServeDir::new(folder), remote, frames, tls, held: Mutex::default() });
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             runtime.block_on(async {
@@ -151,6 +160,8 @@ struct Site {
     remote: Arc<Remote>,
     frames: Frames,
     tls: TlsAcceptor,
+    /// Documents that wait, or need not wait any more.
+    held: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 async fn accept(listener: &TcpListener, site: &Arc<Site>) {
@@ -188,6 +199,9 @@ async fn answer(site: &Arc<Site>, authority: Option<&str>, request: Request<Inco
     let named = request.uri().authority().map(hyper::http::uri::Authority::as_str).or(host).unwrap_or_default();
     let (scheme, named) = authority.map_or(("http", named), |authority| ("https", authority));
     if scheme == "http" && named == HOST {
+        if request.uri().path() == HELD {
+            return held(site, &request).await;
+        }
         if request.uri().path().starts_with(FRAMES) {
             return frame(site, request.uri().path());
         }
@@ -201,6 +215,31 @@ async fn answer(site: &Arc<Site>, authority: Option<&str>, request: Request<Inco
         Ok(url) => elsewhere(site, &url, request).await,
         Err(_) => refuse("this is no address"),
     }
+}
+
+/// Answers who asks for the script that is kept back, and who says that it need not be any more.
+async fn held(site: &Site, request: &Request<Incoming>) -> Response<Body> {
+    let document = request.uri().query().unwrap_or_default().to_owned();
+    let released = {
+        let mut held = site.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= MOST_RELEASED {
+            held.clear();
+        }
+        Arc::clone(held.entry(document.clone()).or_default())
+    };
+    if request.method() == Method::POST {
+        released.notify_one();
+        return empty(StatusCode::NO_CONTENT);
+    }
+    if timeout(LONGEST_HOLD, released.notified()).await.is_err() {
+        debug!(document, "not released in time");
+    }
+    site.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&document);
+    // Scripts find elements by what is beside them.
+    let mut response = Response::new(Body::from("document.currentScript.remove()"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/javascript"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// The picture of a video. It is shown once, and by then decoded.

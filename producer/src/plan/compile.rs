@@ -77,6 +77,9 @@ pub(super) fn is_gsap(script: &str) -> bool {
 /// Upstream's rule for glyph advances, on every element; and a caret that does not blink by the real clock.
 const RENDERING: &str = "html{caret-animation:manual}html,body,*{text-rendering:geometricPrecision}";
 
+/// Before the first script of a document that may look at its text.
+const HOLD: &str = "<script>__hfProducer.holdForFonts()</script>";
+
 /// Writes `project` into the folder `target`, as it is with these `variables`, and with what it lacked at a first look.
 pub(crate) fn compile(
     project: &Project,
@@ -127,7 +130,7 @@ pub(crate) fn compile(
     step.put(&runtime, assets::runtime())?;
     let first = format!("<style>{RENDERING}{faces}</style>");
     let last = format!("{}<script src=\"/{runtime}\"></script>", mounted.head);
-    let inserts = Inserts { first: &first, last: &last, end: &mounted.end };
+    let inserts = Inserts { first: &first, last: &last, ahead: HOLD, end: &mounted.end };
     let document = document(entry, Some(inserts), &mounted)?;
     step.put(&entry.path, document.text.as_bytes())?;
     let root = document.root.ok_or_else(|| no_root(document.in_template))?;

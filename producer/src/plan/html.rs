@@ -75,6 +75,8 @@ pub(crate) struct Inserts<'a> {
     pub(crate) first: &'a str,
     /// Last thing in `<head>`.
     pub(crate) last: &'a str,
+    /// Before the first script of the body, else before what is last in the document.
+    pub(crate) ahead: &'a str,
     /// Last thing in the document.
     pub(crate) end: &'a str,
 }
@@ -99,6 +101,7 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
     let seen = RefCell::new(Document::default());
     let style = RefCell::new(Style::default());
     let in_template = Cell::new(false);
+    let ahead = Cell::new(inserts.map(|inserts| inserts.ahead));
     let settings = RewriteStrSettings::new()
         .append_element_content_handler(on("*", |el| {
             look(el, lines.at(el.source_location().bytes().start), &mut seen.borrow_mut());
@@ -145,25 +148,53 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
         .append_element_content_handler(text!("style", |chunk| {
             rewrite_style(chunk, &style, &lines, &seen);
             Ok(())
-        }))
-        .append_element_content_handler(on("head, html, body", |el| {
+        }));
+    let settings = inserting(shape, inserts, &in_template, &ahead)
+        .into_iter()
+        .fold(settings, RewriteStrSettings::append_element_content_handler);
+    let text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
+    let inserts = inserts.map(|inserts| Inserts { ahead: ahead.take().unwrap_or_default(), ..inserts });
+    Ok(Document { text: whole(text, inserts, &shape), ..seen.into_inner() })
+}
+
+/// Puts in what goes into a document. `ahead` is taken by whoever it goes before.
+fn inserting<'h>(
+    shape: Shape,
+    inserts: Option<Inserts<'h>>,
+    skipped: &'h Cell<bool>,
+    ahead: &'h Cell<Option<&'h str>>,
+) -> [(std::borrow::Cow<'static, Selector>, ElementContentHandlers<'h>); 3] {
+    [
+        on("head, html, body", move |el| {
             if let Some(inserts) = inserts {
                 shape.insert(el, inserts);
             }
             Ok(())
-        }));
-    let text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
-    Ok(Document { text: whole(text, inserts, &shape), ..seen.into_inner() })
+        }),
+        // Handlers of an element are called in this order.
+        on("template script, head script", |_| {
+            skipped.set(true);
+            Ok(())
+        }),
+        on(shape.scripts(), |el| {
+            if !skipped.take()
+                && let Some(ahead) = ahead.take()
+            {
+                el.before(ahead, ContentType::Html);
+            }
+            Ok(())
+        }),
+    ]
 }
 
 /// A whole document of what is to be one.
 fn whole(text: String, inserts: Option<Inserts<'_>>, shape: &Shape) -> String {
     match (inserts, shape) {
-        (Some(Inserts { first, last, end }), Shape::Fragment) => format!(
-            "<!doctype html><html><head><meta charset=\"utf-8\">{first}{FRAGMENT_RESET}{last}</head><body>{text}{end}</body></html>"
+        (Some(Inserts { first, last, ahead, end }), Shape::Fragment) => format!(
+            "<!doctype html><html><head><meta charset=\"utf-8\">{first}{FRAGMENT_RESET}{last}</head><body>{text}{ahead}{end}</body></html>"
         ),
         // A parser puts what follows `</html>` at the end of the body.
-        (Some(Inserts { end, .. }), _) => text + end,
+        (Some(Inserts { ahead, end, .. }), _) => text + ahead + end,
         (None, _) => text,
     }
 }
@@ -322,7 +353,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    const INSERTS: Inserts<'_> = Inserts { first: "<F>", last: "<L>", end: "<E>" };
+    const INSERTS: Inserts<'_> = Inserts { first: "<F>", last: "<L>", ahead: "<A>", end: "<E>" };
 
     fn compiled(source: &str, inserts: Option<Inserts<'_>>, mounted: &Mounted) -> Document {
         compile(source, Way { inserts, mounted }).unwrap()
@@ -334,7 +365,8 @@ mod tests {
 
     #[track_caller]
     fn check(source: &str, expected: &str) {
-        assert_eq!(compiled(source, Some(INSERTS), &Mounted::default()).text, expected.to_owned() + "<E>");
+        let end = if expected.contains("<A>") { "<E>" } else { "<A><E>" };
+        assert_eq!(compiled(source, Some(INSERTS), &Mounted::default()).text, expected.to_owned() + end);
     }
 
     #[test]
@@ -347,8 +379,17 @@ mod tests {
         let fragment = compiled("<div></div>", Some(INSERTS), &Mounted::default()).text;
         assert!(
             fragment.starts_with("<!doctype html><html><head>")
-                && fragment.ends_with("<body><div></div><E></body></html>")
+                && fragment.ends_with("<body><div></div><A><E></body></html>")
         );
+    }
+
+    #[test]
+    fn the_first_script_that_may_look_at_the_body_is_found() {
+        check(
+            "<head><script>1</script></head><p><template><script>2</script></template><script src=3></script><script>4</script>",
+            "<head><F><script>1</script><L></head><p><template><script>2</script></template><A><script src=3></script><script>4</script>",
+        );
+        check("<script>1</script><body><script>2</script>", "<script>1</script><F><L><body><A><script>2</script>");
     }
 
     #[test]

@@ -126,7 +126,8 @@ pub(crate) fn probe(
     defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
     let (image_count, films) = (page.evaluate("document.images.length")?, films(page, folder)?);
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
-    let remembered = remembered(page, subject, &missing_timelines, last, context)?;
+    let expected = Expected { missing_timelines: &missing_timelines, duration: Some(computed), ..expected };
+    let remembered = remembered(page, &Subject { expected, ..*subject }, last, context)?;
     defects.minor.extend(remembered.remark);
     context.judge(defects, strictness)?;
     Ok(Look::Complete(Probe {
@@ -287,13 +288,7 @@ const KEEP_TIME: [&str; 4] = ["gsap", "animejs", "lottie-web", "motion"];
 /// Whether it remembers, where any script may go on from frame to frame.
 ///
 /// The page may be of no other use afterwards.
-fn remembered(
-    page: &mut Page,
-    subject: &Subject<'_>,
-    missing_timelines: &[String],
-    last: u32,
-    context: &Context,
-) -> Result<Remembered, Error> {
+fn remembered(page: &mut Page, subject: &Subject<'_>, last: u32, context: &Context) -> Result<Remembered, Error> {
     if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.beganLate()")? {
         return Ok(Remembered::began_late(&element));
     }
@@ -304,8 +299,7 @@ fn remembered(
     if !subject.compiled.goes_on && steppers.is_empty() {
         return Ok(Remembered::default());
     }
-    let expected = Expected { missing_timelines, ..subject.expected };
-    let mut remembered = remembered::look(page, &Subject { expected, ..*subject }, last, context)?;
+    let mut remembered = remembered::look(page, subject, last, context)?;
     if let (Some(remark), Some((address, line))) = (&mut remembered.remark, named) {
         let in_project = address.starts_with(ORIGIN);
         remark.path = Some(if in_project { path_of(&address) } else { remote::shown(&address) });

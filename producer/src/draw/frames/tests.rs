@@ -59,7 +59,7 @@ fn photographed(plan: &Plan, context: &Context) -> Vec<Pixels> {
     let mut page = Page::open_plain(context, canvas.page()).unwrap();
     page.navigate().unwrap();
     let timelines = plan.composition.declares_timelines;
-    let expected = Expected { timelines, missing_timelines: &[], duration: true };
+    let expected = Expected { timelines, missing_timelines: &[], duration: None };
     ready::wait(&mut page, expected, context.settings.ready_timeout).unwrap();
     page.prepare().unwrap();
     let mut take = |frame: u32| {

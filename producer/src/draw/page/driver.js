@@ -148,11 +148,31 @@ const seekPlayers = (time) => {
   }
 };
 
+// Whether a composition neither says how long it lasts nor has a timeline that does.
+const saysNothing = () => lasts > 0 || (!positive(Number(root()?.dataset.duration)) && !Object.keys(window.__timelines ?? {}).length);
+
+// When the last animation ends that has an end, in seconds: how long a composition lasts that says nothing else (upstream's rule).
+const animationsEnd = () => {
+  const { trees, madeAt } = window.__HF_VIRTUAL_TIME__;
+  const ends = trees().flatMap((tree) => tree.getAnimations()).map((animation) => {
+    const target = animation.effect?.target;
+    const begins = animation instanceof CSSAnimation && target ? shownAt(outermost(target)) : madeAt(animation);
+    return begins + Number(animation.effect?.getComputedTiming().endTime) / 1000;
+  });
+  const players = (window.__hfLottie ?? []).map(({ totalFrames, frameRate, duration }) => frameRate > 0 ? totalFrames / frameRate : duration);
+  return Math.max(0, ...[...ends, ...players].filter(Number.isFinite));
+};
+
+// How long the producer has it last, in seconds.
+let lasts = 0;
+
 const positive = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 window.__hf = {
   get duration() {
     if (window.__hfTimelinesBuilding || !window.__renderReady) return 0;
-    return positive(player()?.getDuration?.()) || positive(Number(root()?.dataset.duration));
+    const known = positive(player()?.getDuration?.()) || positive(Number(root()?.dataset.duration));
+    // Of animations the runtime may know or not yet.
+    return known && saysNothing() ? Math.max(known, lasts, animationsEnd()) : known;
   },
   seek(time, options) {
     player().renderSeek(time, options);
@@ -165,7 +185,7 @@ window.__hf = {
 
 const compositions = (selector) => Array.from(document.querySelectorAll(selector), (e) => e.dataset.compositionId);
 const missingTimelines = () =>
-  compositions("[data-composition-id]:not([data-no-timeline])").filter((id) => !window.__timelines?.[id]);
+  Array.from(new Set(compositions("[data-composition-id]:not([data-no-timeline])").filter((id) => !window.__timelines?.[id])));
 // Timelines that belong to nothing. One of several instances is also known by the name they have in common.
 const strayTimelines = () => {
   const known = new Set(compositions("[data-composition-id]"));
@@ -293,9 +313,31 @@ window.__hfProducer = {
       duration: window.__hf.duration,
       missingTimelines: missingTimelines(),
       strayTimelines: strayTimelines(),
+      root: root()?.dataset.compositionId,
       openBuilds: openBuilds(),
       usesGsap: !!window.gsap,
     };
+  },
+
+  // When the animations end that have an end, in seconds.
+  animationsEnd,
+
+  // Has a composition that says nothing last so many seconds.
+  last(seconds) {
+    if (!saysNothing()) return;
+    lasts = seconds;
+    root().dataset.duration = seconds;
+  },
+
+  // Until its fonts have come a document is not read on: a script that measures text at once would measure other fonts, or not, as
+  // it happens. The server keeps this script back until it hears of them.
+  holdForFonts() {
+    document.currentScript.remove();
+    const loads = faces().map((face) => face.load());
+    if (faces().every((face) => face.status === "loaded")) return;
+    const held = `${config.held}?${original.randomUUID()}`;
+    document.write(`<script src="${held}"></script>`);
+    Promise.allSettled(loads).then(() => original.fetch(held, { method: "POST" }));
   },
 
   // Shows the first frame, once; returns the names of what is late.

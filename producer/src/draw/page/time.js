@@ -7,6 +7,8 @@ const original = {
   clearInterval: window.clearInterval.bind(window),
   requestAnimationFrame: window.requestAnimationFrame.bind(window),
   cancelAnimationFrame: window.cancelAnimationFrame.bind(window),
+  fetch: window.fetch.bind(window),
+  randomUUID: crypto.randomUUID.bind(crypto),
 };
 let now = 0;
 

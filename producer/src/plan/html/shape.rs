@@ -58,6 +58,14 @@ impl Shape {
         })
     }
 
+    /// Which scripts may be the body's, if they are not the head's.
+    pub(super) const fn scripts(self) -> &'static str {
+        match self {
+            Self::Closed | Self::Fragment => "script",
+            Self::Open { .. } | Self::Endless { .. } => "body script",
+        }
+    }
+
     /// Puts the inserts where the head begins and ends, if this element says where.
     pub(super) fn insert(self, el: &mut Element<'_, '_>, Inserts { first, last, .. }: Inserts<'_>) {
         let tag = el.tag_name();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     Site,
-    find::{Instance, Origin},
+    find::{self, Instance, Origin},
     fragments::Renamed,
     paths,
     scope::{Scope, style_sheet},
@@ -84,7 +84,12 @@ pub(super) fn assemble(
     if let Some(root) = instance.root {
         prepare_root(&mut instance.tree, root, mounted, !parts.values.declared.is_empty());
     }
-    prepare_host(&mut outer.tree, instance, mounted, parts.registers);
+    let says_so = outer.tree.has(instance.host.node, NO_TIMELINE)
+        || instance.root.is_some_and(|root| instance.tree.has(root, NO_TIMELINE));
+    if says_so || !parts.registers {
+        expect_no_timeline(&mut outer.tree, instance);
+    }
+    prepare_host(&mut outer.tree, instance, mounted);
     Ok(parts)
 }
 
@@ -276,6 +281,8 @@ fn rebase_addresses(tree: &mut Tree, content: Id, rebase: &dyn Fn(&str) -> Optio
     }
 }
 
+/// Says that a composition registers no timeline.
+const NO_TIMELINE: &str = "data-no-timeline";
 /// Attributes that say when and as what a composition plays, which is the host's to say.
 const OF_THE_HOST: [&str; 10] = [
     "data-composition-id",
@@ -309,8 +316,17 @@ fn prepare_root(tree: &mut Tree, root: Id, mounted: &str, declares: bool) {
     }
 }
 
+/// Says of an instance, and of compositions that are written out in it, that they have no timeline.
+fn expect_no_timeline(outer: &mut Tree, instance: &mut Instance) {
+    let Instance { tree, root, mounts, host, .. } = instance;
+    let written = tree.elements(ROOT).filter(|node| find::is_composition(tree, *node));
+    let written: Vec<_> = written.filter(|node| Some(*node) != *root && !mounts.contains_key(node)).collect();
+    written.into_iter().for_each(|node| tree.set(node, NO_TIMELINE, Some(String::new())));
+    outer.set(host.node, NO_TIMELINE, Some(String::new()));
+}
+
 /// What the host takes over from the composition's root.
-fn prepare_host(outer: &mut Tree, instance: &mut Instance, mounted: &str, registers: bool) {
+fn prepare_host(outer: &mut Tree, instance: &mut Instance, mounted: &str) {
     let Instance { tree, root, id, name, host, .. } = instance;
     let in_entry = host.instance == 0;
     let host = host.node;
@@ -322,7 +338,6 @@ fn prepare_host(outer: &mut Tree, instance: &mut Instance, mounted: &str, regist
     };
     let root_has = |name| root.is_some_and(|root| tree.has(root, name));
     flag("data-timeline-locked", root_has("data-timeline-locked"));
-    flag("data-no-timeline", !registers || root_has("data-no-timeline"));
     if let Some(root) = *root {
         for name in ["data-width", "data-height"] {
             let inner = tree.get(root, name).filter(|_| is_empty(outer, name)).map(str::to_owned);
