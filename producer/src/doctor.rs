@@ -112,7 +112,7 @@ fn try_browser(context: &Context) -> browser::Result<(String, FrameSourceKind)> 
         script: script.text(Purpose::Draw),
         frames: Frames::default(),
     };
-    let (page, source) = frames::start(context, &config)?;
+    let (page, source) = frames::start(context, &config, |_| Ok(()))?;
     Ok((page.product().to_owned(), source.kind()))
 }
 

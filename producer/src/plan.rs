@@ -119,7 +119,7 @@ pub(crate) trait Crew {
     /// not say how the work is cut there are at least so many.
     fn parallel(&self, width: u32, height: u32, frames: u32) -> NonZeroUsize;
 
-    /// Opens an empty page of this canvas to look at the composition in; its documents begin with `script`. Asked once more, the
+    /// Opens the composition in a page of this canvas, to look at it; its documents begin with `script`. Asked once more, the
     /// canvas has what a first look found to be lacking.
     fn open(&mut self, canvas: &Canvas, script: String, context: &Context) -> Result<Page, Error>;
 
@@ -142,7 +142,9 @@ impl Crew for Alone {
     }
 
     fn open(&mut self, canvas: &Canvas, script: String, context: &Context) -> Result<Page, Error> {
-        Ok(Page::open(context, PageConfig { script, ..canvas.page() })?)
+        let mut page = Page::open(context, PageConfig { script, ..canvas.page() })?;
+        page.navigate()?;
+        Ok(page)
     }
 
     fn prepare(&mut self, _: &Canvas, _: usize) {}

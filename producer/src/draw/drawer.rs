@@ -92,11 +92,16 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
-    /// Starts a browser. The answer also has an empty page before this one, whose documents begin with `script`.
+    /// Starts a browser. The answer also has a page before this one, whose documents begin with `script`, and which is loading
+    /// too: it is needed first, so it has loaded a while when this one begins.
     pub(crate) fn start(context: &Context, canvas: Canvas, script: String) -> Result<(Page, Self), Error> {
-        let (mut page, source) = frames::start(context, &canvas.page())?;
+        let before = PageConfig { script, ..canvas.page() };
+        let (mut page, source) = frames::start(context, &before, |page| {
+            page.navigate()?;
+            page.open_before(canvas.script.clone())
+        })?;
         page.navigate()?;
-        page.open_before(script)?;
+        page.turn();
         Ok((page, Self { source, canvas }))
     }
 
@@ -135,7 +140,7 @@ impl Opened {
         canvas: &Canvas,
         check: impl FnOnce(&str) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let (page, source) = frames::start(context, &canvas.page())?;
+        let (page, source) = frames::start(context, &canvas.page(), |_| Ok(()))?;
         check(page.product())?;
         let mut opened = Self { page, source };
         opened.load(context, canvas)?;

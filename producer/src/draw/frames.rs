@@ -38,12 +38,18 @@ pub(crate) trait FrameSource: Send {
 /// The colour of the empty page, as 0xRRGGBB, once a source was chosen.
 const BLANK: u32 = 0x00c4_275e;
 
-/// Starts a browser, and takes its frames in the settings' way; without one, in the cheapest that works here.
-pub(crate) fn start(context: &Context, config: &PageConfig<'_>) -> browser::Result<(Page, Box<dyn FrameSource>)> {
+/// Starts a browser, and takes its frames in the settings' way; without one, in the cheapest that works here. `first` is done
+/// before that, and leaves an empty page.
+pub(crate) fn start(
+    context: &Context,
+    config: &PageConfig<'_>,
+    first: impl Fn(&mut Page) -> browser::Result<()>,
+) -> browser::Result<(Page, Box<dyn FrameSource>)> {
     let asked = asked(context, config.transparent);
     let open = |share: bool| {
         let mut page =
             if share { Page::open_sharing(context, config.clone()) } else { Page::open(context, config.clone()) }?;
+        first(&mut page)?;
         let source = open(&mut page, config.size, asked)?;
         Ok((page, source))
     };

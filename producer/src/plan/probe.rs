@@ -88,7 +88,6 @@ pub(crate) fn probe(
 ) -> Result<Look, Error> {
     let Subject { folder, rate, duration, expected, compiled, is_first, heard } = *subject;
     let Compiled { fonts, references, .. } = compiled;
-    page.navigate()?;
     let ready = ready::wait(page, expected, context.settings.ready_timeout);
     let ready = ready.and_then(|ready| Ok(page.prepare().map(|()| ready)?));
     if ready.is_err() {

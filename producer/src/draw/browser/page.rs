@@ -259,6 +259,14 @@ impl Page {
         })
     }
 
+    /// Puts this page behind the one that is behind it.
+    pub(crate) fn turn(&mut self) {
+        if let Some(behind) = &mut self.behind {
+            std::mem::swap(behind, &mut self.tab);
+            self.cdp.use_session(self.tab.session.clone());
+        }
+    }
+
     /// Closes this page; the one behind it takes its place.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.explained(|page| {
