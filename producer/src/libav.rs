@@ -16,6 +16,7 @@ use crate::{encode::format::EncoderKind, files};
 mod encode;
 pub(crate) mod gif;
 mod holds;
+pub(crate) mod jpeg;
 mod mux;
 mod pictures;
 mod probe;

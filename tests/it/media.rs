@@ -317,6 +317,27 @@ fn videos_are_transparent() {
     }
 }
 
+/// Of several sources the first that a browser would play: for this screen, of a type that it knows, and there.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_source_that_can_be_played_is_taken() {
+    let folder = Folder::new();
+    for (name, colour) in [("red.mp4", "red"), ("green.mp4", "lime")] {
+        let source = ["-f", "lavfi", "-i", &format!("color=c={colour}:s=160x90:r=30:d=1")].map(str::to_owned);
+        make(&folder, &format!("site/{name}"), &source, "");
+    }
+    let body = "<video data-start=\"0\" style=\"position: absolute; left: 0; top: 0\"><source src=\"none.webm\" type=\"video/webm\">\
+                <source src=\"red.mp4\" type=\"video/x-unknown\"><source src=\"red.mp4\" media=\"(min-width: 5000px)\">\
+                <source src=\"green.mp4\" type=\"video/mp4\"></video>";
+    folder.project("site", &seconds(1), body);
+    let out = folder.join("out.mp4");
+    let run = render(&folder.join("site"), &out, &["--quality", "high"]);
+    assert_eq!(run.warnings(), []);
+    let frame = rgb_frames(&out, FRAME).swap_remove(20);
+    let at = (45 * FRAME.0 + 80) * 3;
+    assert!(frame[at] < 40 && frame[at + 1] > 215, "{:?}", &frame[at..at + 3]);
+}
+
 /// Colours are those of the file, whichever matrix and range it has; a camera that was turned is turned back.
 #[test]
 #[ignore = "needs Chromium"]

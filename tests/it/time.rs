@@ -75,6 +75,14 @@ fn a_composition_lasts_as_long_as_its_animations() {
             ),
             21,
         ),
+        (
+            format!(
+                "{style}<b data-composition-id=\"a\" data-start=\"0\">x</b><div data-composition-id=\"c\" data-start=\"0.5\" data-no-timeline><p>x</p></div>\
+                 <script src=\"https://unpkg.com/gsap@3.12.2/dist/gsap.min.js\"></script><script>\
+                 window.__timelines = {{ main: gsap.timeline({{ paused: true }}), a: gsap.timeline({{ paused: true }}).to('b', {{ opacity: 0.5, duration: 1 }}) }}</script>"
+            ),
+            42,
+        ),
     ] {
         let project = folder.project("site", "", &body);
         let video = folder.join("out.mp4");

@@ -102,7 +102,7 @@ pub(crate) fn wait_for_document(page: &mut Page, source: &mut dyn FrameSource) -
         }
         if Instant::now() >= give_up {
             // A composition may be all of that colour: then a screenshot shows it too.
-            let png = page.draw(true)?.png;
+            let png = page.draw(true)?.screenshot;
             let shown = png.and_then(|png| screenshot::rgba(&png).ok()).map(|(_, pixels)| pixels);
             let same = |pixels: &[u8]| pixels.chunks_exact(4).all(|pixel| pixel[..3] == BLANK.to_be_bytes()[1..]);
             let late = || browser::Error::Late { what: "its first frame".to_owned(), after: SETTLE };

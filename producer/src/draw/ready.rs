@@ -116,6 +116,15 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Waits until the page has a runtime, a duration and the timelines it declares.
 pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -> Result<Ready, Error> {
+    let ready = wait_for_all(page, expected, timeout)?;
+    if expected.duration.is_none() {
+        // As in the pages that are drawn.
+        page.evaluate::<()>(&format!("__hfProducer.last({})", ready.duration))?;
+    }
+    Ok(ready)
+}
+
+fn wait_for_all(page: &mut Page, expected: Expected<'_>, timeout: Duration) -> Result<Ready, Error> {
     let start = Instant::now();
     let (mut quiet_since, mut quiet_polls) = (None, 0_u32);
     let mut untold = expected.duration;
@@ -133,12 +142,13 @@ pub(crate) fn wait(page: &mut Page, expected: Expected<'_>, timeout: Duration) -
             Err(browser::Error::Script { .. }) => return Err(not_ready(timeout, "it never loaded")),
             Err(error) => return Err(error.into()),
         };
-        if let (true, Some(seconds)) = (state.loaded && state.seekable, untold.take()) {
+        let movable = state.loaded && state.seekable;
+        if let Some(seconds) = untold.take_if(|_| movable) {
             page.evaluate_within::<()>(left, &format!("__hfProducer.last({seconds})"))?;
             continue;
         }
         let comes = |id: &String| expected.timelines && !expected.missing_timelines.contains(id);
-        let usable = state.loaded && state.seekable && state.duration > 0.0;
+        let usable = movable && state.duration > 0.0;
         if usable && !state.missing_timelines.iter().any(comes) {
             return Ok(ready(
                 page,

@@ -102,8 +102,20 @@ impl Library {
                 let (width, height) = picture.unzip();
                 self.files.insert(path.to_owned(), MediaFile { duration, width, height, sound, animated: false });
             }
-            Err(error) => drop(self.unreadable.insert(path.to_owned(), error.to_string())),
+            Err(error) => drop(self.unreadable.insert(path.to_owned(), why_unreadable(&folder.join(path), &error))),
         }
+    }
+}
+
+/// Why a media file cannot be read, without its place in the plan.
+fn why_unreadable(file: &Path, error: &libav::Error) -> String {
+    match error {
+        _ if files::head(file, 1).is_ok_and(|head| head.is_empty()) => "it is empty".to_owned(),
+        libav::Error::File { source, .. } => match source.to_string() {
+            why if why.is_empty() => "it is cut short, or another kind of file".to_owned(),
+            why => why,
+        },
+        error => error.to_string(),
     }
 }
 

@@ -79,5 +79,5 @@ fn picture(
         }
     }
     page.settle(|page| Ok(page.draw(false)?.changed))?;
-    Ok(page.draw(true)?.png)
+    Ok(page.draw(true)?.screenshot)
 }

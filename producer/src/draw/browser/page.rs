@@ -121,8 +121,8 @@ impl Tab {
 pub(crate) struct Drawn {
     /// Whether anything on the screen changed.
     pub(crate) changed: bool,
-    /// The PNG, if one was asked for.
-    pub(crate) png: Option<Vec<u8>>,
+    /// The screenshot, if one was asked for.
+    pub(crate) screenshot: Option<Vec<u8>>,
 }
 
 /// A text on the page and the fonts it is drawn with.
@@ -294,18 +294,28 @@ impl Page {
         })
     }
 
-    /// Draws one frame of whatever the page now shows.
+    /// Draws one frame of whatever the page now shows; the screenshot is a PNG.
     pub(crate) fn draw(&mut self, screenshot: bool) -> Result<Drawn> {
-        let mut command = self.begin_frame();
-        command.screenshot = screenshot.then_some(ScreenshotParams {
+        let png = ScreenshotParams {
             format: Some(ScreenshotParamsFormat::Png),
             quality: None,
             optimize_for_speed: Some(true),
-        });
+        };
+        self.draw_taking(screenshot.then_some(png))
+    }
+
+    /// The same with a screenshot that is a JPEG, as like the frame as one can be.
+    pub(crate) fn draw_to_jpeg(&mut self) -> Result<Drawn> {
+        let format = Some(ScreenshotParamsFormat::Jpeg);
+        self.draw_taking(Some(ScreenshotParams { format, quality: Some(100), optimize_for_speed: None }))
+    }
+
+    fn draw_taking(&mut self, screenshot: Option<ScreenshotParams>) -> Result<Drawn> {
+        let command = BeginFrameParams { screenshot, ..self.begin_frame() };
         self.explained(|page| {
             let answer = page.cdp.call(&command)?;
-            let png = answer.screenshot_data.map(|data| decode_base64(data.as_ref())).transpose()?;
-            Ok(Drawn { changed: answer.has_damage, png })
+            let screenshot = answer.screenshot_data.map(|data| decode_base64(data.as_ref())).transpose()?;
+            Ok(Drawn { changed: answer.has_damage, screenshot })
         })
     }
 

@@ -23,12 +23,12 @@ impl Screenshot {
 
 impl FrameSource for Screenshot {
     fn draw(&mut self, page: &mut Page) -> browser::Result<bool> {
-        let mut png = page.draw(true)?.png;
+        let mut png = page.draw(true)?.screenshot;
         for _ in 0..FIRST_PICTURE {
             if png.is_some() || !self.png.is_empty() {
                 break;
             }
-            png = page.draw(true)?.png;
+            png = page.draw(true)?.screenshot;
         }
         // An unchanged frame may come without a picture, and a first picture without a change.
         let Some(png) = png else { return Ok(false) };
@@ -42,10 +42,7 @@ impl FrameSource for Screenshot {
     }
 
     fn read(&mut self, strip: &mut dyn FnMut(u32, &[u8])) -> browser::Result<()> {
-        let mut pixels = decode(&self.png, self.width, self.height).map_err(|message| Error::Refused {
-            method: "HeadlessExperimental.beginFrame".to_owned(),
-            message: format!("its screenshot cannot be used: {message}"),
-        })?;
+        let mut pixels = decode(&self.png, self.width, self.height).map_err(|why| unusable(&why))?;
         pixels.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| pixel.swap(0, 2));
         strip(0, &pixels);
         Ok(())
@@ -54,6 +51,12 @@ impl FrameSource for Screenshot {
     fn kind(&self) -> FrameSourceKind {
         FrameSourceKind::Screenshot
     }
+}
+
+/// The browser answered with no picture of the frame.
+pub(super) fn unusable(why: &str) -> Error {
+    let message = format!("its screenshot cannot be used: {why}");
+    Error::Refused { method: "HeadlessExperimental.beginFrame".to_owned(), message }
 }
 
 /// RGBA bytes of a PNG of the expected size.

@@ -131,6 +131,33 @@ fn batch_is_the_same_however_it_is_taken() {
     same_pixels("examples/batch/project", 0);
 }
 
+/// A frame is read as it was drawn, or not at all.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_bitmap_of_another_frame_is_an_error() {
+    let context = Context::new(Settings::of_tests(), Arc::new(()));
+    let folder = tempfile::tempdir().unwrap();
+    let plan = planned("examples/cards/project", folder.path(), &context);
+    let mut drawer = Drawer::open(&plan, &context).unwrap();
+    assert_eq!(drawer.source(), FrameSourceKind::CompositorBitmap);
+    drawer.begin(ChunkRange { index: 0, start_frame: 0, end_frame: 60 }).unwrap();
+    let (page, source) = drawer.parts();
+    let show = |page: &mut Page, frame: u32| {
+        let seek = page.seek_later(plan.rate.time_of(frame), &[], &[]).unwrap();
+        page.evaluated(seek).unwrap();
+    };
+    for frame in [20, 40] {
+        show(page, frame);
+        assert!(source.draw_checked(page).unwrap());
+        source.read(&mut |_, _| {}).unwrap();
+    }
+    show(page, 60);
+    assert!(source.draw_checked(page).unwrap());
+    show(page, 80);
+    page.draw(false).unwrap();
+    assert!(matches!(source.read(&mut |_, _| {}), Err(browser::Error::WrongBitmap)));
+}
+
 /// A layer that is turned, skewed or scaled gets other anti-aliased edges when Chromium draws on demand than when it
 /// draws as it likes, whatever was drawn before: measured 66 of 230,400 pixels here, by at most 15 of 255 levels.
 #[test]

@@ -148,13 +148,14 @@ const seekPlayers = (time) => {
   }
 };
 
-// Whether a composition neither says how long it lasts nor has a timeline that does.
-const saysNothing = () => lasts > 0 || (!positive(Number(root()?.dataset.duration)) && !Object.keys(window.__timelines ?? {}).length);
+// Whether a composition does not say how long it lasts.
+const saysNothing = () => lasts > 0 || !positive(Number(root()?.dataset.duration));
 
-// When the last animation ends that has an end, in seconds: how long a composition lasts that says nothing else (upstream's rule).
+// When the last animation ends that has an end, in seconds: a composition that says nothing else does not end before (upstream's rule).
 const animationsEnd = () => {
   const { trees, madeAt } = window.__HF_VIRTUAL_TIME__;
-  const ends = trees().flatMap((tree) => tree.getAnimations()).map((animation) => {
+  const animations = trees().flatMap((tree) => tree.getAnimations()).filter((animation) => !(animation instanceof CSSTransition));
+  const ends = animations.map((animation) => {
     const target = animation.effect?.target;
     const begins = animation instanceof CSSAnimation && target ? shownAt(outermost(target)) : madeAt(animation);
     return begins + Number(animation.effect?.getComputedTiming().endTime) / 1000;

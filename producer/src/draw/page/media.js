@@ -7,14 +7,21 @@ const mediaState = (element) => {
   if (!mediaStates.has(element)) mediaStates.set(element, { volume: null, touched: false, time: 0, address: null, picture: null });
   return mediaStates.get(element);
 };
-const mediaSource = (element) => element.getAttribute("src") ?? element.querySelector("source[src]")?.getAttribute("src") ?? null;
+// A browser takes the first source that it can play: of those for this screen, of a type that it knows, and there.
+const mediaSource = (element) => {
+  const written = element.getAttribute("src");
+  if (written !== null) return written;
+  const sources = Array.from(element.querySelectorAll("source[src]"), (source) => [source, source.getAttribute("src")]);
+  const suits = ([{ media, type }]) => (!media || matchMedia(media).matches) && (!type || element.canPlayType(type) !== "");
+  const known = sources.filter(([, address]) => files[pathOf(address)]);
+  return (known.find(suits) ?? known[0] ?? sources[0])?.[1] ?? null;
+};
 // What the plan calls what is under an address: a file of the project by its path, what lies elsewhere by the address.
 const nameOf = (address) => {
   const url = new URL(address, document.baseURI);
   return url.origin === location.origin ? decodeURIComponent(url.pathname.slice(1)) : url.href.split("#")[0];
 };
-const mediaPath = (element) => {
-  const source = mediaSource(element);
+const pathOf = (source) => {
   if (!source) return null;
   try {
     return nameOf(source);
@@ -22,6 +29,7 @@ const mediaPath = (element) => {
     return source;
   }
 };
+const mediaPath = (element) => pathOf(mediaSource(element));
 const mediaFile = (element) => files[mediaPath(element)];
 
 const authoredVolume = (element) => {
