@@ -51,7 +51,7 @@ codes! {
     PathOutsideProject = "PATH_OUTSIDE_PROJECT", Composition;
     /// The composition root is missing or one of its attributes cannot be used.
     CompositionInvalid = "COMPOSITION_INVALID", Composition;
-    /// Neither the root nor a timeline says how long the composition lasts.
+    /// Neither the root, nor a timeline, nor an animation with an end says how long the composition lasts.
     DurationUnknown = "DURATION_UNKNOWN", Composition;
     /// The duration is zero, negative, not a number or above 24 hours (upstream's code and limit).
     DurationOutOfRange = "DISTRIBUTED_DURATION_OUT_OF_RANGE", Composition;

@@ -155,6 +155,12 @@ pub(crate) struct Videos {
 }
 
 impl Videos {
+    /// When those begin that do not begin at once, in seconds, by name.
+    pub(crate) fn starts(&self) -> BTreeMap<String, f64> {
+        let late = self.videos.iter().filter(|video| video.start > 0.0);
+        late.map(|video| (video.id.clone(), video.start)).collect()
+    }
+
     /// What is wrong with it, as half a sentence: it is input like any other.
     pub(crate) fn check(&self) -> Result<(), String> {
         for Video { id, src, start, end, media_start, playback_rate, speed_ramp, .. } in &self.videos {

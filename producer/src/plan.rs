@@ -3,6 +3,7 @@
 //! After planning nothing outside the plan folder is read any more: no project, no cache, no network.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     ops::Range,
     path::{Path, PathBuf},
@@ -294,6 +295,7 @@ impl Source {
             timelines: compiled.declares_timelines,
             missing_timelines: Vec::new(),
             duration: shape.duration,
+            video_starts: BTreeMap::new(),
         }
     }
 }
@@ -592,6 +594,7 @@ impl Plan {
             timelines: self.composition.declares_timelines,
             missing_timelines: self.composition.missing_timelines.clone(),
             duration: Some(self.composition.duration_seconds),
+            video_starts: videos.starts(),
         })
     }
 

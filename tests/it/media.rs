@@ -317,6 +317,37 @@ fn videos_are_transparent() {
     }
 }
 
+/// A video that does not say when it begins does so when its scene is seen first, also where it is over by then otherwise.
+#[test]
+#[ignore = "needs Chromium"]
+fn a_video_begins_with_its_scene() {
+    let folder = Folder::new();
+    // Every tenth of a second is lighter than the one before.
+    let source =
+        ["-f", "lavfi", "-i", "color=s=160x90:r=30:d=1,format=yuv420p,geq=lum=20+20*floor(10*T):cb=128:cr=128"];
+    make(&folder, "site/v.mp4", &source.map(str::to_owned), "");
+    let gsap = "<script src=\"https://unpkg.com/gsap@3.12.2/dist/gsap.min.js\"></script>";
+    let body = format!(
+        "<div class=\"scene\" style=\"opacity: 0\"><video src=\"v.mp4\" muted style=\"position: absolute; left: 0; top: 0\"></video></div>\
+         {gsap}<script>window.__timelines = {{ main: gsap.timeline({{ paused: true }}).set('.scene', {{ opacity: 1 }}, 1.5) }}</script>"
+    );
+    folder.project("site", "data-duration=\"3\"", &body);
+    let level = |name: &str, options: &[&str], frame: usize| {
+        let out = folder.join(name);
+        render(&folder.join("site"), &out, options);
+        rgb_frames(&out, FRAME)[frame][(45 * FRAME.0 + 80) * 3]
+    };
+    let whole = &["--quality", "high"][..];
+    let page = level("whole.mp4", whole, 30);
+    for (frame, tenth) in [(46, 0), (61, 5), (73, 9)] {
+        let wanted = (20.0 + 20.0 * f64::from(tenth) - 16.0) * 255.0 / 219.0;
+        for (name, options) in [("whole.mp4", whole), ("cut.mp4", &["--quality", "high", "--chunk-size", "60"])] {
+            let found = f64::from(level(name, options, frame));
+            assert!((found - wanted).abs() < 6.0 && page > 250, "frame {frame} of {name}: {found}, not {wanted}");
+        }
+    }
+}
+
 /// Of several sources the first that a browser would play: for this screen, of a type that it knows, and there.
 #[test]
 #[ignore = "needs Chromium"]

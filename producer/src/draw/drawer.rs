@@ -1,6 +1,6 @@
 //! A browser that draws one chunk after the other.
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
 use chromiumoxide_cdp::cdp::js_protocol::runtime::EvaluateParams;
 use crds::{
@@ -8,6 +8,7 @@ use crds::{
     line::{ChunkRange, FrameSourceKind},
 };
 use nix::unistd::Pid;
+use serde_json::json;
 
 use super::{
     browser::{
@@ -73,6 +74,8 @@ pub(crate) struct Canvas {
     pub(crate) missing_timelines: Vec<String>,
     /// Seconds, once planning knows them.
     pub(crate) duration: Option<f64>,
+    /// When videos begin, in seconds, by name.
+    pub(crate) video_starts: BTreeMap<String, f64>,
 }
 
 impl Canvas {
@@ -117,6 +120,7 @@ impl Behind {
         let mut opened = Opened { page, source };
         canvas.missing_timelines.clone_from(&plan.composition.missing_timelines);
         canvas.duration = Some(plan.composition.duration_seconds);
+        canvas.video_starts = plan.videos()?.starts();
         opened.show(context, &canvas)?;
         Drawer::with(opened, plan, context)
     }
@@ -165,6 +169,9 @@ impl Opened {
         let Self { page, source } = self;
         let Canvas { timelines, ref missing_timelines, duration, .. } = *canvas;
         ready::wait(page, Expected { timelines, missing_timelines, duration }, context.settings.ready_timeout)?;
+        if !canvas.video_starts.is_empty() {
+            page.evaluate::<()>(&format!("__hfProducer.beginVideos({})", json!(canvas.video_starts)))?;
+        }
         page.prepare()?;
         frames::wait_for_document(page, &mut **source)?;
         // Composited layers take their raster offset from the first state they are drawn in: always the one at 0.

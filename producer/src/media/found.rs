@@ -159,6 +159,14 @@ pub(crate) struct Told {
     master: Bus,
 }
 
+impl Told {
+    /// Has it begin at another time, in seconds, and last as long as before.
+    pub(crate) fn begin_at(&mut self, seconds: f64) {
+        let later = seconds - self.slot.0;
+        self.slot = (seconds, self.slot.1.map(|end| end + later));
+    }
+}
+
 /// What sounds go through together.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Bus {

@@ -157,6 +157,15 @@ fn look_around(page: &mut Page, rate: FrameRate, last: u32, fonts: &Named) -> Re
         drawn.look(page, fonts)?;
     }
     drawn.note_hidden(page)?;
+    if !media.is_empty() {
+        let seconds = rate.time_of(last + 1);
+        let starts: BTreeMap<String, f64> = page.evaluate(&format!("__hfProducer.sceneStarts({seconds})"))?;
+        for element in &mut media {
+            if let Some(start) = starts.get(&element.id) {
+                element.begin_at(*start);
+            }
+        }
+    }
     Ok((drawn, media))
 }
 

@@ -330,6 +330,18 @@ window.__hfProducer = {
     root().dataset.duration = seconds;
   },
 
+  // Has videos that do not say when they begin do so at these times, in seconds, by name.
+  beginVideos(times) {
+    adoptMedia();
+    for (const [id, time] of Object.entries(times)) {
+      const video = renderIds.get(id);
+      const later = video?.dataset.hfAutoStart === undefined ? 0 : time - startOf(video);
+      if (later < 1e-6) continue;
+      video.dataset.start = Number(video.dataset.start) + later;
+      starts.delete(video);
+    }
+  },
+
   // Until its fonts have come a document is not read on: a script that measures text at once would measure other fonts, or not, as
   // it happens. The server keeps this script back until it hears of them.
   holdForFonts() {

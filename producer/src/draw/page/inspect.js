@@ -32,6 +32,8 @@ const hosts = (element) => {
     if (host.dataset.start !== undefined) found.push(slot(host));
   return found;
 };
+// Seconds between two looks at whether a scene is seen.
+const SCENE_STEP = 0.1;
 // Whether a script may set volumes.
 const setsVolumes = async () => {
   if (Array.from(document.querySelectorAll("video, audio")).some((element) => mediaState(element).touched)) return true;
@@ -82,6 +84,31 @@ Object.assign(window.__hfProducer, {
       group: group(element),
       master: bus(root(), 1),
     }));
+  },
+
+  // When scenes are seen first in which videos lie that do not say when they begin, in seconds, by the videos' names (upstream's rule).
+  sceneStarts(duration) {
+    const isSeen = (video) => Number(getComputedStyle(video.closest(".scene")).opacity) > 0;
+    const seek = (time) => window.__hf.seek(time, { suppressEvents: true });
+    const firstSeen = (video, hidden, seen) => {
+      while (seen - hidden > 1 / 60) {
+        const between = (hidden + seen) / 2;
+        seek(between);
+        if (isSeen(video)) seen = between;
+        else hidden = between;
+      }
+      return seen;
+    };
+    const starts = {};
+    let waiting = Array.from(document.querySelectorAll(".scene video[data-hf-auto-start]"));
+    for (let step = 0; waiting.length && step * SCENE_STEP < duration; step++) {
+      seek(step * SCENE_STEP);
+      const seen = new Set(waiting.filter(isSeen));
+      waiting = waiting.filter((video) => !seen.has(video));
+      if (step === 0) continue;
+      for (const video of seen) starts[nameMedia(video)] = firstSeen(video, (step - 1) * SCENE_STEP, step * SCENE_STEP);
+    }
+    return starts;
   },
 
   setsVolumes,
