@@ -423,6 +423,7 @@ fn part(all: u32, asked: Option<Range<u32>>) -> Result<Range<u32>, Error> {
         Some(Range { start, end: u32::MAX }) if start < all => Ok(start..all),
         Some(part) if part.start < part.end && part.end <= all => Ok(part),
         Some(Range { start, end }) => {
+            let end = if end == u32::MAX { String::new() } else { end.to_string() };
             let message = format!("the composition has {all} frames, 0..{all}: {start}..{end} is no part of that");
             Err(composition(Code::ConfigInvalid, message))
         }

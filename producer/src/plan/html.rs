@@ -149,7 +149,8 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
             rewrite_style(chunk, &style, &lines, &seen);
             Ok(())
         }));
-    let settings = inserting(shape, inserts, &in_template, &ahead)
+    let is_other = Cell::new(false);
+    let settings = inserting(shape, inserts, &is_other, &ahead)
         .into_iter()
         .fold(settings, RewriteStrSettings::append_element_content_handler);
     let text = rewrite_str(source, settings).map_err(|error| error.to_string())?;
@@ -161,9 +162,10 @@ pub(crate) fn compile(source: &str, way: Way<'_>) -> Result<Document, String> {
 fn inserting<'h>(
     shape: Shape,
     inserts: Option<Inserts<'h>>,
-    skipped: &'h Cell<bool>,
+    is_other: &'h Cell<bool>,
     ahead: &'h Cell<Option<&'h str>>,
-) -> [(std::borrow::Cow<'static, Selector>, ElementContentHandlers<'h>); 3] {
+) -> [(std::borrow::Cow<'static, Selector>, ElementContentHandlers<'h>); 4] {
+    let (scripts, others) = shape.scripts();
     [
         on("head, html, body", move |el| {
             if let Some(inserts) = inserts {
@@ -172,12 +174,16 @@ fn inserting<'h>(
             Ok(())
         }),
         // Handlers of an element are called in this order.
-        on("template script, head script", |_| {
-            skipped.set(true);
+        on("script", |_| {
+            is_other.set(false);
             Ok(())
         }),
-        on(shape.scripts(), |el| {
-            if !skipped.take()
+        on(others, |_| {
+            is_other.set(true);
+            Ok(())
+        }),
+        on(scripts, |el| {
+            if !is_other.get()
                 && let Some(ahead) = ahead.take()
             {
                 el.before(ahead, ContentType::Html);
@@ -389,6 +395,10 @@ mod tests {
             "<head><script>1</script></head><p><template><script>2</script></template><script src=3></script><script>4</script>",
             "<head><F><script>1</script><L></head><p><template><script>2</script></template><A><script src=3></script><script>4</script>",
         );
+        check(
+            "<html><head><script>1</script>\n<body><script>2</script>",
+            "<html><head><F><script>1</script>\n<L><body><A><script>2</script>",
+        );
         check("<script>1</script><body><script>2</script>", "<script>1</script><F><L><body><A><script>2</script>");
     }
 
@@ -456,6 +466,8 @@ mod tests {
         let template = "<template>\n<b><i data-composition-id=a data-width=1></i></b></template>";
         let alone = compiled(template, None, &Mounted::default());
         assert_eq!((alone.root, alone.in_template), (None, Some(2)));
+        let script = "<html><template><script>1</script></template><p data-composition-id=b></p>";
+        assert!(compiled(script, Some(INSERTS), &Mounted::default()).root.is_some());
         let source = format!("{template}<p data-composition-id=b data-width=2></p>");
         let beside = compiled(&source, None, &Mounted::default());
         assert_eq!(beside.root.map(|root| (root.line, root.width)), Some((2, Some("2".to_owned()))));

@@ -346,8 +346,9 @@ window.__hfProducer = {
   // it happens. The server keeps this script back until it hears of them.
   holdForFonts() {
     document.currentScript.remove();
-    const loads = faces().map((face) => face.load());
-    if (faces().every((face) => face.status === "loaded")) return;
+    const needed = faces();
+    const loads = needed.map((face) => face.load());
+    if (needed.every((face) => face.status === "loaded")) return;
     const held = `${config.held}?${original.randomUUID()}`;
     document.write(`<script src="${held}"></script>`);
     Promise.allSettled(loads).then(() => original.fetch(held, { method: "POST" }));

@@ -58,11 +58,13 @@ impl Shape {
         })
     }
 
-    /// Which scripts may be the body's, if they are not the head's.
-    pub(super) const fn scripts(self) -> &'static str {
+    /// Which scripts are the body's, if they are none of the second.
+    pub(super) const fn scripts(self) -> (&'static str, &'static str) {
         match self {
-            Self::Closed | Self::Fragment => "script",
-            Self::Open { .. } | Self::Endless { .. } => "body script",
+            Self::Closed => ("script", "template script, head script"),
+            Self::Fragment => ("script", "template script"),
+            // A head without an end has the body in it, as far as selectors see.
+            Self::Open { .. } | Self::Endless { .. } => ("body script", "template script"),
         }
     }
 
