@@ -7,9 +7,9 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 /// The file at the top of a project that names more to leave out, as a `.gitignore` does.
 pub const IGNORE_FILE: &str = ".hyperframesignore";
 
-/// What tools leave in a folder: upstream's list, where the reconciler keeps its state and puts videos when the project is
-/// the folder it watches, and what editors and desktops write beside a file.
-const SKIPPED: [&str; 20] = [
+/// What tools leave in a folder: upstream's list, where its CLI puts videos, where the reconciler keeps its state and puts
+/// videos when the project is the folder it watches, and what editors and desktops write beside a file.
+const SKIPPED: [&str; 21] = [
     "/node_modules",
     "/.git",
     "/.cache",
@@ -18,6 +18,7 @@ const SKIPPED: [&str; 20] = [
     "/dist",
     "/.next",
     "/.turbo",
+    "/renders",
     "/.status",
     "/out",
     "/.hyperframes",
@@ -82,6 +83,7 @@ mod tests {
             "node_modules/x/y.js",
             "dist",
             "out/a.mp4",
+            "renders/a.mp4",
             ".status",
             "a/.index.html.swp",
             "index.html~",
@@ -91,7 +93,7 @@ mod tests {
         ] {
             assert!(skipped.skips(Path::new(path), false), "{path}");
         }
-        for path in ["index.html", "sub/dist/z", ".hidden", "sub/out", "a#b#c.css", "notes.md"] {
+        for path in ["index.html", "sub/dist/z", ".hidden", "sub/out", "sub/renders", "a#b#c.css", "notes.md"] {
             assert!(!skipped.skips(Path::new(path), false), "{path}");
         }
     }

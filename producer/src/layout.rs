@@ -211,6 +211,9 @@ pub(crate) type MediaFiles = BTreeMap<String, MediaFile>;
 pub(crate) struct MediaFile {
     /// Seconds, where the file says.
     pub(crate) duration: Option<f64>,
+    /// Seconds until its pictures end, where its sound goes on for a moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pictures_end: Option<f64>,
     /// Pixels, where it has pictures.
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,
@@ -220,6 +223,13 @@ pub(crate) struct MediaFile {
     /// It is an image with more than one frame.
     #[serde(default)]
     pub(crate) animated: bool,
+}
+
+impl MediaFile {
+    /// Seconds until it ends or, where it repeats, begins anew: with its pictures, so that none stands still.
+    pub(crate) fn lasts(&self, repeat: bool) -> Option<f64> {
+        self.pictures_end.filter(|_| repeat).or(self.duration)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

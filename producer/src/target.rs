@@ -216,7 +216,8 @@ impl Inputs<'_> {
             let skipped =
                 |path: &Path| kind == "project" && project::skipped(&folder).is_ok_and(|all| all.skips(path, false));
             if inside.is_some_and(|inside| !skipped(inside)) {
-                return refuse(format!("it lies in the {kind} that is read: name a path outside it"));
+                let or = if kind == "project" { ", or in its folder renders" } else { "" };
+                return refuse(format!("it lies in the {kind} that is read: name a path outside it{or}"));
             }
             if folder.starts_with(target) {
                 return refuse(format!("the {kind} that is read lies in it"));

@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// There is no duration.
     #[error(
-        "the composition has no duration: give its root data-duration in seconds, or register a timeline or have an animation with an end"
+        "the composition has no duration: give its root data-duration in seconds, register a timeline while the page loads, or have an animation with an end"
     )]
     NoDuration,
     /// Something is still missing at the deadline.

@@ -1,8 +1,11 @@
 //! Media files of a composition: opened as what they are, and only if they are files of their own.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use ffmpeg::{Dictionary, Packet, Rational, codec, decoder, format, media, packet::side_data};
+use ffmpeg::{Dictionary, Packet, Rational, Rescale as _, codec, decoder, format, media, packet::side_data};
 use ffmpeg_next as ffmpeg;
 
 use super::{Error, Result, file, local, quiet};
@@ -12,6 +15,9 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,
 
 /// Pixels of the largest picture that is decoded: 16384×4096.
 const MOST_PIXELS: u64 = 1 << 26;
+
+/// Seconds: sound is coded in pieces of a fixed length, and its last one is filled up. A piece of AAC at 22.05 kHz takes half of it.
+const MOST_PADDING: f64 = 0.1;
 
 /// What times of media are counted in.
 pub(super) const MICROSECOND: Rational = Rational(1, 1_000_000);
@@ -34,6 +40,8 @@ pub(super) struct Track {
 pub(crate) struct MediaInfo {
     /// Seconds, where it says so.
     pub(crate) duration: Option<f64>,
+    /// Seconds until its pictures end, where its sound goes on for a moment.
+    pub(crate) pictures_end: Option<f64>,
     /// Width and height as shown, where it has pictures.
     pub(crate) picture: Option<(u32, u32)>,
     /// Whether it has a track of sound.
@@ -55,6 +63,14 @@ impl Source {
         // SAFETY: the pointer is that of an open file of ours.
         let start = unsafe { (*self.input.as_ptr()).start_time };
         if start == ffmpeg::ffi::AV_NOPTS_VALUE { 0 } else { start }
+    }
+
+    /// Seconds of the file at which a track ends, where it says so.
+    fn end(&self, track: usize) -> Option<f64> {
+        let stream = self.input.stream(track)?;
+        let lasts = stream.duration();
+        let micros = (stream.start_time().max(0) + lasts).rescale(stream.time_base(), MICROSECOND) - self.origin();
+        Some(Duration::from_micros(u64::try_from(micros).ok()?).as_secs_f64()).filter(|_| lasts > 0)
     }
 
     /// Gives a decoder the next packet, if it is of this track; false once it has got everything. Of a file that is cut short
@@ -190,14 +206,17 @@ pub(super) fn square((width, height): (u32, u32), pixel: Rational) -> (u32, u32)
 pub(crate) fn media_info(path: &Path) -> Result<MediaInfo> {
     let source = Source::open(path)?;
     let duration = u64::try_from(source.input.duration()).ok().filter(|micros| *micros > 0);
-    let duration = duration.map(|micros| std::time::Duration::from_micros(micros).as_secs_f64());
-    let mut info = MediaInfo { duration, picture: None, sound: source.sound().is_some() };
+    let duration = duration.map(|micros| Duration::from_micros(micros).as_secs_f64());
+    let mut info = MediaInfo { duration, pictures_end: None, picture: None, sound: source.sound().is_some() };
     if let Some(track) = source.pictures() {
         let decoder = source.picture_decoder(&track)?;
         let (width, height) = (decoder.width(), decoder.height());
         if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MOST_PIXELS {
             return Err(file("take the size of the pictures of", path)(ffmpeg::Error::InvalidData));
         }
+        let filled_up =
+            |end: &f64| duration.is_some_and(|duration| (end + f64::EPSILON..end + MOST_PADDING).contains(&duration));
+        info.pictures_end = source.end(track.index).filter(filled_up);
         info.picture = Some(source.turn(&track).turned(square((width, height), decoder.aspect_ratio())));
     }
     Ok(info)

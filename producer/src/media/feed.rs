@@ -73,7 +73,7 @@ impl Feed {
             return Ok(Self { frames: None, left: 0, next: None, stop, thread: None });
         }
         let screens = videos.videos.iter().zip(0..).map(|(video, index)| {
-            let duration = videos.files.get(&video.src).and_then(|file| file.duration);
+            let duration = videos.files.get(&video.src).and_then(|file| file.lasts(video.repeat));
             Screen {
                 index,
                 id: video.id.clone(),

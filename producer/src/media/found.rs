@@ -12,7 +12,7 @@ use super::{
     Clip,
     automation::{Lane, Target},
     effects::Effects,
-    envelope::Envelope,
+    envelope::{Envelope, LOUDEST},
     speed::Speed,
 };
 use crate::{
@@ -98,9 +98,10 @@ impl Library {
 
     fn look(&mut self, folder: &Path, path: &str) {
         match libav::media_info(&folder.join(path)) {
-            Ok(MediaInfo { duration, picture, sound }) => {
+            Ok(MediaInfo { duration, pictures_end, picture, sound }) => {
                 let (width, height) = picture.unzip();
-                self.files.insert(path.to_owned(), MediaFile { duration, width, height, sound, animated: false });
+                let file = MediaFile { duration, pictures_end, width, height, sound, animated: false };
+                self.files.insert(path.to_owned(), file);
             }
             Err(error) => drop(self.unreadable.insert(path.to_owned(), why_unreadable(&folder.join(path), &error))),
         }
@@ -326,8 +327,15 @@ impl Judge<'_> {
         } else if element.video {
             found.defects.minor.push(fail(Code::MediaUnreadable, "it has no pictures"));
         }
+        if heard && element.volume > LOUDEST {
+            let volume = element.volume;
+            let words = format!(
+                "its volume is {volume}, of which {LOUDEST:.3} is heard, the loudest there is: 1 leaves it as it is"
+            );
+            found.defects.minor.push(fail(Code::CompositionInvalid, &words));
+        }
         if heard {
-            let mut lines = vec![self.points(element, clip.start)];
+            let mut lines = vec![self.points(element)];
             let line = element.group.as_ref().map(Bus::line);
             let has_effects = |bus: &&Bus| bus.effects.is_some();
             let group = element.group.as_ref().filter(has_effects).cloned();
@@ -335,7 +343,7 @@ impl Judge<'_> {
             lines.extend(line.filter(|_| group.is_none()));
             found.tracks.push(Track {
                 file: self.folder.join(path),
-                envelope: Envelope::new(lines, (clip.start, clip.end), element.fades),
+                envelope: Envelope::new(lines, (element.slot.0, clip.end), element.fades),
                 clip,
                 effects: element.effects.clone(),
                 group,
@@ -360,7 +368,7 @@ impl Judge<'_> {
             end: f64::INFINITY,
             media_start: element.media_start,
             speed: Speed::told(element.rate, element.automation.as_deref()),
-            duration: file.duration,
+            duration: file.lasts(element.repeat),
             repeat: element.repeat,
         };
         let natural = clip.natural().map(|lasts| start + lasts);
@@ -377,7 +385,8 @@ impl Judge<'_> {
     }
 
     /// Its volume by the first that there is: what it automates, what scripts do, what it says.
-    fn points(&self, element: &Told, start: f64) -> Vec<(f64, f64)> {
+    fn points(&self, element: &Told) -> Vec<(f64, f64)> {
+        let (start, _) = element.slot;
         let automated = Lane::read(element.automation.as_deref(), Target::Volume);
         match (automated, self.volumes.get(&element.id)) {
             (Some(lane), _) => lane.volumes().into_iter().map(|(time, volume)| (start + time, volume)).collect(),

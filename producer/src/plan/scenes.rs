@@ -14,6 +14,7 @@ mod fragments;
 mod paths;
 mod scope;
 mod tree;
+mod trim;
 mod values;
 
 use assemble::{Parts, Script, Style, assemble};

@@ -66,12 +66,14 @@ const startOf = (element) => {
   const known = Array.from(element.children).find(({ dataset }) => dataset.start === undefined || Number.isFinite(Number(dataset.start)));
   return known ? resolved(known) - Number(known.dataset.start ?? 0) : resolved(element);
 };
+// Seconds of an element that the host of its composition does not play.
+const cutOf = (element) => Number(element.dataset.hfCut ?? 0);
 // When an element is shown, in seconds: with the clip that it lies in.
 const starts = new WeakMap();
 const shownAt = (element) => {
   const clip = element.closest("[data-start]");
   if (!clip) return 0;
-  if (!starts.has(clip)) starts.set(clip, startOf(clip));
+  if (!starts.has(clip)) starts.set(clip, startOf(clip) - cutOf(clip));
   return starts.get(clip);
 };
 
@@ -107,8 +109,9 @@ const placeOf = (animation, time, frame, host) => {
     begins(animation, isLate ? time : shown, isLate);
   }
   const since = Math.max(0, time - (begun.get(animation) ?? shown)) * 1000;
-  // The runtime counts from the beginning of the video for what has no start of its own in a sub-composition that begins later.
-  if (found.has(animation)) return shown > 0 && element.dataset.start === undefined ? since : undefined;
+  // The runtime counts from the beginning of the video for what has no start of its own in a sub-composition that begins later, and
+  // does not know what is cut.
+  if (found.has(animation)) return cutOf(element) || (shown !== 0 && element.dataset.start === undefined) ? since : undefined;
   const { animationDelay, animationPlayState } = frame.getComputedStyle(element, animation.effect.pseudoElement);
   if (!animationPlayState.includes("paused")) return since;
   // The runtime puts the time into the style of an element on which it saw no animation.

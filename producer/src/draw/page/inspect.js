@@ -18,13 +18,21 @@ const inEveryDocument = (work, frame = window) => {
 
 // A number that is written as one and nothing else; null for anything else.
 const number = (text) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : null);
-// Seconds from when to when an element with times is there; null where it says no end.
+// Seconds from when to when an element with times is there; null where it says no end. One of which the beginning is not played
+// begins before its host.
 const slot = (element) => {
-  const start = startOf(element);
+  const cut = cutOf(element);
+  const start = startOf(element) - cut;
   const { duration, hfAuthoredDuration, end, hfAuthoredEnd } = element.dataset;
   const lasts = number(duration) ?? number(hfAuthoredDuration);
   const ends = number(end) ?? number(hfAuthoredEnd);
-  return [start, lasts > 0 ? start + lasts : ends > start ? ends : null];
+  return [start, lasts > 0 ? start + cut + lasts : ends > start ? ends : null];
+};
+// Where in its file an element begins, in seconds.
+const mediaStart = (element) => {
+  const { playbackStart, mediaStart, playbackRate } = element.dataset;
+  const told = [playbackStart, mediaStart].map(number).find((start) => start >= 0 && start !== null) ?? 0;
+  return told - cutOf(element) * (positive(number(playbackRate)) || 1);
 };
 const hosts = (element) => {
   const found = [];
@@ -71,7 +79,7 @@ Object.assign(window.__hfProducer, {
       path: mediaPath(element),
       slot: slot(element),
       hosts: hosts(element),
-      mediaStart: [element.dataset.playbackStart, element.dataset.mediaStart].map(number).find((start) => start >= 0 && start !== null) ?? 0,
+      mediaStart: mediaStart(element),
       rate: number(element.dataset.playbackRate) ?? element.defaultPlaybackRate,
       repeat: element.loop,
       muted: element.muted || element.defaultMuted,

@@ -10,6 +10,7 @@ use super::{
     paths,
     scope::{Scope, style_sheet},
     tree::{Id, ROOT, Tree},
+    trim::trim,
     values::{self, VARIABLES_OF, Values},
 };
 use crate::{
@@ -90,6 +91,7 @@ pub(super) fn assemble(
         expect_no_timeline(&mut outer.tree, instance);
     }
     prepare_host(&mut outer.tree, instance, mounted);
+    trim(instance, &outer.tree);
     Ok(parts)
 }
 
