@@ -658,6 +658,32 @@ fn volume_follows_timelines() {
     }
 }
 
+/// What timelines call may set volumes too.
+#[test]
+#[ignore = "needs Chromium"]
+fn volume_follows_what_timelines_call() {
+    let folder = Folder::new();
+    sound(&folder, "site/left.wav", "0.5|0", 4.0, "-c:a pcm_s16le");
+    sound(&folder, "site/right.wav", "0|0.5", 4.0, "-c:a pcm_s16le");
+    let body = "<audio id=\"left\" src=\"left.wav\" data-start=\"0\"></audio><audio id=\"right\" src=\"right.wav\" data-start=\"0\"></audio>\
+        <script src=\"https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js\"></script>\
+        <script>const timeline = gsap.timeline({ paused: true }), fade = { level: 0 }; const named = (id) => document.getElementById(id);\
+        named('right').volume = 0.8;\
+        timeline.to(fade, { level: 1, duration: 4, ease: 'none', onUpdate: () => (named('left').volume = fade.level) });\
+        timeline.call(() => (named('right').volume = 0.2), null, 2); window.__timelines = { main: timeline };</script>";
+    folder.project("site", "data-duration=\"4\"", body);
+    let out = folder.join("out.mp4");
+    let run = render(&folder.join("site"), &out, &["--quality", "draft"]);
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    let samples = heard(&out);
+    for (channel, at, expected) in
+        [(0, 0.05, 0.006), (0, 2.0, 0.25), (0, 3.8, 0.475), (1, 0.1, 0.4), (1, 1.9, 0.4), (1, 2.1, 0.1), (1, 3.9, 0.1)]
+    {
+        let found = loudness(&samples, channel, at - 0.02, at + 0.02);
+        assert!((found - expected).abs() < 0.02, "{found} instead of {expected} at {at}");
+    }
+}
+
 /// What is not there or cannot be read is left out and told of; an error only for who is strict.
 #[test]
 #[ignore = "needs Chromium"]

@@ -167,7 +167,7 @@ pub(crate) struct RequestArgs {
     /// Codec of an mp4 [default: h264]
     #[arg(long, value_parser = named::<Codec, _>(Codec::ALL.map(Codec::as_str)))]
     pub(crate) codec: Option<Codec>,
-    /// Constant rate factor, 0 (best) to 51 (smallest) [default: the quality's]
+    /// Constant rate factor, 0 (without loss; few players show such H.264) to 51 (smallest) [default: the quality's]
     #[arg(long, value_name = "N", conflicts_with = "bitrate", value_parser = clap::value_parser!(u8).range(0..=51))]
     pub(crate) crf: Option<u8>,
     /// Bit rate to aim at in place of a rate factor, such as 8M or 2500k

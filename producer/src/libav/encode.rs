@@ -3,10 +3,18 @@
 //! Every GOP has an encoder of its own on one thread: rate control and look-ahead do not stop at a keyframe, so only a
 //! fresh encoder makes a GOP's bytes independent of where a chunk was cut and how many cores there are.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ffi::c_void,
+    sync::{Arc, OnceLock},
+};
 
 use crds::{FrameRate, Quality};
-use ffmpeg::{Dictionary, Packet, Rational, codec, color, encoder, format::Pixel, frame, picture};
+use ffmpeg::{
+    Dictionary, Packet, Rational, codec, color, encoder,
+    ffi::{AV_BUFFER_FLAG_READONLY, av_buffer_create, av_buffer_unref},
+    format::Pixel,
+    frame, picture,
+};
 use ffmpeg_next as ffmpeg;
 use tracing::debug;
 
@@ -18,7 +26,7 @@ use super::{
 use crate::encode::{
     format::EncoderKind,
     settings::{self, Wanted},
-    yuv::{Layout, Picture, PixelFormat, Planes, Pool},
+    yuv::{Layout, Picture, PixelFormat, Pool},
 };
 
 /// How pictures are encoded. Everything here is part of the plan.
@@ -55,7 +63,10 @@ pub(crate) fn encode_gop(
     let mut parameters = codec::Parameters::from(&encoder);
     let mut packets = Vec::new();
     let mut holds = Holds::of(settings.encoder, header(&parameters));
-    let mut frame = frame::Video::new(pixel(settings.layout), settings.layout.width, settings.layout.height);
+    let mut frame = frame::Video::empty();
+    frame.set_format(pixel(settings.layout));
+    frame.set_width(settings.layout.width);
+    frame.set_height(settings.layout.height);
     // Some encoders ask the frame, some their context.
     let colours = Colours::of(settings.layout.format);
     frame.set_color_space(colours.space);
@@ -68,8 +79,7 @@ pub(crate) fn encode_gop(
         // By what they show: how a picture came about depends on where a chunk begins.
         let same = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &picture) || last.planes() == picture.planes());
         if !same {
-            make_writable(&mut frame)?;
-            copy(&picture.planes(), &mut frame);
+            show(&picture, &mut frame)?;
         }
         last = Some(picture);
         match holds.as_mut().map_or(Turn::Any, |holds| holds.turn(index, same)) {
@@ -195,22 +205,34 @@ fn drain(encoder: &mut encoder::video::Encoder, packets: &mut Vec<Packet>) -> Re
     }
 }
 
-/// An encoder may still refer to the frame it was given last: then writing needs another buffer.
+/// Has a frame show a picture in the picture's own memory, which stays as it is until no encoder refers to it.
 #[expect(unsafe_code, reason = "ffmpeg-next has no safe call for it")]
-fn make_writable(frame: &mut frame::Video) -> Result<()> {
-    // SAFETY: the pointer is that of a frame of ours, which lives as long as `frame`.
-    match unsafe { ffmpeg::ffi::av_frame_make_writable(frame.as_mut_ptr()) } {
-        0.. => Ok(()),
-        code => Err(encoding("allocate a frame")(code.into())),
+fn show(picture: &Arc<Picture>, frame: &mut frame::Video) -> Result<()> {
+    unsafe extern "C" fn release(picture: *mut c_void, _: *mut u8) {
+        // SAFETY: libav calls it once, with what `Arc::into_raw` gave.
+        drop(unsafe { Arc::from_raw(picture.cast_const().cast::<Picture>()) });
     }
-}
-
-fn copy(planes: &Planes<'_>, frame: &mut frame::Video) {
-    for (index, (plane, row)) in planes.iter().enumerate() {
-        let stride = frame.stride(index);
-        let rows = frame.data_mut(index).chunks_mut(stride);
-        plane.chunks_exact(*row).zip(rows).for_each(|(from, to)| to[..*row].copy_from_slice(from));
+    let planes = picture.planes();
+    let bytes = planes.iter().map(|(plane, _)| plane.len()).sum();
+    let Some((first, _)) = planes.first() else { return Ok(()) };
+    let held = Arc::into_raw(Arc::clone(picture));
+    let start = first.as_ptr().cast_mut();
+    // SAFETY: the planes lie one after the other in memory that lives and does not change while `held` does, and libav does not write
+    // where it may only read; the frame is ours, and gives back what it showed before.
+    unsafe {
+        let buffer = av_buffer_create(start, bytes, Some(release), held.cast_mut().cast(), AV_BUFFER_FLAG_READONLY);
+        if buffer.is_null() {
+            drop(Arc::from_raw(held));
+            return Err(encoding("allocate a frame")(ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM }));
+        }
+        let frame = &mut *frame.as_mut_ptr();
+        av_buffer_unref(&raw mut frame.buf[0]);
+        frame.buf[0] = buffer;
+        for ((plane, row), (data, stride)) in planes.iter().zip(frame.data.iter_mut().zip(&mut frame.linesize)) {
+            (*data, *stride) = (plane.as_ptr().cast_mut(), i32::try_from(*row).unwrap_or(i32::MAX));
+        }
     }
+    Ok(())
 }
 
 /// Name and build of an encoder's library, as it writes them into every stream it makes; of those that do not, nothing more

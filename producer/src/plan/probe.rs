@@ -267,6 +267,7 @@ fn volumes(
         return Ok(volumes);
     }
     let step = (1_u16..=4).find(|step| rate.per_second() <= MOST_A_SECOND * f64::from(*step)).unwrap_or(1);
+    page.evaluate::<()>("__hfProducer.rewindVolumes()")?;
     let times: Vec<f64> = frames.step_by(step.into()).map(|frame| rate.time_of(frame)).collect();
     for times in times.chunks(AT_ONCE) {
         let told: BTreeMap<String, Vec<(f64, f64)>> =

@@ -164,7 +164,7 @@ const animationsEnd = () => {
     return begins + Number(animation.effect?.getComputedTiming().endTime) / 1000;
   });
   const players = (window.__hfLottie ?? []).map(({ totalFrames, frameRate, duration }) => frameRate > 0 ? totalFrames / frameRate : duration);
-  return Math.max(0, ...[...ends, ...players].filter(Number.isFinite));
+  return ends.concat(players).filter(Number.isFinite).reduce((last, end) => Math.max(last, end), 0);
 };
 
 // How long the producer has it last, in seconds.

@@ -178,12 +178,19 @@ Object.assign(window.__hfProducer, {
     return broken;
   },
 
-  // The volumes that scripts and timelines give to elements at some moments: by name, those at which one changes.
+  // Has elements as loud as when they were found, and the page at its beginning, to which timelines come from the frame after it: so
+  // they call what sets volumes there.
+  rewindVolumes() {
+    for (const element of document.querySelectorAll("video, audio")) mediaState(element).volume = mediaState(element).first;
+    window.__hf.seek(1 / config.fps, { suppressEvents: true });
+    window.__hf.seek(0);
+  },
+  // The volumes that scripts and timelines give to elements at some moments, one after the other: by name, those at which one changes.
   volumes(times) {
     const found = new Map();
     let before = null;
     for (const time of times) {
-      window.__hf.seek(time, { suppressEvents: true });
+      window.__hf.seek(time);
       for (const element of document.querySelectorAll("video, audio")) {
         const points = found.get(nameMedia(element)) ?? [];
         found.set(element.dataset.hfRenderId, points);

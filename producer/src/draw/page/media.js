@@ -1,10 +1,10 @@
 // Media elements never load or play: the producer decodes their files and says which picture is shown at a frame. A video
 // shows it as its poster, so that place, size, fit and every effect are those of the element itself.
 const files = config.media;
-// Of each element: its volume as its author sets it, and the picture it has.
+// Of each element: its volume as its author sets it, the one it had when it was found, and the picture it has.
 const mediaStates = new WeakMap();
 const mediaState = (element) => {
-  if (!mediaStates.has(element)) mediaStates.set(element, { volume: null, touched: false, time: 0, address: null, picture: null });
+  if (!mediaStates.has(element)) mediaStates.set(element, { volume: null, first: null, touched: false, time: 0, address: null, picture: null });
   return mediaStates.get(element);
 };
 // A browser takes the first source that it can play: of those for this screen, of a type that it knows, and there.
@@ -141,6 +141,7 @@ const adoptMedia = () => {
   for (const element of document.querySelectorAll("video, audio")) {
     if (renderIds.get(element.dataset.hfRenderId) === element) continue;
     nameMedia(element);
+    mediaState(element).first = mediaState(element).volume;
     element.removeAttribute("controls");
     announce(element);
   }
