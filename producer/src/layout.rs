@@ -163,8 +163,8 @@ impl Videos {
 
     /// What is wrong with it, as half a sentence: it is input like any other.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for Video { id, src, start, end, media_start, playback_rate, speed_ramp, .. } in &self.videos {
-            let mut numbers = [start, end, media_start, playback_rate].into_iter();
+        for Video { id, src, start, end, media_start, before, playback_rate, speed_ramp, .. } in &self.videos {
+            let mut numbers = [start, end, media_start, before, playback_rate].into_iter();
             let grows = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1;
             let ramp = speed_ramp.iter().all(|point| point.0.is_finite() && point.1.is_finite())
                 && speed_ramp.windows(2).all(grows);
@@ -192,6 +192,9 @@ pub(crate) struct Video {
     pub(crate) end: f64,
     /// Where in the file it begins.
     pub(crate) media_start: f64,
+    /// Seconds for which it has been playing when it is shown first, if it begins anew after its end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) before: f64,
     /// Seconds of the file in a second.
     pub(crate) playback_rate: f64,
     /// Instead of it: seconds since its start, and of the file played by then, both growing; straight between them.
@@ -287,9 +290,8 @@ pub(crate) struct Encoder {
     pub(crate) variables: Map<String, Value>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 impl Descriptor {

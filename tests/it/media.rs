@@ -121,17 +121,22 @@ fn speed_ramps_are_followed() {
 fn hosts_play_from_a_moment_on() {
     let folder = Folder::new();
     video(&folder, "site/clip.mp4", 60, "30", H264);
-    sound(&folder, "site/mono.wav", "0.25", 4.0, "-c:a pcm_s16le");
+    sound(&folder, "site/mono.wav", "0.25|0", 4.0, "-c:a pcm_s16le");
+    sound(&folder, "site/step.wav", "0|if(gte(t\\,1)\\,0.5\\,0)", 1.5, "-c:a pcm_s16le");
     // Where it stands, what it says, and the number of each frame: the host is there from second 1 to 3, and plays from 1 on.
     type Expected = fn(u32) -> Option<u32>;
-    let cases: [(&str, Expected); 5] = [
+    let cases: [(&str, Expected); 7] = [
+        ("data-start=\"0\" data-duration=\"3\" loop", |f| (30..90).contains(&f).then_some(f % 60)),
+        ("data-start=\"0\" data-duration=\"3\" data-media-start=\"1.5\" loop", |f| {
+            (30..90).contains(&f).then(|| 45 + f % 15)
+        }),
         ("data-start=\"0.5\" data-duration=\"1.5\"", |f| (30..60).contains(&f).then(|| f - 15)),
         ("data-start=\"0\" data-media-start=\"0.5\"", |f| (30..45).contains(&f).then(|| f + 15)),
         ("data-start=\"1.5\" data-duration=\"1\"", |f| (45..75).contains(&f).then(|| f - 45)),
         ("data-start=\"2\"", |f| (60..90).contains(&f).then(|| f - 60)),
         ("data-start=\"0\" data-duration=\"1\"", |_| None),
     ];
-    let place = |index: usize| (0, index * 36);
+    let place = |index: usize| (index / 5 * 160, index % 5 * 36);
     let videos = cases.iter().enumerate().map(|(index, (attributes, _))| {
         let (left, top) = place(index);
         format!("<video src=\"../clip.mp4\" muted {attributes} style=\"position: absolute; left: {left}px; top: {top}px\"></video>")
@@ -139,7 +144,8 @@ fn hosts_play_from_a_moment_on() {
     let videos: String = videos.collect();
     let scene = format!(
         "<template><div data-composition-id=\"scene\" data-width=\"320\" data-height=\"180\" data-no-timeline>{videos}\
-         <audio src=\"../mono.wav\" data-start=\"0.5\" data-duration=\"1.5\" data-fade-in=\"1\"></audio></div></template>"
+         <audio src=\"../mono.wav\" data-start=\"0.5\" data-duration=\"1.5\" data-fade-in=\"1\"></audio>\
+         <audio src=\"../step.wav\" data-start=\"0\" data-duration=\"3\" loop></audio></div></template>"
     );
     folder.write("site/scenes/scene.html", &scene);
     for word in ["playback", "media"] {
@@ -158,8 +164,11 @@ fn hosts_play_from_a_moment_on() {
             assert_eq!(numbers, (0..120).map(expected).collect::<Vec<_>>(), "{word}: {attributes}");
         }
         let samples = heard(&out);
-        for (at, expected) in [(0.9, 0.0), (1.1, 0.15), (1.3, 0.2), (1.7, 0.25), (2.1, 0.0)] {
-            let found = loudness(&samples, 0, at - 0.05, at + 0.05);
+        let left = [(0.9, 0.0), (1.1, 0.15), (1.3, 0.2), (1.7, 0.25), (2.1, 0.0)].map(|(at, level)| (0, at, level));
+        // A second and a half that begin anew, of which the last half second is loud: from their second second on.
+        let right = [(1.2, 0.5), (1.7, 0.0), (2.3, 0.0), (2.7, 0.5)].map(|(at, level)| (1, at, level));
+        for (channel, at, expected) in left.into_iter().chain(right) {
+            let found = loudness(&samples, channel, at - 0.05, at + 0.05);
             assert!((found - expected).abs() < 0.02, "{found} instead of {expected} at {at}");
         }
     }

@@ -168,6 +168,13 @@ pub fn scripts() -> Group {
         always("SMIL", SMIL, 0.0),
         lane("SMIL in a clip", format!("<section><div {CLIP}>{SMIL}</div></section>"), 1.0..3.0, 1.0),
         always("SMIL in a shadow tree", shadow("open", SMIL, ""), 0.0),
+        always(
+            "setTimeout in setTimeout",
+            script(
+                "(function step() { setTimeout(() => setTimeout(() => { box.style.left = Math.min(300, performance.now() / 10) + 'px'; step() }, 0), 10) })()",
+            ),
+            0.0,
+        ),
         always("animate() after setTimeout", script(&format!("setTimeout(() => box.{MOVE}, 1000)")), 1.0),
         always(
             "setInterval",
@@ -199,7 +206,7 @@ pub fn from_frame_to_frame() -> Group {
         always(
             "requestAnimationFrame that counts",
             script(
-                "let frames = -2; requestAnimationFrame(function step() { box.style.left = Math.min(300, Math.max(0, ++frames / 0.3)) + 'px'; requestAnimationFrame(step) })",
+                "let frames = -1; requestAnimationFrame(function step() { box.style.left = Math.min(300, Math.max(0, ++frames / 0.3)) + 'px'; requestAnimationFrame(step) })",
             ),
             0.0,
         ),
@@ -338,6 +345,7 @@ pub fn media(folder: &Folder) -> Group {
             0.0,
         ),
         always("a GIF", "<img alt=\"\" src=\"box.gif\">", 0.0),
+        lane("that begins later", "<img alt=\"\" src=\"box.gif\" data-start=\"0.5\">", 0.5..4.0, 0.5),
         always("an animated PNG", "<img alt=\"\" src=\"box.png\">", 0.0),
     ];
     Group::plain("videos and animated images", "media", lanes)
@@ -392,6 +400,25 @@ pub fn sub_compositions(folder: &Folder) -> Group {
             "<div style=\"position: absolute; width: {WIDTH}px; height: {HEIGHT}px\" data-composition-id=\"{id}\" data-composition-src=\"{file}.html\" data-start=\"{start}\" data-duration=\"{duration}\" data-track-index=\"0\"></div>"
         )
     };
+    part("cut", &format!("<div class=\"box\"></div>{}", timeline("cut", tween)));
+    part(
+        "cut-sheet",
+        &format!(
+            "<style>@keyframes on {{ to {{ left: 300px }} }} [data-composition-id=\"cut-sheet\"] .box {{ animation: on 3s linear both }}</style>\n\
+             <div class=\"box\"></div>{}",
+            timeline("cut-sheet", "timeline.to({}, { duration: 4 });")
+        ),
+    );
+    part("cut-film", &format!("{video}{}", timeline("cut-film", "timeline.to({}, { duration: 4 });")));
+    part(
+        "cut-chain",
+        &format!(
+            "<div id=\"first\" data-start=\"0\" data-duration=\"0.5\"></div><div class=\"box\" data-start=\"first + 0.2\" data-duration=\"1\"></div>{}",
+            timeline("cut-chain", tween)
+        ),
+    );
+    let from_its_second_second =
+        |file: &str| host(file, "1", "2").replacen("data-duration", "data-playback-start=\"1\" data-duration", 1);
     let lanes = vec![
         always("a sub-composition", host("tween", "0", "4"), 0.0),
         lane("that begins later and ends sooner", host("late", "1", "2"), 1.0..3.0, 1.0),
@@ -399,6 +426,10 @@ pub fn sub_compositions(folder: &Folder) -> Group {
         lane("in a sub-composition", host("outer", "0.5", "3"), 1.0..3.5, 1.0),
         always("with an image beside it that a script knows", host("deep/image", "0", "4"), 0.0),
         lane("with a video", host("film", "1", "2"), 1.5..2.5, 1.5),
+        lane("from its second second on", from_its_second_second("cut"), 1.0..3.0, 0.0),
+        lane("the same with an animation of a style sheet", from_its_second_second("cut-sheet"), 1.0..3.0, 0.0),
+        lane("with a video", from_its_second_second("cut-film"), 1.0..1.5, 0.5),
+        lane("with a clip after one that is over", from_its_second_second("cut-chain"), 1.0..1.7, 0.0),
     ];
     Group { name: "sub-compositions", project: "parts", head: GSAP, tail: REGISTERED, root: "", lanes }
 }

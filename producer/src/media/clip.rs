@@ -11,6 +11,8 @@ pub(crate) struct Clip {
     pub(crate) end: f64,
     /// Where in the file it begins.
     pub(crate) media_start: f64,
+    /// For how long it has been playing when it is there first, if it begins anew after the end of the file.
+    pub(crate) before: f64,
     pub(crate) speed: Speed,
     /// Of the file, where it is known.
     pub(crate) duration: Option<f64>,
@@ -24,12 +26,12 @@ const ROUNDING: f64 = 1e-6;
 impl Clip {
     /// Of a video in a plan, whose file lasts so long.
     pub(crate) fn of(video: &Video, duration: Option<f64>) -> Self {
-        let Video { start, end, media_start, playback_rate, ref speed_ramp, repeat, .. } = *video;
+        let Video { start, end, media_start, before, playback_rate, ref speed_ramp, repeat, .. } = *video;
         let speed = match &speed_ramp[..] {
             [] => Speed::Constant(playback_rate),
             points => Speed::Ramp(points.to_vec()),
         };
-        Self { start, end, media_start, speed, duration, repeat }
+        Self { start, end, media_start, before, speed, duration, repeat }
     }
 
     /// What is left of the file at its own speed, in seconds of the video.
@@ -43,7 +45,7 @@ impl Clip {
         if time < self.start - ROUNDING || time >= self.end - ROUNDING {
             return None;
         }
-        let mut moment = self.media_start + self.speed.played((time - self.start).max(0.0));
+        let mut moment = self.media_start + self.speed.played((time - self.start).max(0.0) + self.before);
         if let Some(duration) = self.duration.filter(|duration| self.repeat && *duration > self.media_start)
             && moment >= duration - ROUNDING
         {
@@ -62,6 +64,7 @@ mod tests {
         start: 1.0,
         end: 5.0,
         media_start: 0.5,
+        before: 0.0,
         speed: Speed::Constant(2.0),
         duration: Some(3.5),
         repeat: false,
@@ -79,12 +82,14 @@ mod tests {
         let clip = Clip { repeat: true, ..CLIP };
         let moments = [2.4, 2.5, 3.0, 4.0].map(|time| clip.moment(time));
         assert_eq!(moments, [Some(3_300_000), Some(500_001), Some(1_500_001), Some(500_001)]);
+        let moments = [1.0, 1.5].map(|time| Clip { before: 1.0, ..clip.clone() }.moment(time));
+        assert_eq!(moments, [Some(2_500_000), Some(500_001)]);
     }
 
     #[test]
     fn times_of_frames_do_not_fall_before_their_moment() {
         let speed = Speed::Constant(1.0);
-        let clip = Clip { start: 0.1, end: 9.0, media_start: 0.0, speed, duration: None, repeat: false };
+        let clip = Clip { start: 0.1, end: 9.0, media_start: 0.0, before: 0.0, speed, duration: None, repeat: false };
         for frame in 0..200 {
             let moment = clip.moment(f64::from(frame + 3) / 30.0).unwrap();
             assert_eq!((moment + 2) * 30 / 1_000_000, i64::from(frame), "{moment}");

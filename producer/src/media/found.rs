@@ -319,6 +319,7 @@ impl Judge<'_> {
                 start: clip.start,
                 end: clip.end,
                 media_start: clip.media_start,
+                before: clip.before,
                 playback_rate,
                 speed_ramp,
                 repeat: clip.repeat,
@@ -367,6 +368,7 @@ impl Judge<'_> {
             start,
             end: f64::INFINITY,
             media_start: element.media_start,
+            before: 0.0,
             speed: Speed::told(element.rate, element.automation.as_deref()),
             duration: file.lasts(element.repeat),
             repeat: element.repeat,
@@ -375,10 +377,16 @@ impl Judge<'_> {
         clip.end = end.or(natural).unwrap_or(f64::INFINITY).min(self.duration);
         for (host_start, host_end) in &element.hosts {
             clip.end = clip.end.min(host_end.unwrap_or(f64::INFINITY));
-            if *host_start > clip.start {
-                clip.media_start += clip.speed.played(host_start - clip.start);
-                clip.speed = clip.speed.after(host_start - clip.start);
-                clip.start = *host_start;
+            let missed = host_start - clip.start;
+            if missed <= 0.0 {
+                continue;
+            }
+            clip.start = *host_start;
+            if clip.repeat {
+                clip.before += missed;
+            } else {
+                clip.media_start += clip.speed.played(missed);
+                clip.speed = clip.speed.after(missed);
             }
         }
         clip

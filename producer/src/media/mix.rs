@@ -306,19 +306,23 @@ impl<'a> Playing<'a> {
 fn part(clip: &Clip, index: u32) -> Option<(Range<f64>, Part)> {
     const STEP: f64 = 0.25;
     const MOST_STEPS: f64 = 240.0;
-    let Clip { start, end, media_start, repeat, .. } = *clip;
+    let Clip { start, end, media_start, before, repeat, .. } = *clip;
     let lasts = end - start;
     match &clip.speed {
         Speed::Constant(rate) => {
-            let pass = clip.natural().filter(|_| repeat);
-            let before = if index == 0 { 0.0 } else { f64::from(index) * pass? };
-            let to = clip.duration.filter(|_| repeat).unwrap_or(media_start + lasts * rate);
-            Some((start + before..end, Part { from: media_start, to, rate: *rate }))
+            let Some(pass) = clip.natural().filter(|pass| repeat && *pass > 0.0) else {
+                let part = Part { from: media_start, to: media_start + lasts * rate, rate: *rate };
+                return Some((start..end, part)).filter(|_| index == 0);
+            };
+            let missed = before % pass;
+            let (later, missed) = if index == 0 { (0.0, missed) } else { (f64::from(index) * pass - missed, 0.0) };
+            let to = clip.duration.unwrap_or(f64::INFINITY);
+            Some((start + later..end, Part { from: media_start + missed * rate, to, rate: *rate }))
         }
         Speed::Ramp(_) => {
             let steps = (lasts / STEP).ceil().clamp(1.0, MOST_STEPS);
             let [from, to] = [index, index + 1].map(|step| lasts / steps * f64::from(step));
-            let [played, then] = [from, to].map(|seconds| media_start + clip.speed.played(seconds));
+            let [played, then] = [from, to].map(|seconds| media_start + clip.speed.played(before + seconds));
             let part = Part { from: played, to: then, rate: (then - played) / (to - from) };
             Some((start + from..start + to, part)).filter(|_| f64::from(index) < steps)
         }

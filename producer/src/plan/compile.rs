@@ -71,7 +71,7 @@ pub(super) fn is_gsap(script: &str) -> bool {
         && banner.contains("GreenSock")
         && script.matches("/*!").count() == 1
         && last.trim_end().ends_with(".default}});")
-        && !mentions_timelines(script)
+        && !registers_timelines(script)
 }
 
 /// Upstream's rule for glyph advances, on every element; and a caret that does not blink by the real clock.
@@ -120,7 +120,7 @@ pub(crate) fn compile(
         step.scene(file)
     })?;
     let (unopened, mut declares_timelines) = step.others(project, &read, &mounted_files)?;
-    declares_timelines |= mentions_timelines(&seen.text) || mounted.registers;
+    declares_timelines |= registers_timelines(&seen.text) || mounted.registers;
     step.look_for(lacking, &seen.language)?;
     let (faces, font_snapshot_sha) = step.fetch()?;
     for (path, content) in &mounted.files {
@@ -189,7 +189,7 @@ impl Read {
             "js" | "mjs" => {
                 let script = files::read(&file.source)?;
                 let script = String::from_utf8_lossy(&script);
-                Self::Script { registers: mentions_timelines(&script), goes_on: goes_on(&script) }
+                Self::Script { registers: registers_timelines(&script), goes_on: goes_on(&script) }
             }
             _ => Self::Other(None),
         })
@@ -219,8 +219,17 @@ fn document(file: &ProjectFile, inserts: Option<Inserts<'_>>, mounted: &Mounted)
         .map_err(|reason| composition_at(Code::CompositionInvalid, format!("not HTML: {reason}"), &file.path, 0))
 }
 
-fn mentions_timelines(script: &str) -> bool {
-    script.contains("__timelines")
+/// Whether a script may register a timeline. One that only makes the object they are in does not.
+pub(super) fn registers_timelines(script: &str) -> bool {
+    const NAME: &str = "__timelines";
+    const MADE: [&str; 5] = ["=T||{}", "=T??{}", "||={}", "??={}", "={}"];
+    let makes_it = |statement: &str| {
+        let dense: String = statement.chars().filter(|c| !c.is_whitespace()).collect();
+        let dense = dense.replace("window.", "").replace(NAME, "T");
+        dense.strip_prefix('T').is_some_and(|rest| MADE.contains(&rest))
+    };
+    let mut mentions = script.split([';', '\n']).filter(|statement| statement.contains(NAME));
+    mentions.any(|statement| !makes_it(statement))
 }
 
 fn extension(path: &str) -> &str {
@@ -425,6 +434,27 @@ fn stays_inside(file: &str, url: &str, line: u32, paths: &HashSet<&str>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_only_makes_room_for_timelines_registers_none() {
+        for none in [
+            "",
+            "window.__timelines = window.__timelines || {};",
+            "\n  window.__timelines ??= {}\nf()",
+            "__timelines={};x",
+        ] {
+            assert!(!registers_timelines(none), "{none}");
+        }
+        for some in [
+            "window.__timelines = { main: t }",
+            "window.__timelines = window.__timelines || {}; window.__timelines.main = t",
+            "const all = window.__timelines = window.__timelines || {};",
+            "(window.__timelines = window.__timelines || {}).main = t",
+            "register(window.__timelines)",
+        ] {
+            assert!(registers_timelines(some), "{some}");
+        }
+    }
 
     #[test]
     fn scripts_that_go_on_from_frame_to_frame() {

@@ -291,8 +291,9 @@ fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
     Ok(fonts.into_iter().map(failure).collect())
 }
 
-/// Libraries that go on with the time alone, and with what others ask of them.
-const KEEP_TIME: [&str; 4] = ["gsap", "animejs", "lottie-web", "motion"];
+/// Libraries that go on with the time alone, and with what others ask of them. (Motion begins what is delayed with the frame that
+/// sees its time first.)
+const KEEP_TIME: [&str; 3] = ["gsap", "animejs", "lottie-web"];
 
 /// Whether it remembers, where any script may go on from frame to frame.
 ///

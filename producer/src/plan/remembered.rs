@@ -32,21 +32,26 @@ impl Remembered {
     }
 }
 
-/// Draws one frame twice: gone to at once, and frame by frame. `last`: index of the composition's last frame.
+/// Draws two frames twice: gone to at once, and frame by frame. `last`: index of the composition's last frame.
 ///
 /// The page is opened anew for it, and of no other use afterwards.
 pub(super) fn look(page: &mut Page, subject: &Subject<'_>, last: u32, context: &Context) -> Result<Remembered, Error> {
-    let frame = last.min(SAMPLE);
-    let pre_roll = frame.saturating_sub(PRE_ROLL_FRAMES);
-    if pre_roll == 0 {
+    let sample = last.min(SAMPLE);
+    // By the last one what began late may have ended.
+    let frames: Vec<u32> = [sample / 2, sample].into_iter().filter(|frame| *frame > PRE_ROLL_FRAMES).collect();
+    if frames.is_empty() {
         return Ok(Remembered::default());
     }
-    let mut picture = |first| picture(page, subject, first..frame, context);
-    let (jumped, stepped) = (picture(pre_roll)?, picture(0)?);
-    if jumped == stepped {
+    let mut go_through = |first, frames: &[u32]| pictures(page, subject, first, frames, context);
+    let stepped = go_through(0, &frames)?;
+    let mut differs = false;
+    for (frame, stepped) in frames.iter().zip(&stepped) {
+        differs = differs || go_through(frame - PRE_ROLL_FRAMES, &[*frame])? != [stepped.clone()];
+    }
+    if !differs {
         return Ok(Remembered::default());
     }
-    let (code, message) = if picture(0)? == stepped {
+    let (code, message) = if go_through(0, &frames)? == stepped {
         let message = "its scripts go on from frame to frame: each chunk goes through all frames before its own first, which takes longer";
         (Code::NotSeekable, message)
     } else {
@@ -57,27 +62,32 @@ pub(super) fn look(page: &mut Page, subject: &Subject<'_>, last: u32, context: &
     Ok(Remembered { everything: true, remark: Some(Failure::new(code, message)) })
 }
 
-/// A PNG of a frame to which the page has gone from another one on.
-fn picture(
+/// PNGs of frames, the last of which the page goes to from `first` on.
+fn pictures(
     page: &mut Page,
     subject: &Subject<'_>,
-    frames: std::ops::Range<u32>,
+    first: u32,
+    frames: &[u32],
     context: &Context,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Vec<Option<Vec<u8>>>, Error> {
     page.renew()?;
     page.navigate()?;
     ready::wait(page, subject.expected, context.settings.ready_timeout)?;
     page.prepare()?;
     page.settle(|page| Ok(page.draw(false)?.changed))?;
-    for frame in frames.start..=frames.end {
+    let mut pictures = Vec::new();
+    for frame in first..=frames.iter().copied().max().unwrap_or(first) {
         let seek = page.seek_later(subject.rate.time_of(frame), &[], &[])?;
         page.evaluated(seek)?;
-        if frame + PRE_ROLL_FRAMES >= frames.end {
+        if frames.iter().any(|wanted| (frame..=frame + PRE_ROLL_FRAMES).contains(wanted)) {
             page.draw(false)?;
         } else {
             page.pass()?;
         }
+        if frames.contains(&frame) {
+            page.settle(|page| Ok(page.draw(false)?.changed))?;
+            pictures.push(page.draw(true)?.screenshot);
+        }
     }
-    page.settle(|page| Ok(page.draw(false)?.changed))?;
-    Ok(page.draw(true)?.screenshot)
+    Ok(pictures)
 }

@@ -48,22 +48,29 @@ pub(crate) struct Wiring {
 }
 
 /// Names on servers that arrange libraries in their own way, where npm calls them differently.
-const OTHER_NAMES: [(&str, &str); 16] = [
+const OTHER_NAMES: [(&str, &str); 23] = [
     ("animejs", "animejs"),
+    ("babel-standalone", "@babel/standalone"),
     ("bodymovin", "lottie-web"),
     ("Chart.js", "chart.js"),
+    ("fabric.js", "fabric"),
     ("font-awesome", "@fortawesome/fontawesome-free"),
     ("highlight.js", "@highlightjs/cdn-assets"),
+    ("handlebars.js", "handlebars"),
     ("jqueryui", "jquery-ui-dist"),
     ("lodash.js", "lodash"),
     ("matter-js", "matter-js"),
     ("moment.js", "moment"),
+    ("normalize", "normalize.css"),
     ("p5.js", "p5"),
+    ("paper.js", "paper"),
     ("pixi.js", "pixi.js"),
+    ("prism", "prismjs"),
     ("Swiper", "swiper"),
     ("three.js", "three"),
     ("threejs", "three"),
     ("tone", "tone"),
+    ("underscore.js", "underscore"),
     ("velocity", "velocity-animate"),
 ];
 
@@ -288,6 +295,10 @@ mod tests {
         check(
             "https://cdnjs.cloudflare.com/ajax/libs/bodymovin/5.12.2/lottie.min.js",
             Some(("lottie-web", "5.12.2", ending("lottie.min.js"))),
+        );
+        check(
+            "https://cdnjs.cloudflare.com/ajax/libs/prism/1.29.0/prism.min.js",
+            Some(("prismjs", "1.29.0", ending("prism.min.js"))),
         );
         check(
             "https://cdnjs.cloudflare.com/ajax/libs/three.js/r128/three.min.js",

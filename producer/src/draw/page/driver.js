@@ -68,12 +68,16 @@ const startOf = (element) => {
 };
 // Seconds of an element that the host of its composition does not play.
 const cutOf = (element) => Number(element.dataset.hfCut ?? 0);
+// Seconds of a composition from which on its host plays it.
+const inPointOf = ({ dataset }) => [dataset.playbackStart, dataset.mediaStart].map(Number).find((seconds) => seconds >= 0) ?? 0;
+// What is 0 seconds of a composition is then of the video.
+const originOf = (host) => startOf(host) - inPointOf(host);
 // When an element is shown, in seconds: with the clip that it lies in.
 const starts = new WeakMap();
 const shownAt = (element) => {
   const clip = element.closest("[data-start]");
   if (!clip) return 0;
-  if (!starts.has(clip)) starts.set(clip, startOf(clip) - cutOf(clip));
+  if (!starts.has(clip)) starts.set(clip, clip.dataset.compositionId === undefined ? startOf(clip) - cutOf(clip) : originOf(clip));
   return starts.get(clip);
 };
 
@@ -140,14 +144,25 @@ const seekAnimations = (time) =>
     }
   });
 
-// Players of dotlottie-web, which this version of the runtime does not know.
+// Players of Lottie count from the beginning of the composition they are in and begin again, by the rules of newer runtimes than this
+// one, which moves those of lottie-web to the video's time, and does not know those of dotlottie-web.
+const originOfPlayer = ({ wrapper, canvas }) => {
+  const host = (wrapper ?? canvas)?.closest?.("[data-composition-id]");
+  return host ? originOf(host) : 0;
+};
 const seekPlayers = (time) => {
   for (const player of window.__hfLottie ?? []) {
-    const { totalFrames, duration } = player;
-    if (typeof player.setFrame !== "function" || player.setCurrentRawFrameValue || !(totalFrames > 0 && duration > 0)) continue;
-    const host = player.canvas?.closest?.("[data-composition-id]");
-    const frame = (Math.max(0, time - (host ? startOf(host) : 0)) * totalFrames) / duration;
-    player.setFrame(player.loop ? frame % totalFrames : Math.min(frame, totalFrames - 1));
+    const { totalFrames, frameRate, duration } = player;
+    const since = Math.max(0, time - originOfPlayer(player));
+    const shown = (frame) => (player.loop === true ? frame % totalFrames : Math.min(frame, totalFrames - 1));
+    if (!(totalFrames > 0)) continue;
+    if (typeof player.goToAndStop === "function" && frameRate > 0) {
+      const frame = since * frameRate;
+      if (frame >= totalFrames) player.goToAndStop(shown(frame), true);
+      else if (since !== time) player.goToAndStop(since * 1000, false);
+    } else if (typeof player.setFrame === "function" && !player.setCurrentRawFrameValue && duration > 0) {
+      player.setFrame(shown((since * totalFrames) / duration));
+    }
   }
 };
 
@@ -163,10 +178,13 @@ const animationsEnd = () => {
     const begins = animation instanceof CSSAnimation && target ? shownAt(outermost(target)) : madeAt(animation);
     return begins + Number(animation.effect?.getComputedTiming().endTime) / 1000;
   });
-  const players = (window.__hfLottie ?? []).map(({ totalFrames, frameRate, duration }) => frameRate > 0 ? totalFrames / frameRate : duration);
+  const length = ({ totalFrames, frameRate, duration }) => (frameRate > 0 ? totalFrames / frameRate : duration);
+  const players = (window.__hfLottie ?? []).map((player) => originOfPlayer(player) + length(player));
   return ends.concat(players).filter(Number.isFinite).reduce((last, end) => Math.max(last, end), 0);
 };
 
+// Whether videos show pictures: what drew before it had any does so again.
+let hasPictures = false;
 // How long the producer has it last, in seconds.
 let lasts = 0;
 
@@ -180,7 +198,7 @@ window.__hf = {
   },
   seek(time, options) {
     player().renderSeek(time, options);
-    visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000));
+    visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000, hasPictures));
     seekAnimations(time);
     seekPlayers(time);
     lastTime = time;
@@ -284,6 +302,7 @@ const prepare = async () => {
   if (config.transparent) takeBackgroundsAway();
   window.__hfForceTimelineRebind?.();
   adoptMedia();
+  keepAnimations();
   const missing = await late(faces().map((face) => [`the font ${face.family}`, face.load()]));
   missing.push(...(await window.__hfProducer.settle()));
   found = new WeakSet(document.getAnimations());
@@ -374,8 +393,12 @@ window.__hfProducer = {
   // what they will show in the frame after that. The answer is whether scenes have to be blended before the page is drawn.
   async seek(time, pictures = [], ahead = []) {
     removeCopies();
+    hasPictures = pictures.length > 0;
     await takePictures(pictures);
     window.__hf.seek(time);
+    const steps = [];
+    visitDocuments(window, (frame) => steps.push(frame.__HF_VIRTUAL_TIME__?.takeSteps()));
+    await Promise.all(steps);
     await settleMaps();
     adoptMedia();
     // Elements that came with this frame.

@@ -245,6 +245,12 @@ const animationOf = (image) => {
   }
   return state.animation;
 };
+// The runtime takes images away after three seconds that do not say how long they are there; newer ones leave GIFs.
+const A_DAY = 86400;
+const keepAnimations = () => {
+  for (const image of document.querySelectorAll("img[data-start]:not([data-duration], [data-end])"))
+    if (/\.gif$/i.test(animationOf(image)?.name)) image.dataset.duration = A_DAY;
+};
 const showAnimations = (time) =>
   Promise.all(Array.from(document.images, async (image) => {
     const shown = animationOf(image);

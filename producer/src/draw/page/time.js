@@ -8,6 +8,7 @@ const original = {
   requestAnimationFrame: window.requestAnimationFrame.bind(window),
   cancelAnimationFrame: window.cancelAnimationFrame.bind(window),
   fetch: window.fetch.bind(window),
+  now: performance.now.bind(performance),
   randomUUID: crypto.randomUUID.bind(crypto),
 };
 let now = 0;
@@ -50,10 +51,12 @@ intl.formatToParts = function (date) {
 for (const [name, value] of [["hardwareConcurrency", 8], ["deviceMemory", 8]])
   Object.defineProperty(Navigator.prototype, name, { get: () => value });
 
+// Of each callback, the time in whose callbacks it was asked for, if it was: it is for a later time.
 let nextCallback = 1;
-let callbacks = new Map();
+const callbacks = new Map();
+let drawing = null;
 window.requestAnimationFrame = (callback) => {
-  callbacks.set(nextCallback, callback);
+  callbacks.set(nextCallback, { callback, askedAt: drawing });
   return nextCallback++;
 };
 window.cancelAnimationFrame = (id) => callbacks.delete(id);
@@ -117,10 +120,12 @@ Animation.prototype.pause = function () {
 };
 
 // Timers follow the frame's time from the first seek on, and run in the order in which they are due. Until then loading may wait
-// for short ones, which run on the real clock; long ones wait for the video's time even so, unless loading takes very long. One of
-// next to no delay is no clock but a step aside, and always real. What repeats is patient too, if less: much is ready without it. The
-// video's time counts what ran on the real clock as run when it was due, and as what it asked for in turn.
+// for short ones, which run on the real clock once everything has come and the page still lacks something: else it is prepared at
+// once. Long ones wait for the video's time even so, unless loading takes very long. One of next to no delay is no clock but a step
+// aside, and always real. What repeats is patient too, if less: much is ready without it. The video's time counts what ran on the
+// real clock as run when it was due, and as what it asked for in turn.
 const ASIDE = 5;
+const LACKS = 100;
 const SHORT = 250;
 const PATIENCE = 1500;
 const REPEATS_PATIENCE = 500;
@@ -139,8 +144,11 @@ const run = ({ callback, values }) => {
     original.setTimeout(() => { throw error; });
   }
 };
+let loadedAt = Infinity;
+window.addEventListener("load", () => (loadedAt = original.now()), { capture: true, once: true });
 const runReally = (id, timer, delay) => {
   timer.handle = original.setTimeout(() => {
+    if (!timer.aside && original.now() < loadedAt + LACKS) return runReally(id, timer, ASIDE);
     running = timer.aside ? null : timer.due;
     if (timer.every) {
       timer.due += timer.every;
@@ -154,7 +162,7 @@ const addTimer = (callback, delay, values, repeats) => {
   const id = nextTimer++;
   const wait = Math.max(0, Number(delay) || 0);
   const every = repeats ? Math.max(wait, ASIDE) : 0;
-  const timer = { due: (running ?? now) + (every || wait), every, aside: !repeats && wait < ASIDE, callback, values };
+  const timer = { due: (running ?? now) + (every || wait), every, wait, aside: !repeats && wait < ASIDE, callback, values };
   timers.set(id, timer);
   if (timer.aside) runReally(id, timer, wait);
   else if (loading) runReally(id, timer, wait + (wait >= SHORT ? PATIENCE : repeats ? REPEATS_PATIENCE : 0));
@@ -194,6 +202,37 @@ const runTimers = (until) => {
   }
 };
 
+// Waits for steps aside: scripts take them before a browser shows the next frame. Some go on without end.
+const MOST_STEPS = 4;
+let messages = 0;
+const { postMessage } = MessagePort.prototype;
+MessagePort.prototype.postMessage = function (...options) {
+  messages++;
+  return Reflect.apply(postMessage, this, options);
+};
+const takeSteps = async () => {
+  for (let steps = 0; steps < MOST_STEPS; steps++) {
+    const waits = Array.from(timers.values()).filter(({ aside }) => aside).map(({ wait }) => wait);
+    if (!waits.length && !messages) return;
+    messages = 0;
+    await new Promise((done) => original.setTimeout(done, Math.max(0, ...waits)));
+  }
+};
+
+const drawCallbacks = (isDue) => {
+  const due = Array.from(callbacks).filter(([, asked]) => isDue(asked));
+  for (const [id] of due) callbacks.delete(id);
+  drawing = now;
+  for (const [, { callback }] of due) {
+    try {
+      callback(now);
+    } catch (error) {
+      original.setTimeout(() => { throw error; });
+    }
+  }
+  drawing = null;
+};
+
 window.__HF_VIRTUAL_TIME__ = {
   originalSetTimeout: original.setTimeout,
   originalClearTimeout: original.clearTimeout,
@@ -202,28 +241,22 @@ window.__HF_VIRTUAL_TIME__ = {
   originalRequestAnimationFrame: original.requestAnimationFrame,
   originalCancelAnimationFrame: original.cancelAnimationFrame,
   getTime: () => now,
+  takeSteps,
   madeAt: (animation) => made.get(animation) ?? 0,
   // This document and the shadow trees in it that a script has made.
   trees: () => [document, ...shadowRoots.map((root) => root.deref()).filter((root) => root?.isConnected)],
-  // Runs the animation-frame callbacks queued so far, once.
+  // Runs the animation-frame callbacks queued so far, once; of a loop those too that have run at this time.
   drawAgain() {
-    const due = callbacks;
-    callbacks = new Map();
-    for (const callback of due.values()) {
-      try {
-        callback(now);
-      } catch (error) {
-        original.setTimeout(() => { throw error; });
-      }
-    }
+    drawCallbacks(() => true);
   },
-  // Moves this document to a time in milliseconds, runs the timers that are due until then, and draws.
-  seekToTime(ms) {
+  // Moves this document to a time in milliseconds, runs the timers that are due until then, and draws: what goes on from one time to
+  // the next only once at the same one, unless asked to.
+  seekToTime(ms, again = false) {
     endLoading();
     runTimers(ms);
     now = ms;
     reseed(ms);
-    this.drawAgain();
+    drawCallbacks(({ askedAt }) => again || askedAt !== ms);
   },
 };
 

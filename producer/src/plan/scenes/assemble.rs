@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error,
     draw::server::ORIGIN,
-    plan::{lut, project::ENTRY, references::resolved},
+    plan::{compile::registers_timelines, lut, project::ENTRY, references::resolved},
 };
 
 /// What an instance gives to the document besides its content.
@@ -164,7 +164,7 @@ fn take(tree: &Tree, node: Id, taking: &Taking<'_>, parts: &mut Parts) {
         parts.scripts.push(Script::File { element: element(tree, node, &[("src", &address)]), address, first });
     } else {
         let text = tree.text(node);
-        parts.registers |= text.contains("__timelines");
+        parts.registers |= registers_timelines(&text);
         parts.scripts.push(match kind(tree, node) {
             Some(Kind::Module) => {
                 let known = called(script_scope, file);
@@ -183,7 +183,7 @@ pub(super) fn registers(tree: &Tree, site: &Site<'_>) -> bool {
     let scripts = tree.elements(ROOT).filter(|node| tree.is(*node, "script"));
     scripts.into_iter().any(|script| match tree.get(script, "src") {
         Some(address) => names_registering(address, site),
-        None => tree.text(script).contains("__timelines"),
+        None => registers_timelines(&tree.text(script)),
     })
 }
 

@@ -1,6 +1,8 @@
 //! A host that plays its composition from a later moment on: what has times in there begins earlier by as much, also by
 //! upstream's newest rules. What would begin before the host begins with it, and is not at its own beginning then.
 
+use std::collections::HashMap;
+
 use super::{
     find::{self, Instance},
     tree::{Id, ROOT, Tree},
@@ -32,36 +34,97 @@ fn number(tree: &Tree, node: Id, name: &str) -> Option<f64> {
 
 /// Has all that counts its time from a composition begin earlier.
 fn move_content(tree: &mut Tree, composition: Id, seconds: f64) {
-    let mut open = tree.children(composition).to_vec();
-    while let Some(node) = open.pop() {
-        let cut = number(tree, node, "data-start").map_or(0.0, |start| begin_earlier(tree, node, start, seconds));
-        if !find::is_composition(tree, node) {
-            open.extend(tree.children(node));
-        } else if cut > 0.0 {
+    // Before anything moves: to what is over nothing can refer any more.
+    for (node, start) in starts(tree, composition) {
+        let cut = begin_earlier(tree, node, start, seconds);
+        if cut > 0.0 && find::is_composition(tree, node) {
             // What is mounted in it comes later, and has none of it yet.
             move_content(tree, node, cut);
         }
     }
 }
 
+/// The elements that count their time from a composition and say when they begin, and when that is, in seconds. Those are left out
+/// of which only the page can tell.
+fn starts(tree: &Tree, composition: Id) -> Vec<(Id, f64)> {
+    let mut open: Vec<Id> = tree.children(composition).iter().rev().copied().collect();
+    let (mut timed, mut named) = (Vec::new(), HashMap::new());
+    while let Some(node) = open.pop() {
+        for name in ["id", "data-composition-id"].iter().filter_map(|key| tree.get(node, key)) {
+            named.entry(name).or_insert(node);
+        }
+        timed.extend(tree.has(node, "data-start").then_some(node));
+        if !find::is_composition(tree, node) {
+            open.extend(tree.children(node).iter().rev());
+        }
+    }
+    let mut known = HashMap::new();
+    let start = |node: Id| Some((node, start(tree, node, &named, &mut known)?));
+    timed.into_iter().filter_map(start).collect()
+}
+
+/// When an element begins, which it may say by another one: when that ends.
+fn start<'a>(
+    tree: &'a Tree,
+    node: Id,
+    named: &HashMap<&'a str, Id>,
+    known: &mut HashMap<Id, Option<f64>>,
+) -> Option<f64> {
+    if let Some(start) = known.get(&node) {
+        return *start;
+    }
+    // For those that refer to themselves.
+    known.insert(node, None);
+    let begins = number(tree, node, "data-start").or_else(|| {
+        let (name, offset) = reference(tree.get(node, "data-start")?.trim())?;
+        let other = *named.get(name)?;
+        let begins = start(tree, other, named, known)?;
+        Some(begins + lasts(tree, other, begins)? + offset)
+    });
+    let begins = begins.map(|seconds| seconds.max(0.0));
+    known.insert(node, begins);
+    begins
+}
+
+/// The name and the seconds of `name + 1.5` (upstream's grammar).
+fn reference(expression: &str) -> Option<(&str, f64)> {
+    let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c));
+    if is_name(expression) {
+        return Some((expression, 0.0));
+    }
+    let (name, seconds) = expression.split_at(expression.rfind(['+', '-'])?);
+    let offset: f64 = seconds.replace(' ', "").parse().ok()?;
+    Some((name.trim(), offset)).filter(|(name, _)| is_name(name))
+}
+
+/// Seconds that an element which begins then is there, if it says so.
+fn lasts(tree: &Tree, node: Id, start: f64) -> Option<f64> {
+    /// Images that say nothing (the runtime's rule); those that move do not end.
+    const IMAGE: f64 = 3.0;
+    let moves = || tree.get(node, "src").is_some_and(|address| address.to_ascii_lowercase().contains(".gif"));
+    let image = || (tree.is(node, "img") && !moves()).then_some(IMAGE);
+    let told = number(tree, node, "data-duration").or_else(|| Some(number(tree, node, "data-end")? - start));
+    told.filter(|seconds| *seconds > 0.0).or_else(image)
+}
+
 /// Has an element begin earlier than at `start`. The answer is how much of it is not played.
 fn begin_earlier(tree: &mut Tree, node: Id, start: f64, seconds: f64) -> f64 {
-    let cut = (seconds - start.max(0.0)).max(0.0);
-    let lasts = number(tree, node, "data-duration").filter(|duration| *duration > 0.0);
-    let is_over = lasts.is_some_and(|duration| duration <= cut);
+    let cut = (seconds - start).max(0.0);
+    let lasts = lasts(tree, node, start);
     let mut set = |name, value: f64| tree.set(node, name, Some(value.to_string()));
-    if is_over {
+    if lasts.is_some_and(|duration| duration <= cut) {
         set("data-start", NEVER);
         return 0.0;
     }
     set("data-start", (start - seconds).max(0.0));
+    if let Some(duration) = lasts {
+        set("data-duration", duration - cut);
+        tree.set(node, "data-end", None);
+    }
     if cut == 0.0 {
         return 0.0;
     }
-    if let Some(duration) = lasts {
-        set("data-duration", duration - cut);
-    }
-    set(CUT, cut);
+    tree.set(node, CUT, Some(cut.to_string()));
     let plays = tree.is(node, "video") || tree.is(node, "audio") || find::is_composition(tree, node);
     if plays {
         let (name, begins) = in_point(tree, node).unwrap_or((BEGINS[0], 0.0));
@@ -90,6 +153,18 @@ mod tests {
             "<p data-start=\"1\" data-duration=\"4\"></p>"
         );
         assert_eq!(trimmed("<p data-start=\"other + 1\"><b></b></p>"), "<p data-start=\"other + 1\"><b></b></p>");
+        assert_eq!(
+            trimmed("<p data-start=\"3\" data-end=\"7\"></p><img data-start=\"0.5\">"),
+            "<p data-start=\"1\" data-duration=\"4\"></p><img data-start=\"0\" data-duration=\"1.5\" data-hf-cut=\"1.5\">"
+        );
+    }
+
+    #[test]
+    fn what_follows_another_one_is_moved_with_it() {
+        let first = "<p id=\"a\" data-start=\"0\" data-duration=\"1\"></p>";
+        let rest = "<p id=\"b\" data-start=\"a + 0.5\" data-duration=\"2\"></p><p data-start=\"b - 1\"></p><p data-start=\"self\" id=\"self\"></p>";
+        let moved = "<p id=\"b\" data-start=\"0\" data-duration=\"1.5\" data-hf-cut=\"0.5\"></p><p data-start=\"0.5\"></p><p data-start=\"self\" id=\"self\"></p>";
+        assert_eq!(trimmed(&format!("{first}{rest}")), format!("{}{moved}", first.replace("\"0\"", "\"1000000\"")));
     }
 
     #[test]
