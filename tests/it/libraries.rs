@@ -193,6 +193,43 @@ fn d3_as_modules() {
     moves_evenly("d3-modules", &body);
 }
 
+/// A library that has no ES modules, and draws by steps aside.
+#[test]
+#[ignore = "needs Chromium"]
+fn react() {
+    let body = "<div id=\"app\"></div><script type=\"module\">import React, { useEffect, useState } from 'https://esm.sh/react@18.3.1';\n\
+        import { createRoot } from 'https://cdn.jsdelivr.net/npm/react-dom@18.3.1/client/+esm';\n\
+        const style = { position: 'absolute', top: '60px', width: '40px', height: '40px', background: '#c00' };\n\
+        const Box = () => { const [left, move] = useState(0);\n\
+        useEffect(() => { requestAnimationFrame(function step(now) { move(now / 25); requestAnimationFrame(step) }) }, []);\n\
+        return React.createElement('div', { style: { ...style, left: `${left}px` } }) };\n\
+        createRoot(document.getElementById('app')).render(React.createElement(Box));</script>";
+    moves_evenly("react", body);
+}
+
+/// An animation counts from the beginning of its scene, and begins again where it says so.
+#[test]
+#[ignore = "needs Chromium"]
+fn lottie_in_a_scene() {
+    let folder = Folder::new();
+    let drawing = LOTTIE.replace("\"op\":180", "\"op\":60").replace("\"t\":180,\"s\":[300", "\"t\":60,\"s\":[140");
+    let scene = format!(
+        "<template><div data-composition-id=\"scene\" data-width=\"320\" data-height=\"180\" data-no-timeline>\
+         <div id=\"anim\" style=\"position: absolute; inset: 0\"></div><script src=\"{NPM}/lottie-web@5.12.2/build/player/lottie.min.js\"></script>\n\
+         <script>lottie.loadAnimation({{ container: document.getElementById('anim'), renderer: 'svg', loop: true, autoplay: false, animationData: {drawing} }});</script></div></template>"
+    );
+    folder.write("scene/scene.html", &scene);
+    let body = "<div data-composition-id=\"scene\" data-composition-src=\"scene.html\" data-start=\"1\" data-duration=\"5\"></div>";
+    let project = folder.project("scene", NO_TIMELINE, body);
+    let video = folder.join("scene.mp4");
+    let run = render(&project, &video, &["--chunks", "3"]);
+    assert!(run.warnings().is_empty(), "{run:#?}");
+    for (frame, expected) in [(30, 0), (60, 60), (75, 90), (90, 0), (105, 30)] {
+        let found = left_edge(&video, frame);
+        assert!(found.abs_diff(expected) <= 2, "at {found} instead of {expected} in frame {frame}");
+    }
+}
+
 /// The other player of Lottie files, whose frames are set.
 #[test]
 #[ignore = "needs Chromium"]

@@ -16,13 +16,15 @@ use super::{
     packages::{Package, Prefer},
 };
 
+mod common;
 mod scan;
 
+use scan::Common;
 use scan::Import;
 pub(super) use scan::{Scan, scan};
 
 /// The cases of `exports` and `imports` that a browser's module is in, the best first (Node.js, conditional exports).
-const CASES: [&str; 4] = ["browser", "module", "import", "default"];
+const CASES: [&str; 5] = ["browser", "module", "import", "default", "require"];
 /// Where `package.json` says which versions of other packages it needs.
 const NEEDS: [&str; 3] = ["dependencies", "peerDependencies", "optionalDependencies"];
 
@@ -152,14 +154,35 @@ impl Package {
             Entry::Export(path) => [exported(path), vec![path.clone()]].concat(),
             Entry::File(path) => [vec![path.clone()], exported(path)].concat(),
         };
-        let mut files = paths.iter().filter_map(|path| self.like(path.trim_start_matches("./")));
-        files.find(|path| !self.is_common(path))
+        let files: Vec<_> = paths.iter().filter_map(|path| self.like(path.trim_start_matches("./"))).collect();
+        let module = files.iter().find(|path| self.as_common(path).is_none());
+        module.or(files.first()).cloned()
     }
 
-    /// Whether a file is a script or a CommonJS module, of which no module gets anything.
-    fn is_common(&self, path: &str) -> bool {
-        let exports = |text: &str| ["exports", "require("].iter().any(|word| text.contains(word));
-        is_code(path) && !self.scan(path).is_module && exports(&self.text(path))
+    /// What is in a file that is a CommonJS module, or a script that may be one.
+    fn as_common(&self, path: &str) -> Option<(String, Common)> {
+        let text = self.written(path);
+        let may_be = is_code(path) && ["exports", "require("].iter().any(|word| text.contains(word));
+        let Scan { is_module, common, .. } = may_be.then(|| scan(&text))?;
+        (!is_module).then_some((text, common))
+    }
+
+    /// The text of a file, as a browser's module.
+    pub(super) fn text(&self, path: &str) -> String {
+        let Some((text, common)) = self.as_common(path) else { return self.written(path) };
+        common::as_module(&text, &common.requires, &self.common_names(path, common.clone(), 0))
+    }
+
+    /// The names of what a CommonJS module exports, with those of other files of the package that it exports again.
+    fn common_names(&self, path: &str, common: Common, depth: u32) -> BTreeSet<String> {
+        const DEEPEST: u32 = 5;
+        let mut names: BTreeSet<String> = common.names.into_iter().collect();
+        for specifier in common.again.iter().filter(|_| depth < DEEPEST) {
+            let Named::Here(file) = self.named(path, specifier) else { continue };
+            let inner = self.as_common(&file).map(|(_, common)| self.common_names(&file, common, depth + 1));
+            names.extend(inner.unwrap_or_default());
+        }
+        names
     }
 
     /// The only address of a file for modules.
@@ -198,6 +221,9 @@ impl Package {
     fn named_as_they_are(&self, path: &str) -> Option<Vec<String>> {
         if !is_code(path) {
             return Some(Vec::new());
+        }
+        if self.as_common(path).is_some() {
+            return None;
         }
         let scan = self.scan(path);
         let file = |import: &Import| match self.named(path, &import.name) {
@@ -459,12 +485,30 @@ mod tests {
         let server = Server::new(&[("a", "1.0.0", a), ("c", "1.0.0", &[("index.js", common)])]);
         for (file, message) in [
             ("a.js", "a.js of a 1.0.0 imports \"node:fs\": a depends on no package of that name"),
-            ("b.js", "b.js of a 1.0.0 imports \"c\": c 1.0.0 has no ES module for it"),
+            ("b.js", "index.js of c 1.0.0 imports \"x\": c depends on no package of that name"),
             ("d.js", "d.js of a 1.0.0 imports \"#d\": a depends on no package of that name"),
             ("e.js", "f.js of a 1.0.0 imports \"./g.js\": the package has no g.js"),
         ] {
             let failure = server.get(&format!("https://cdn.jsdelivr.net/npm/a@1.0.0/{file}/+esm")).unwrap_err();
             assert_eq!((failure.code, failure.message.as_str()), (Code::AssetMissing, message));
+        }
+    }
+
+    #[test]
+    fn common_js_is_given_out_as_modules() {
+        let index = "if (process.env.NODE_ENV === 'production') { module.exports = require('./cjs/a.js') }";
+        let inner = "exports.one = 1; exports.use = require('b').two";
+        let manifest = r#"{"main": "index.js", "dependencies": {"b": "1"}}"#;
+        let a: Files<'_> = &[("package.json", manifest), ("index.js", index), ("cjs/a.js", inner)];
+        let server = Server::new(&[("a", "1.0.0", a), ("b", "1.0.0", &[("index.js", "exports.two = 2")])]);
+        let [own, inside, other] = ["a@1.0.0/index.js", "a@1.0.0/cjs/a.js", "b@1.0.0/index.js"]
+            .map(|path| format!("https://unpkg.com/{path}?module"));
+        server
+            .check("https://esm.sh/a@1", &format!("export * from \"{own}\";\nexport {{ default }} from \"{own}\";\n"));
+        for (address, imported, names) in [(&own, &inside, ["one", "use"]), (&inside, &other, ["one", "use"])] {
+            let text = server.get(address).unwrap();
+            assert!(text.starts_with(&format!("import * as __required0 from \"{imported}\";")), "{text}");
+            assert!(names.iter().all(|name| text.contains(&format!(" as {name}"))), "{text}");
         }
     }
 
@@ -487,7 +531,10 @@ mod tests {
         ] {
             assert_eq!(targets(&map, key), expected, "{key}");
         }
-        assert_eq!(targets(&serde_json::json!({"require": "./a.cjs", "default": "./a.js"}), "."), ["./a.js"]);
+        assert_eq!(
+            targets(&serde_json::json!({"require": "./a.cjs", "default": "./a.js"}), "."),
+            ["./a.js", "./a.cjs"]
+        );
         assert_eq!(joined("a/b/c.js", "../d/./e.js?x"), Some("a/d/e.js".to_owned()));
         assert_eq!(joined("c.js", ".."), Some(String::new()));
     }

@@ -290,7 +290,12 @@ impl Package {
                     let all = self.files.keys().filter(|path| path.ends_with(&ending));
                     all.min_by_key(|path| (path.len(), path.as_str())).cloned()
                 };
-                exact.or_else(shortest)
+                // Some servers make the smaller file themselves.
+                let larger = || {
+                    let larger = ending[1..].replacen(".min.", ".", 1);
+                    (larger != ending[1..]).then(|| self.path_of(&File::Ending(larger)))?
+                };
+                exact.or_else(shortest).or_else(larger)
             }
             File::Main(fields) => {
                 let named = fields.iter().find_map(|field| self.manifest().get(*field)?.as_str().map(str::to_owned));
@@ -307,14 +312,15 @@ impl Package {
         ways.into_iter().find(|path| self.files.contains_key(path))
     }
 
-    /// What is imported and exported in a file.
+    /// What is imported and exported in a file, as a browser's module.
     pub(super) fn scan(&self, path: &str) -> Arc<Scan> {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         let scanned = || Arc::new(scan(&self.text(path)));
         Arc::clone(scans.entry(path.to_owned()).or_insert_with(scanned))
     }
 
-    pub(super) fn text(&self, path: &str) -> String {
+    /// A file's text as it is.
+    pub(super) fn written(&self, path: &str) -> String {
         String::from_utf8_lossy(&self.file(path).unwrap_or_default()).into_owned()
     }
 
@@ -383,6 +389,7 @@ pub(super) mod tests {
         assert_eq!(path(File::Path("lib/a".into())).as_deref(), Some("lib/a.js"));
         assert_eq!(path(File::Path("../a".into())), None);
         assert_eq!(path(File::Ending("a.js".into())).as_deref(), Some("dist/a.js"));
+        assert_eq!(path(File::Ending("a.min.js".into())).as_deref(), Some("dist/a.js"));
         assert_eq!(path(File::Ending("deep.js".into())).as_deref(), Some("build/player/deep.js"));
         assert_eq!(package.file("lib/a.js").as_deref(), Some(&b"a"[..]));
     }

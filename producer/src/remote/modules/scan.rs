@@ -13,6 +13,19 @@ pub(crate) struct Scan {
     pub(crate) is_module: bool,
     /// Whether it has a default export.
     pub(crate) has_default: bool,
+    /// What it imports and exports if it is a CommonJS module.
+    pub(crate) common: Common,
+}
+
+/// What a CommonJS module says in so many words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Common {
+    /// The modules that it requires.
+    pub(crate) requires: Vec<String>,
+    /// The names under which it exports something.
+    pub(crate) names: Vec<String>,
+    /// The modules whose exports are its own.
+    pub(crate) again: Vec<String>,
 }
 
 /// Another module's name in a module.
@@ -269,6 +282,16 @@ impl<'a> Scanner<'a> {
     fn word(&mut self) {
         let (start, word) = (self.at, self.word_at(self.at));
         self.at += word.len();
+        // As a property too: `module.exports`, `Object.defineProperty`, `tslib.__exportStar`.
+        match word {
+            "exports" => self.common_export(),
+            "defineProperty" => self.defined(),
+            "__exportStar" | "__export" => {
+                let argument = self.argument(self.at);
+                self.found.common.again.extend(argument.and_then(|argument| self.required(argument)));
+            }
+            _ => {}
+        }
         if self.before == Before::Sign(b'.') {
             self.before = Before::Member;
             return;
@@ -276,6 +299,7 @@ impl<'a> Scanner<'a> {
         self.before = Before::Word(word);
         match word {
             "import" => self.import(),
+            "require" => self.found.common.requires.extend(self.required(start)),
             "export" if self.open.is_empty() => self.export(),
             "process" if self.starts(start, MODE) && !self.byte(start + MODE.len()).is_some_and(is_in_word) => {
                 self.at = start + MODE.len();
@@ -283,6 +307,91 @@ impl<'a> Scanner<'a> {
                 self.before = Before::Value;
             }
             _ => {}
+        }
+    }
+
+    /// Where the first argument is, if a call follows.
+    fn argument(&self, at: usize) -> Option<usize> {
+        let open = self.skip(at);
+        (self.byte(open) == Some(b'(')).then(|| self.skip(open + 1))
+    }
+
+    /// The name of the module that is required there.
+    fn required(&self, at: usize) -> Option<String> {
+        let string = self.string(self.argument(at + "require".len()).filter(|_| self.word_at(at) == "require")?)?;
+        (self.byte(self.skip(string.end + 1)) == Some(b')')).then(|| self.text[string].to_owned())
+    }
+
+    /// Notes a name of what a CommonJS module exports.
+    fn export_name(&mut self, name: &str) {
+        let is_name = !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit());
+        let is_known =
+            ["default", "__esModule"].contains(&name) || self.found.common.names.iter().any(|known| known == name);
+        if is_name && !is_known && name.chars().all(|c| c.is_ascii_alphanumeric() || "_$".contains(c)) {
+            self.found.common.names.push(name.to_owned());
+        }
+    }
+
+    /// What follows `exports`.
+    fn common_export(&mut self) {
+        let next = self.skip(self.at);
+        let assigned = |at: usize| self.byte(at) == Some(b'=') && self.byte(at + 1) != Some(b'=');
+        match self.byte(next) {
+            Some(b'.') => {
+                let at = self.skip(next + 1);
+                let name = self.word_at(at);
+                if assigned(self.skip(at + name.len())) {
+                    self.export_name(name);
+                }
+            }
+            Some(b'[') => {
+                let string = self.string(self.skip(next + 1));
+                let end = |string: &Range<usize>| self.skip(self.skip(string.end + 1) + 1);
+                if let Some(string) = string.filter(|string| assigned(end(string))) {
+                    self.export_name(&self.text[string]);
+                }
+            }
+            Some(b'=') if assigned(next) => {
+                let value = self.skip(next + 1);
+                self.found.common.again.extend(self.required(value));
+                if self.byte(value) == Some(b'{') {
+                    self.export_keys(value + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The keys of an object that is exported, up to the first whose value is no mere name.
+    fn export_keys(&mut self, start: usize) {
+        let mut at = self.skip(start);
+        loop {
+            let string = self.string(at);
+            let key = string.clone().map_or_else(|| self.word_at(at), |string| &self.text[string]);
+            at = self.skip(string.map_or(at + key.len(), |string| string.end + 1));
+            let mut ends = self.byte(at);
+            if ends == Some(b':') {
+                at = self.skip(at + 1);
+                at = self.skip(at + self.word_at(at).len());
+                ends = self.byte(at);
+            }
+            if key.is_empty() || ![Some(b','), Some(b'}')].contains(&ends) {
+                return;
+            }
+            self.export_name(key);
+            if ends == Some(b'}') {
+                return;
+            }
+            at = self.skip(at + 1);
+        }
+    }
+
+    /// What follows `defineProperty`.
+    fn defined(&mut self) {
+        let Some(object) = self.argument(self.at).filter(|at| self.word_at(*at) == "exports") else { return };
+        let comma = self.skip(object + "exports".len());
+        if let Some(string) = self.string(self.skip(comma + 1)).filter(|_| self.byte(comma) == Some(b',')) {
+            self.export_name(&self.text[string]);
         }
     }
 
