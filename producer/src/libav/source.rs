@@ -68,9 +68,9 @@ impl Source {
     /// Seconds of the file at which a track ends, where it says so.
     fn end(&self, track: usize) -> Option<f64> {
         let stream = self.input.stream(track)?;
-        let lasts = stream.duration();
-        let micros = (stream.start_time().max(0) + lasts).rescale(stream.time_base(), MICROSECOND) - self.origin();
-        Some(Duration::from_micros(u64::try_from(micros).ok()?).as_secs_f64()).filter(|_| lasts > 0)
+        let lasts = Some(stream.duration()).filter(|lasts| *lasts > 0)?;
+        let end = stream.start_time().max(0).saturating_add(lasts).rescale(stream.time_base(), MICROSECOND);
+        Some(Duration::from_micros(u64::try_from(end.saturating_sub(self.origin())).ok()?).as_secs_f64())
     }
 
     /// Gives a decoder the next packet, if it is of this track; false once it has got everything. Of a file that is cut short

@@ -19,8 +19,7 @@ use super::{
 mod common;
 mod scan;
 
-use scan::Common;
-use scan::Import;
+use scan::{Common, Import};
 pub(super) use scan::{Scan, scan};
 
 /// The cases of `exports` and `imports` that a browser's module is in, the best first (Node.js, conditional exports).
@@ -170,17 +169,24 @@ impl Package {
     /// The text of a file, as a browser's module.
     pub(super) fn text(&self, path: &str) -> String {
         let Some((text, common)) = self.as_common(path) else { return self.written(path) };
-        common::as_module(&text, &common.requires, &self.common_names(path, common.clone(), 0))
+        common::as_module(&text, &common.requires, &self.common_names(path, &common))
     }
 
     /// The names of what a CommonJS module exports, with those of other files of the package that it exports again.
-    fn common_names(&self, path: &str, common: Common, depth: u32) -> BTreeSet<String> {
-        const DEEPEST: u32 = 5;
-        let mut names: BTreeSet<String> = common.names.into_iter().collect();
-        for specifier in common.again.iter().filter(|_| depth < DEEPEST) {
-            let Named::Here(file) = self.named(path, specifier) else { continue };
-            let inner = self.as_common(&file).map(|(_, common)| self.common_names(&file, common, depth + 1));
-            names.extend(inner.unwrap_or_default());
+    fn common_names(&self, path: &str, common: &Common) -> BTreeSet<String> {
+        let mut names = common.names.clone();
+        let mut seen = BTreeSet::from([path.to_owned()]);
+        let mut open = vec![(path.to_owned(), common.again.clone())];
+        while let Some((path, again)) = open.pop() {
+            for specifier in again {
+                let Named::Here(file) = self.named(&path, &specifier) else { continue };
+                if seen.insert(file.clone())
+                    && let Some((_, Common { names: more, again, .. })) = self.as_common(&file)
+                {
+                    names.extend(more);
+                    open.push((file, again));
+                }
+            }
         }
         names
     }

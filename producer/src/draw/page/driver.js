@@ -68,8 +68,11 @@ const startOf = (element) => {
 };
 // Seconds of an element that the host of its composition does not play.
 const cutOf = (element) => Number(element.dataset.hfCut ?? 0);
-// Seconds of a composition from which on its host plays it.
-const inPointOf = ({ dataset }) => [dataset.playbackStart, dataset.mediaStart].map(Number).find((seconds) => seconds >= 0) ?? 0;
+// A number that is written as one and nothing else; null for anything else.
+const number = (text) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : null);
+// Seconds of a file, or of the composition of a host, from which on it is played.
+const inPointOf = ({ dataset }) =>
+  [dataset.playbackStart, dataset.mediaStart].map(number).find((seconds) => seconds !== null && seconds >= 0) ?? 0;
 // What is 0 seconds of a composition is then of the video.
 const originOf = (host) => startOf(host) - inPointOf(host);
 // When an element is shown, in seconds: with the clip that it lies in.

@@ -16,8 +16,6 @@ const inEveryDocument = (work, frame = window) => {
   return result;
 };
 
-// A number that is written as one and nothing else; null for anything else.
-const number = (text) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : null);
 // Seconds from when to when an element with times is there; null where it says no end. One of which the beginning is not played
 // begins before its host.
 const slot = (element) => {
@@ -29,11 +27,7 @@ const slot = (element) => {
   return [start, lasts > 0 ? start + cut + lasts : ends > start ? ends : null];
 };
 // Where in its file an element begins, in seconds.
-const mediaStart = (element) => {
-  const { playbackStart, mediaStart, playbackRate } = element.dataset;
-  const told = [playbackStart, mediaStart].map(number).find((start) => start >= 0 && start !== null) ?? 0;
-  return told - cutOf(element) * (positive(number(playbackRate)) || 1);
-};
+const mediaStart = (element) => inPointOf(element) - cutOf(element) * (positive(number(element.dataset.playbackRate)) || 1);
 const hosts = (element) => {
   const found = [];
   for (let host = element.parentElement; host && host !== root(); host = host.parentElement)

@@ -144,11 +144,8 @@ const run = ({ callback, values }) => {
     original.setTimeout(() => { throw error; });
   }
 };
-let loadedAt = Infinity;
-window.addEventListener("load", () => (loadedAt = original.now()), { capture: true, once: true });
 const runReally = (id, timer, delay) => {
   timer.handle = original.setTimeout(() => {
-    if (!timer.aside && original.now() < loadedAt + LACKS) return runReally(id, timer, ASIDE);
     running = timer.aside ? null : timer.due;
     if (timer.every) {
       timer.due += timer.every;
@@ -163,11 +160,24 @@ const addTimer = (callback, delay, values, repeats) => {
   const wait = Math.max(0, Number(delay) || 0);
   const every = repeats ? Math.max(wait, ASIDE) : 0;
   const timer = { due: (running ?? now) + (every || wait), every, wait, aside: !repeats && wait < ASIDE, callback, values };
+  timer.at = original.now() + wait + (wait >= SHORT ? PATIENCE : repeats ? REPEATS_PATIENCE : 0);
   timers.set(id, timer);
   if (timer.aside) runReally(id, timer, wait);
-  else if (loading) runReally(id, timer, wait + (wait >= SHORT ? PATIENCE : repeats ? REPEATS_PATIENCE : 0));
+  else if (loading && lacks) startReally([id, timer]);
   return id;
 };
+const startReally = ([id, timer]) => runReally(id, timer, Math.max(0, timer.at - original.now()));
+// Whether this document still lacks something; then the timers that have waited for that run in their order.
+let lacks = false;
+const lookWhatLacks = () => {
+  if (!loading) return;
+  if (document.readyState !== "complete") return void original.setTimeout(lookWhatLacks, ASIDE);
+  original.setTimeout(() => {
+    lacks = true;
+    if (loading) Array.from(timers).filter(([, { aside }]) => !aside).sort(([, a], [, b]) => a.at - b.at).forEach(startReally);
+  }, LACKS);
+};
+original.setTimeout(lookWhatLacks, ASIDE);
 window.setTimeout = (callback, delay, ...values) => addTimer(callback, delay, values, false);
 window.setInterval = (callback, delay, ...values) => addTimer(callback, delay, values, true);
 window.clearTimeout = window.clearInterval = (id) => {
@@ -212,10 +222,11 @@ MessagePort.prototype.postMessage = function (...options) {
 };
 const takeSteps = async () => {
   for (let steps = 0; steps < MOST_STEPS; steps++) {
-    const waits = Array.from(timers.values()).filter(({ aside }) => aside).map(({ wait }) => wait);
-    if (!waits.length && !messages) return;
+    let longest = messages ? 0 : -1;
+    for (const { aside, wait } of timers.values()) if (aside) longest = Math.max(longest, wait);
+    if (longest < 0) return;
     messages = 0;
-    await new Promise((done) => original.setTimeout(done, Math.max(0, ...waits)));
+    await new Promise((done) => original.setTimeout(done, longest));
   }
 };
 

@@ -12,8 +12,9 @@ use super::{
 const CUT: &str = "data-hf-cut";
 /// Where in its file or composition an element begins to play: the first that there is counts.
 const BEGINS: [&str; 2] = ["data-playback-start", "data-media-start"];
-/// Seconds: after every video. Elements that are over before their host begins stay in the document for its scripts.
-const NEVER: f64 = 1e6;
+/// When elements begin that are over before their host begins, and how long they are there, in seconds: so short that the sum is
+/// when they begin, and they are never seen. They stay in the document for its scripts.
+const NEVER: (f64, f64) = (0.001, 1e-20);
 
 /// Moves the elements of an instance whose host does not play it from its beginning.
 pub(super) fn trim(instance: &mut Instance, outer: &Tree) {
@@ -34,12 +35,15 @@ fn number(tree: &Tree, node: Id, name: &str) -> Option<f64> {
 
 /// Has all that counts its time from a composition begin earlier.
 fn move_content(tree: &mut Tree, composition: Id, seconds: f64) {
-    // Before anything moves: to what is over nothing can refer any more.
-    for (node, start) in starts(tree, composition) {
-        let cut = begin_earlier(tree, node, start, seconds);
-        if cut > 0.0 && find::is_composition(tree, node) {
-            // What is mounted in it comes later, and has none of it yet.
-            move_content(tree, node, cut);
+    let mut open = vec![(composition, seconds)];
+    while let Some((composition, seconds)) = open.pop() {
+        // Before anything moves: to what is over nothing can refer any more.
+        for (node, start) in starts(tree, composition) {
+            let cut = begin_earlier(tree, node, start, seconds);
+            if cut > 0.0 && find::is_composition(tree, node) {
+                // What is mounted in it comes later, and has none of it yet.
+                open.push((node, cut));
+            }
         }
     }
 }
@@ -59,31 +63,29 @@ fn starts(tree: &Tree, composition: Id) -> Vec<(Id, f64)> {
         }
     }
     let mut known = HashMap::new();
-    let start = |node: Id| Some((node, start(tree, node, &named, &mut known)?));
-    timed.into_iter().filter_map(start).collect()
+    for node in &timed {
+        note_start(tree, *node, &named, &mut known);
+    }
+    timed.into_iter().filter_map(|node| Some((node, known[&node]?))).collect()
 }
 
-/// When an element begins, which it may say by another one: when that ends.
-fn start<'a>(
-    tree: &'a Tree,
-    node: Id,
-    named: &HashMap<&'a str, Id>,
-    known: &mut HashMap<Id, Option<f64>>,
-) -> Option<f64> {
-    if let Some(start) = known.get(&node) {
-        return *start;
+/// Notes when an element begins, which it may say by another one: when that ends.
+fn note_start(tree: &Tree, node: Id, named: &HashMap<&str, Id>, known: &mut HashMap<Id, Option<f64>>) {
+    let (mut chain, mut node) = (Vec::new(), node);
+    while !known.contains_key(&node) {
+        let seconds = number(tree, node, "data-start").map(|seconds| seconds.max(0.0));
+        known.insert(node, seconds);
+        let reference = || reference(tree.get(node, "data-start")?.trim());
+        let Some((name, offset)) = reference().filter(|_| seconds.is_none()) else { break };
+        let Some(other) = named.get(name) else { break };
+        chain.push((node, *other, offset));
+        node = *other;
     }
-    // For those that refer to themselves.
-    known.insert(node, None);
-    let begins = number(tree, node, "data-start").or_else(|| {
-        let (name, offset) = reference(tree.get(node, "data-start")?.trim())?;
-        let other = *named.get(name)?;
-        let begins = start(tree, other, named, known)?;
-        Some(begins + lasts(tree, other, begins)? + offset)
-    });
-    let begins = begins.map(|seconds| seconds.max(0.0));
-    known.insert(node, begins);
-    begins
+    // Of those that refer to themselves nothing is known.
+    for (node, other, offset) in chain.into_iter().rev() {
+        let begins = known[&other].and_then(|begins| Some((begins + lasts(tree, other, begins)? + offset).max(0.0)));
+        known.insert(node, begins);
+    }
 }
 
 /// The name and the seconds of `name + 1.5` (upstream's grammar).
@@ -113,7 +115,8 @@ fn begin_earlier(tree: &mut Tree, node: Id, start: f64, seconds: f64) -> f64 {
     let lasts = lasts(tree, node, start);
     let mut set = |name, value: f64| tree.set(node, name, Some(value.to_string()));
     if lasts.is_some_and(|duration| duration <= cut) {
-        set("data-start", NEVER);
+        set("data-start", NEVER.0);
+        set("data-duration", NEVER.1);
         return 0.0;
     }
     set("data-start", (start - seconds).max(0.0));
@@ -164,7 +167,13 @@ mod tests {
         let first = "<p id=\"a\" data-start=\"0\" data-duration=\"1\"></p>";
         let rest = "<p id=\"b\" data-start=\"a + 0.5\" data-duration=\"2\"></p><p data-start=\"b - 1\"></p><p data-start=\"self\" id=\"self\"></p>";
         let moved = "<p id=\"b\" data-start=\"0\" data-duration=\"1.5\" data-hf-cut=\"0.5\"></p><p data-start=\"0.5\"></p><p data-start=\"self\" id=\"self\"></p>";
-        assert_eq!(trimmed(&format!("{first}{rest}")), format!("{}{moved}", first.replace("\"0\"", "\"1000000\"")));
+        let over = "<p id=\"a\" data-start=\"0.001\" data-duration=\"0.00000000000000000001\"></p>";
+        assert_eq!(trimmed(&format!("{first}{rest}")), format!("{over}{moved}"));
+        // A long chain, which is not followed by calls in calls; the last names the one before it, and so on.
+        let link = |n: u32| format!("<p id=\"c{n}\" data-start=\"c{}\" data-duration=\"1\"></p>", n - 1);
+        let chain: String = (1..100_000).rev().map(link).collect();
+        let moved = trimmed(&format!("{chain}<p id=\"c0\" data-start=\"0\" data-duration=\"1\"></p>"));
+        assert!(moved.starts_with("<p id=\"c99999\" data-start=\"99997\" data-duration=\"1\"></p>"));
     }
 
     #[test]
@@ -178,7 +187,7 @@ mod tests {
     fn what_is_over_is_never_seen() {
         assert_eq!(
             trimmed("<p data-start=\"1\" data-duration=\"1\"></p>"),
-            "<p data-start=\"1000000\" data-duration=\"1\"></p>"
+            "<p data-start=\"0.001\" data-duration=\"0.00000000000000000001\"></p>"
         );
     }
 

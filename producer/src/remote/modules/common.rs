@@ -28,11 +28,10 @@ const OF_NODE: [&str; 18] = [
 
 /// An ES module around a CommonJS one, whose code has a function of its own. It exports what the code does as its default and,
 /// as far as they are known, by `names`; and as a whole for others that are made of CommonJS modules (as Node.js calls it).
-pub(super) fn as_module(code: &str, requires: &[String], names: &BTreeSet<String>) -> String {
+pub(super) fn as_module(code: &str, requires: &BTreeSet<String>, names: &BTreeSet<String>) -> String {
     let is_there = |name: &&String| !OF_NODE.contains(&name.strip_prefix("node:").unwrap_or(name));
-    let required: BTreeSet<_> = requires.iter().filter(is_there).collect();
     let (mut imports, mut known) = (String::new(), String::new());
-    for (index, name) in required.into_iter().enumerate() {
+    for (index, name) in requires.iter().filter(is_there).enumerate() {
         imports += &format!("import * as __required{index} from {};", json!(name));
         known += &format!("{}: __required{index},", json!(name));
     }
@@ -64,8 +63,8 @@ mod tests {
             exports.one = 1; exports[\"two\"] = a; module.exports.three = 3; Object.defineProperty(exports, 'four', {}); \
             exports.__esModule = true; if (exports.five == 1 || y.require('c')) {} exports['not a name'] = 6; exports.default = 7;";
         let found = scan(code);
-        assert_eq!(found.common.requires, ["a", "node:fs"]);
-        let names: BTreeSet<_> = found.common.names.into_iter().collect();
+        assert_eq!(found.common.requires.iter().collect::<Vec<_>>(), ["a", "node:fs"]);
+        let names = found.common.names;
         assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["four", "one", "three", "two"]);
         let made = scan(&as_module(code, &found.common.requires, &names));
         assert!(made.is_module && made.has_default);
@@ -74,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_exported_as_a_whole_is_known() {
-        let again = |code: &str| (scan(code).common.again, scan(code).common.names);
+        let again = |code: &str| (scan(code).common.again, scan(code).common.names.into_iter().collect::<Vec<_>>());
         let none = Vec::<String>::new;
         assert_eq!(again("module.exports = require('./cjs/x.js');"), (vec!["./cjs/x.js".to_owned()], none()));
         assert_eq!(again("__exportStar(require('./x'), exports)"), (vec!["./x".to_owned()], none()));

@@ -1,7 +1,7 @@
 //! What an ES module imports and exports, found without parsing it: only as much of JavaScript is read as it takes to know
 //! what is code and what is text (ECMA-262, lexical grammar).
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 /// What is found in a module.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,9 +21,9 @@ pub(crate) struct Scan {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Common {
     /// The modules that it requires.
-    pub(crate) requires: Vec<String>,
+    pub(crate) requires: BTreeSet<String>,
     /// The names under which it exports something.
-    pub(crate) names: Vec<String>,
+    pub(crate) names: BTreeSet<String>,
     /// The modules whose exports are its own.
     pub(crate) again: Vec<String>,
 }
@@ -325,10 +325,9 @@ impl<'a> Scanner<'a> {
     /// Notes a name of what a CommonJS module exports.
     fn export_name(&mut self, name: &str) {
         let is_name = !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit());
-        let is_known =
-            ["default", "__esModule"].contains(&name) || self.found.common.names.iter().any(|known| known == name);
+        let is_known = ["default", "__esModule"].contains(&name);
         if is_name && !is_known && name.chars().all(|c| c.is_ascii_alphanumeric() || "_$".contains(c)) {
-            self.found.common.names.push(name.to_owned());
+            self.found.common.names.insert(name.to_owned());
         }
     }
 
