@@ -63,6 +63,30 @@ fn calls_sets_and_classes_of_a_timeline_hold_in_every_chunk() {
     }
 }
 
+/// Where a tween begins depends on what others, chance and scripts have done by then, in every chunk the same.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_tweens_find_when_they_begin_is_the_same_in_every_chunk() {
+    let folder = Folder::new();
+    let scripts = [
+        "timeline.to('.box', { x: 100, duration: 2 }, 0).to('.box', { x: 240, duration: 2 }, 1);",
+        "timeline.from('.box', { x: 200, duration: 2 }, 0.5).to('.box', { x: 100, duration: 0.5 }, 1).to('.box', { x: '+=50', duration: 2 }, 1.2);",
+        "timeline.add(gsap.timeline().to('.box', { x: 90, duration: 1 }).to('.box', { x: 30, duration: 0.5 }, 1.5)).to('.box', { x: 200, duration: 0.4 }, 1.1);",
+        "timeline.to('.box', { x: 'random(100, 240)', duration: 1 }, 1);",
+        "timeline.to('.box', { keyframes: [{ x: 'random(100, 240)' }, { x: () => Math.random() * 200 + 50 }], duration: 3 }, 0.5);",
+        "timeline.call(() => gsap.set('.box', { x: 50 + Math.random() * 200 }), null, 1.9);",
+        "timeline.to('.box', { x: 'random(30, 240)', duration: 0.7, repeat: 4, repeatRefresh: true });",
+        "const inner = gsap.timeline({ repeat: 5, yoyo: true }).to('.box', { x: 200, duration: 0.5 }).to('.box', { x: 60, duration: 0.8 }, 0.2);\n\
+         timeline.add(inner, 0.3);",
+        "let turns = 0; timeline.to({}, { duration: 0.3, repeat: 8, onRepeat: () => gsap.set('.box', { x: ++turns * 25 }) });",
+        "let drawn = 0; timeline.to({}, { duration: 3, onUpdate: () => gsap.set('.box', { x: drawn++ * 2 }) });",
+    ];
+    for script in scripts {
+        let video = whole(&folder, &animated(&folder, 4, "<div class=\"box\"></div>", script));
+        assert!(place(&video, 119) > 20, "{script}");
+    }
+}
+
 /// Times are those of the frame rate that was asked for, not of a grid of 30.
 #[test]
 #[ignore = "needs Chromium"]

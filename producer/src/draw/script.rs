@@ -10,6 +10,7 @@ const TIME: &str = include_str!("page/time.js");
 const MEDIA: &str = include_str!("page/media.js");
 const SIZES: &str = include_str!("page/sizes.js");
 const DRIVER: &str = include_str!("page/driver.js");
+const MOMENTS: &str = include_str!("page/moments.js");
 const SOURCES: &str = include_str!("page/sources.js");
 const TRANSITIONS: &str = include_str!("page/transitions.js");
 const INSPECT: &str = include_str!("page/inspect.js");
@@ -54,7 +55,7 @@ impl PageScript<'_> {
         let (canvas, steps, inspect) =
             if purpose == Purpose::Inspect { (CANVAS, STEPS, INSPECT) } else { ("", "", "") };
         format!(
-            "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{SOURCES}\n{TRANSITIONS}\n{inspect}\n}})();"
+            "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{MOMENTS}\n{SOURCES}\n{TRANSITIONS}\n{inspect}\n}})();"
         )
     }
 }
@@ -68,6 +69,7 @@ pub(crate) fn digest() -> String {
             .chain_update(MEDIA)
             .chain_update(SIZES)
             .chain_update(DRIVER)
+            .chain_update(MOMENTS)
             .chain_update(SOURCES)
             .chain_update(TRANSITIONS)
             .chain_update(crate::fonts::digest())

@@ -49,4 +49,4 @@ pub(crate) fn x264(quality: Quality, looks_ahead: bool, gop: u32) -> X264 {
 const WITHOUT_LOOK_AHEAD: &str = "rc-lookahead=0:mbtree=0:subme=0:ipratio=3:pbratio=1.6";
 /// So much larger a rate factor is the same quality then: 5.4 is what x264 adds by itself while it looks ahead, the rest is the
 /// keyframes'.
-const LOOK_AHEAD: f64 = 6.25;
+const LOOK_AHEAD: f64 = 6.0;

@@ -302,11 +302,14 @@ fn remembered(page: &mut Page, subject: &Subject<'_>, last: u32, context: &Conte
     if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.beganLate()")? {
         return Ok(Remembered::began_late(&element));
     }
+    if let Some(element) = page.evaluate::<Option<String>>("__hfProducer.scrambles()")? {
+        return Ok(Remembered::scrambles(&element));
+    }
     let steppers = steppers(page, subject.folder)?;
     // A script may call itself anything: only what was given out is named.
     let served = &page.events().served;
     let named = steppers.iter().find(|(address, _)| served.contains(address)).cloned();
-    if !subject.compiled.goes_on && steppers.is_empty() {
+    if !subject.compiled.goes_on && steppers.is_empty() && !page.evaluate::<bool>("__hfProducer.addsUp()")? {
         return Ok(Remembered::default());
     }
     let mut remembered = remembered::look(page, subject, last, context)?;

@@ -25,9 +25,16 @@ pub(super) struct Remembered {
 impl Remembered {
     /// Where an animation of an element begins when something happens, which a page that goes to a frame at once does not know.
     pub(super) fn began_late(element: &str) -> Self {
-        let message = format!(
-            "an animation of {element} begins when a script says so: each chunk goes through all frames before its own first, which takes longer"
-        );
+        Self::all(&format!("an animation of {element} begins when a script says so"))
+    }
+
+    /// Where a tween scrambles an element's text: letters stay for a while once they were shown.
+    pub(super) fn scrambles(element: &str) -> Self {
+        Self::all(&format!("the text of {element} is scrambled"))
+    }
+
+    fn all(why: &str) -> Self {
+        let message = format!("{why}: each chunk goes through all frames before its own first, which takes longer");
         Self { everything: true, remark: Some(Failure::new(Code::NotSeekable, message)) }
     }
 }
@@ -51,15 +58,12 @@ pub(super) fn look(page: &mut Page, subject: &Subject<'_>, last: u32, context: &
     if !differs {
         return Ok(Remembered::default());
     }
-    let (code, message) = if go_through(0, &frames)? == stepped {
-        let message = "its scripts go on from frame to frame: each chunk goes through all frames before its own first, which takes longer";
-        (Code::NotSeekable, message)
-    } else {
-        let message = "its scripts do not come to the same picture twice: they follow something other than the time that they are told, and so \
-            chunks do not fit together";
-        (Code::NotRepeatable, message)
-    };
-    Ok(Remembered { everything: true, remark: Some(Failure::new(code, message)) })
+    if go_through(0, &frames)? == stepped {
+        return Ok(Remembered::all("its scripts go on from frame to frame"));
+    }
+    let message = "its scripts do not come to the same picture twice: they follow something other than the time that they are told, and so \
+        chunks do not fit together";
+    Ok(Remembered { everything: true, remark: Some(Failure::new(Code::NotRepeatable, message)) })
 }
 
 /// PNGs of frames, the last of which the page goes to from `first` on.
@@ -75,6 +79,7 @@ fn pictures(
     ready::wait(page, subject.expected, context.settings.ready_timeout)?;
     page.prepare()?;
     page.settle(|page| Ok(page.draw(false)?.changed))?;
+    page.go_through_moments(first, subject.rate)?;
     let mut pictures = Vec::new();
     for frame in first..=frames.iter().copied().max().unwrap_or(first) {
         let seek = page.seek_later(subject.rate.time_of(frame), &[], &[])?;

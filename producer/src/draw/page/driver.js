@@ -200,6 +200,7 @@ window.__hf = {
     return known && saysNothing() ? Math.max(known, lasts, animationsEnd()) : known;
   },
   seek(time, options) {
+    reseed(time * 1000);
     player().renderSeek(time, options);
     visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000, hasPictures));
     seekAnimations(time);
@@ -390,6 +391,14 @@ window.__hfProducer = {
     const images = Array.from(document.images).filter((image) => image.complete || image.loading !== "lazy");
     const named = images.map((image) => [`the image ${image.currentSrc.slice(0, 200)}`, image.decode()]);
     return late([["its fonts", document.fonts.ready], ["the tables of its colours", tablesLoaded()], ...named]);
+  },
+
+  // The frames before one that are not to be left out on the way there.
+  momentsBefore: (frame) => momentsBefore(frame),
+
+  // Moves the page from one time to the next.
+  async goThrough(times) {
+    for (const time of times) await window.__hfProducer.seek(time);
   },
 
   // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of

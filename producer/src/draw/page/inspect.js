@@ -207,6 +207,24 @@ Object.assign(window.__hfProducer, {
   // An element with an animation that begins when something happens.
   beganLate: () => beganLate && place(beganLate),
 
+  // What has a tween that goes on from the letters it showed before.
+  scrambles() {
+    let target = null;
+    visitAnimations(outerTimelines().map(({ timeline }) => timeline), (animation) => {
+      if (animation.vars.scrambleText) target ??= targetsOf(animation)[0];
+    });
+    return target && place(target);
+  },
+
+  // Whether a timeline calls something in every frame that may go on from what it did before.
+  addsUp() {
+    let addsUp = false;
+    visitAnimations(outerTimelines().map(({ timeline }) => timeline), ({ vars: { onUpdate } }) => {
+      addsUp ||= typeof onUpdate === "function" && /\+\+|--|[-+*/%]=|\.push\(/.test(onUpdate);
+    });
+    return addsUp;
+  },
+
   // Elements that the browser moves by itself, by its own clock or not at all.
   movedByBrowser: () =>
     inEveryDocument(({ document }) => Array.from(document.querySelectorAll("marquee, progress:not([value])"), place)).flat(),

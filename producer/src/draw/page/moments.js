@@ -1,0 +1,115 @@
+// GSAP finds a tween's values, and makes its calls, in the first frame that renders it, and renders what has ended once. Where that
+// depends on what else has been done by then, a frame is another one without those before it in which something begins or ends.
+const CALLS = ["onStart", "onComplete", "onRepeat", "onReverseComplete"];
+const NO_VALUES = [...CALLS, "onUpdate", "onInterrupt", "ease", "easeEach", "yoyoEase", "stagger", "modifiers", "snap"];
+const FRACTION = 1e-3;
+
+// Whether a value is found by a script or by chance when a tween begins.
+const isFound = (value) => {
+  if (typeof value === "function") return true;
+  if (typeof value === "string") return value.includes("random(");
+  const holdsValues = Array.isArray(value) || (value && Object.getPrototypeOf(value) === Object.prototype);
+  return holdsValues && Object.entries(value).some(([name, inner]) => !NO_VALUES.includes(name) && isFound(inner));
+};
+
+// What lies in a timeline, or in a tween of keyframes or of targets one after the other, in the order in which it is rendered.
+const partsOf = (animation) => {
+  const timeline = animation.getChildren ? animation : animation.timeline;
+  return timeline ? timeline.getChildren(false, true, true) : [];
+};
+const targetsOf = (animation) => animation.targets?.() ?? [];
+const visitAnimations = (parts, visit) => {
+  for (const part of parts) {
+    visit(part);
+    visitAnimations(partsOf(part), visit);
+  }
+};
+
+// Timelines that lie in no other, and what seconds of what they lie in are of the video.
+const outerTimelines = () => {
+  const all = new Set(Object.values(window.__timelines ?? {}));
+  const isInside = ({ parent }) => parent && (all.has(parent) || isInside(parent));
+  return Object.entries(window.__timelines ?? {})
+    .filter(([, timeline]) => timeline?.getChildren && !isInside(timeline))
+    .map(([id, timeline]) => {
+      const host = document.querySelector(`[data-composition-id="${CSS.escape(id)}"]`);
+      const origin = host && host !== root() ? originOf(host) : 0;
+      // The runtime moves it in its own seconds, wherever it began.
+      const place = (seconds) => origin + (seconds - timeline.startTime()) * (Math.abs(timeline.timeScale()) || 1);
+      return { timeline, place };
+    });
+};
+// What seconds of what lies in an animation are of the video.
+const placeIn = (animation, place) => {
+  const speed = Math.abs(animation.timeScale()) || 1;
+  return (seconds) => place(animation.startTime() + seconds / speed);
+};
+
+// When targets are moved, from the first time to the last; `contested` gets those that are not moved one after the other in the order of
+// rendering.
+const spansOf = (parts, place, contested) => {
+  const spans = new Map();
+  const add = (target, start, end) => {
+    const before = spans.get(target);
+    if (before && start < before.end - FRACTION) contested.add(target);
+    spans.set(target, { start: Math.min(start, before?.start ?? start), end: Math.max(end, before?.end ?? end) });
+  };
+  for (const part of parts) {
+    const inside = placeIn(part, place);
+    const [start, end] = [inside(0), inside(part.totalDuration())];
+    // Keyframes of several properties are moved side by side.
+    const parts = part.vars?.keyframes ? [] : partsOf(part);
+    for (const [target, span] of spansOf(parts, inside, contested)) {
+      if (part.repeat()) add(target, start, end);
+      else add(target, span.start, span.end);
+    }
+    if (!parts.length) targetsOf(part).forEach((target) => add(target, start, end));
+  }
+  return spans;
+};
+
+// Animations of which it matters in which frames they begin and end, and those that they lie in.
+const whatMatters = (outer) => {
+  const contested = new Set();
+  for (const { timeline, place } of outer) spansOf(partsOf(timeline), placeIn(timeline, place), contested);
+  const matters = new Set();
+  visitAnimations(outer.map(({ timeline }) => timeline), (animation) => {
+    const { vars } = animation;
+    const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars);
+    if (!isSensitive && !targetsOf(animation).some((target) => contested.has(target))) return;
+    for (let holder = animation; holder && !matters.has(holder); holder = holder.parent) matters.add(holder);
+  });
+  return matters;
+};
+
+// The frames before one in which something begins or ends that matters, in order.
+const momentsBefore = (frame) => {
+  const frames = new Set();
+  const outer = outerTimelines();
+  const matters = whatMatters(outer);
+  const add = (seconds) => {
+    for (const inexact of [-FRACTION, FRACTION]) {
+      const first = Math.max(0, Math.ceil(seconds * config.fps + inexact));
+      if (first < frame) frames.add(first);
+    }
+  };
+  const visit = (animation, place) => {
+    if (!matters.has(animation)) return;
+    const inside = placeIn(animation, place);
+    const lasts = animation.duration();
+    const every = lasts + animation.repeatDelay();
+    const turns = every > 0 && animation.repeat() ? (animation.repeat() < 0 ? Infinity : animation.repeat() + 1) : 1;
+    for (let turn = 0; turn < turns && frames.size < frame; turn++) {
+      const [start, end] = [turn * every, turn * every + lasts];
+      if (turns === Infinity && inside(start) * config.fps > frame) break;
+      add(inside(start));
+      add(inside(end));
+      // Where these begin depends on how they are eased.
+      for (let seconds = start; animation.vars?.keyframes && seconds < end; seconds += 1 / config.fps) add(inside(seconds));
+      const isBack = animation.yoyo() && turn % 2;
+      for (const part of partsOf(animation)) visit(part, (seconds) => inside(isBack ? end - seconds : start + seconds));
+    }
+  };
+  for (const { timeline, place } of outer) visit(timeline, place);
+  return Array.from(frames).sort((a, b) => a - b);
+};
