@@ -153,7 +153,8 @@ fn look_around(page: &mut Page, rate: FrameRate, last: u32, fonts: &Named) -> Re
         page.evaluated(seek)?;
         let told: Vec<Told> = page.evaluate("__hfProducer.media()")?;
         media.extend(told.into_iter().filter(|told| media.iter().all(|known| known.id != told.id)).collect::<Vec<_>>());
-        page.settle(|page| Ok(page.draw(false)?.changed))?;
+        // What comes with a frame is enough to have it ask for what it shows.
+        page.settle(|page| page.pass().map(|()| false))?;
         drawn.look(page, fonts)?;
     }
     drawn.note_hidden(page)?;

@@ -80,9 +80,10 @@ const BEGIN_FRAME: [&str; 7] = [
 
 /// The page never waits and nothing runs that was not asked for. `--no-sandbox`: a renderer in a container or under
 /// root cannot use Chromium's own; confinement is the surrounding system's. That makes a process of its own for the network,
-/// which costs 50 ms of CPU to start, no safer. Shader transitions need canvases that draw elements; the pictures of videos, that
+/// which costs 50 ms of CPU to start, no safer. Of two cores a browser would rasterize on one, while the other often has nothing to
+/// do. Shader transitions need canvases that draw elements; the pictures of videos, that
 /// garbage is collected.
-const QUIET: [&str; 16] = [
+const QUIET: [&str; 17] = [
     "--no-sandbox",
     "--no-first-run",
     "--mute-audio",
@@ -98,6 +99,7 @@ const QUIET: [&str; 16] = [
     "--disable-ipc-flooding-protection",
     "--disable-renderer-backgrounding",
     "--enable-features=CanvasDrawElement,NetworkServiceInProcess2",
+    "--num-raster-threads=2",
     "--js-flags=--expose-gc-as=__hfCollectGarbage",
 ];
 

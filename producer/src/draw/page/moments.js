@@ -12,10 +12,12 @@ const isFound = (value) => {
   return holdsValues && Object.entries(value).some(([name, inner]) => !NO_VALUES.includes(name) && isFound(inner));
 };
 
+// Timelines may be of other libraries.
+const isAnimation = (animation) => typeof animation?.vars === "object" && typeof animation.totalDuration === "function";
 // What lies in a timeline, or in a tween of keyframes or of targets one after the other, in the order in which it is rendered.
 const partsOf = (animation) => {
   const timeline = animation.getChildren ? animation : animation.timeline;
-  return timeline ? timeline.getChildren(false, true, true) : [];
+  return timeline ? timeline.getChildren(false, true, true).filter(isAnimation) : [];
 };
 const targetsOf = (animation) => animation.targets?.() ?? [];
 const visitAnimations = (parts, visit) => {
@@ -30,7 +32,7 @@ const outerTimelines = () => {
   const all = new Set(Object.values(window.__timelines ?? {}));
   const isInside = ({ parent }) => parent && (all.has(parent) || isInside(parent));
   return Object.entries(window.__timelines ?? {})
-    .filter(([, timeline]) => timeline?.getChildren && !isInside(timeline))
+    .filter(([, timeline]) => isAnimation(timeline) && timeline.getChildren && !isInside(timeline))
     .map(([id, timeline]) => {
       const host = document.querySelector(`[data-composition-id="${CSS.escape(id)}"]`);
       const origin = host && host !== root() ? originOf(host) : 0;
@@ -58,7 +60,7 @@ const spansOf = (parts, place, contested) => {
     const inside = placeIn(part, place);
     const [start, end] = [inside(0), inside(part.totalDuration())];
     // Keyframes of several properties are moved side by side.
-    const parts = part.vars?.keyframes ? [] : partsOf(part);
+    const parts = part.vars.keyframes ? [] : partsOf(part);
     for (const [target, span] of spansOf(parts, inside, contested)) {
       if (part.repeat()) add(target, start, end);
       else add(target, span.start, span.end);
@@ -105,7 +107,7 @@ const momentsBefore = (frame) => {
       add(inside(start));
       add(inside(end));
       // Where these begin depends on how they are eased.
-      for (let seconds = start; animation.vars?.keyframes && seconds < end; seconds += 1 / config.fps) add(inside(seconds));
+      for (let seconds = start; animation.vars.keyframes && seconds < end; seconds += 1 / config.fps) add(inside(seconds));
       const isBack = animation.yoyo() && turn % 2;
       for (const part of partsOf(animation)) visit(part, (seconds) => inside(isBack ? end - seconds : start + seconds));
     }
