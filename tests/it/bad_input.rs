@@ -68,6 +68,23 @@ fn what_does_no_harm() {
     failed(&folder, &render(&folder, &[]), Code::ScriptError, 2, &["nobody is not defined"]);
 }
 
+/// Such an image goes after three seconds, in a browser as well.
+#[test]
+#[ignore = "needs Chromium"]
+fn an_image_that_does_not_say_how_long_it_is_there() {
+    let folder = Folder::new();
+    let dot = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/%3E";
+    let image = |attributes: &str| format!("<img class=\"clip\" src=\"{dot}\" {attributes}>");
+    let [brief, long] = ["", "data-duration=\"5\""].map(|more| image(&format!("id=\"dot\" data-start=\"1\" {more}")));
+    let last = image("data-start=\"2\"");
+    for (body, expected) in [(brief, vec![Code::CompositionInvalid]), (long, vec![]), (last, vec![])] {
+        folder.project("site", "data-duration=\"5\"", &body);
+        let run = render(&folder, &["--quality", "draft"]).ok();
+        assert_eq!(run.warnings(), expected, "{body}: {run:#?}");
+        std::fs::remove_file(folder.join("out.mp4")).unwrap();
+    }
+}
+
 #[test]
 fn a_project_without_an_entry() {
     let folder = Folder::new();

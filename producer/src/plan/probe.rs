@@ -123,6 +123,7 @@ pub(crate) fn probe(
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)).chain(undrawn(page)));
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
     defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
+    defects.minor.extend(brief_images(page, duration)?);
     let (image_count, films) = (page.evaluate("document.images.length")?, films(page, folder)?);
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     let expected = Expected { missing_timelines: &missing_timelines, duration: Some(computed), ..expected };
@@ -248,6 +249,16 @@ fn moved_by_browser(page: &mut Page) -> Result<Vec<Failure>, Error> {
             "{place} is moved by the browser, which does not follow the video's time: move it with the timeline"
         );
         Failure::new(Code::NotSeekable, message)
+    };
+    Ok(places.into_iter().map(failure).collect())
+}
+
+/// Images that go although nobody said so.
+fn brief_images(page: &mut Page, duration: f64) -> Result<Vec<Failure>, Error> {
+    let places: Vec<String> = page.evaluate(&format!("__hfProducer.briefImages({duration:?})"))?;
+    let failure = |place| {
+        let message = format!("{place} does not say how long it is there, and goes after 3 s: give it a data-duration");
+        Failure::new(Code::CompositionInvalid, message)
     };
     Ok(places.into_iter().map(failure).collect())
 }

@@ -34,6 +34,8 @@ const hosts = (element) => {
     if (host.dataset.start !== undefined) found.push(slot(host));
   return found;
 };
+// Seconds that an image is there which does not say how long.
+const IMAGE = 3;
 // Seconds between two looks at whether a scene is seen.
 const SCENE_STEP = 0.1;
 // Whether a script may set volumes.
@@ -223,6 +225,14 @@ Object.assign(window.__hfProducer, {
       addsUp ||= typeof onUpdate === "function" && /\+\+|--|[-+*/%]=|\.push\(/.test(onUpdate);
     });
     return addsUp;
+  },
+
+  // Images that do not say how long they are there, and so go before the video ends (the runtime's rule); those that move stay.
+  briefImages(duration) {
+    const says = ({ dataset }) => [dataset.duration, dataset.hfAuthoredDuration, dataset.end, dataset.hfAuthoredEnd].some((seconds) => positive(number(seconds)));
+    const isBrief = (image) => !says(image) && !image.getAttribute("src")?.toLowerCase().includes(".gif") &&
+      Math.min(duration, ...hosts(image).map(([, end]) => end ?? Infinity)) > startOf(image) + IMAGE + SCENE_STEP;
+    return Array.from(document.querySelectorAll("img[data-start]")).filter(isBrief).map(place);
   },
 
   // Elements that the browser moves by itself, by its own clock or not at all.
