@@ -78,6 +78,7 @@ fn what_tweens_find_when_they_begin_is_the_same_in_every_chunk() {
         "timeline.to('.box', { x: 'random(30, 240)', duration: 0.7, repeat: 4, repeatRefresh: true });",
         "const inner = gsap.timeline({ repeat: 5, yoyo: true }).to('.box', { x: 200, duration: 0.5 }).to('.box', { x: 60, duration: 0.8 }, 0.2);\n\
          timeline.add(inner, 0.3);",
+        "timeline.call(() => timeline.to('.box', { x: 'random(60, 240)', duration: 0.5 }, 1.2), null, 0.4).to({}, { duration: 4 }, 0);",
         "let turns = 0; timeline.to({}, { duration: 0.3, repeat: 8, onRepeat: () => gsap.set('.box', { x: ++turns * 25 }) });",
         "let drawn = 0; timeline.to({}, { duration: 3, onUpdate: () => gsap.set('.box', { x: drawn++ * 2 }) });",
     ];

@@ -304,8 +304,8 @@ fn early_canvas_texts(page: &mut Page) -> Result<Vec<Failure>, Error> {
 }
 
 /// Libraries that go on with the time alone, and with what others ask of them. (Motion begins what is delayed with the frame that
-/// sees its time first.)
-const KEEP_TIME: [&str; 3] = ["gsap", "animejs", "lottie-web"];
+/// sees its time first, and anime.js what it repeats.)
+const KEEP_TIME: [&str; 2] = ["gsap", "lottie-web"];
 
 /// Whether it remembers, where any script may go on from frame to frame.
 ///

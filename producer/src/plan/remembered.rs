@@ -12,6 +12,8 @@ use crate::{
 
 /// The frame that is looked at, or an earlier one that is the last. What adds up shows by then.
 const SAMPLE: u32 = 300;
+/// So many frames up to it are looked at.
+const LOOKS: u32 = 4;
 
 /// What was found.
 #[derive(Default)]
@@ -39,13 +41,14 @@ impl Remembered {
     }
 }
 
-/// Draws two frames twice: gone to at once, and frame by frame. `last`: index of the composition's last frame.
+/// Draws some frames twice: gone to at once, and frame by frame. `last`: index of the composition's last frame.
 ///
 /// The page is opened anew for it, and of no other use afterwards.
 pub(super) fn look(page: &mut Page, subject: &Subject<'_>, last: u32, context: &Context) -> Result<Remembered, Error> {
     let sample = last.min(SAMPLE);
-    // By the last one what began late may have ended.
-    let frames: Vec<u32> = [sample / 2, sample].into_iter().filter(|frame| *frame > PRE_ROLL_FRAMES).collect();
+    // By the later ones what began late may have ended.
+    let frames: Vec<u32> =
+        (1..=LOOKS).map(|look| sample * look / LOOKS).filter(|frame| *frame > PRE_ROLL_FRAMES).collect();
     if frames.is_empty() {
         return Ok(Remembered::default());
     }

@@ -142,7 +142,7 @@ const INTERVAL_MS: f64 = 1000.0 / 60.0;
 /// Between two frames of the same time: the clock must go on.
 const LEAST_MS: f64 = 0.01;
 /// So many moments are gone through with one command: each has as long as a frame, and no command more than its time.
-const MOMENTS_AT_A_TIME: usize = 30;
+const MOMENTS_AT_A_TIME: u32 = 30;
 
 impl Page {
     /// An empty page of the given size.
@@ -386,12 +386,16 @@ impl Page {
 
     /// Moves the page through the frames before one that this one depends on: those in which timelines begin or end something.
     pub(crate) fn go_through_moments(&mut self, before: u32, rate: FrameRate) -> Result<()> {
-        let frames: Vec<u32> = self.evaluate(&format!("__hfProducer.momentsBefore({before})"))?;
-        for frames in frames.chunks(MOMENTS_AT_A_TIME) {
+        let mut first = 0;
+        loop {
+            // What is called may bring others.
+            let some = format!("__hfProducer.momentsIn({first}, {before}, {MOMENTS_AT_A_TIME})");
+            let frames: Vec<u32> = self.evaluate(&some)?;
+            let Some(last) = frames.last() else { return Ok(()) };
+            first = last + 1;
             let times: Vec<f64> = frames.iter().map(|frame| rate.time_of(*frame)).collect();
             self.evaluate::<()>(&format!("__hfProducer.goThrough({times:?})"))?;
         }
-        Ok(())
     }
 
     /// Has DevTools forget what came of earlier requests. Of each that the page lets go of it would make base64 first: 8 ms and

@@ -55,6 +55,12 @@ const visitDocuments = (frame, visit, host = null) => {
   }
 };
 
+const inDocuments = (work) => {
+  const works = [];
+  visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__ && works.push(work(frame.__HF_VIRTUAL_TIME__)));
+  return Promise.all(works);
+};
+
 // Animations that the runtime has found. It holds on to them: an element that was hidden since has others, and those of a
 // document inside this one it never sees.
 let found = new WeakSet();
@@ -200,8 +206,12 @@ window.__hf = {
     return known && saysNothing() ? Math.max(known, lasts, animationsEnd()) : known;
   },
   seek(time, options) {
-    reseed(time * 1000);
+    // What timelines call is told the frame's time; timers that are due until then have theirs afterwards.
+    const before = now;
+    now = time * 1000;
+    reseed(now);
     player().renderSeek(time, options);
+    now = before;
     visitDocuments(window, (frame) => frame.__HF_VIRTUAL_TIME__?.seekToTime(time * 1000, hasPictures));
     seekAnimations(time);
     seekPlayers(time);
@@ -305,6 +315,8 @@ let prepared;
 const prepare = async () => {
   if (config.transparent) takeBackgroundsAway();
   window.__hfForceTimelineRebind?.();
+  // A chunk begins with a leap in time, which GSAP would take for a pause.
+  visitDocuments(window, (frame) => frame.gsap?.ticker?.lagSmoothing(0));
   adoptMedia();
   keepAnimations();
   const missing = await late(faces().map((face) => [`the font ${face.family}`, face.load()]));
@@ -393,12 +405,16 @@ window.__hfProducer = {
     return late([["its fonts", document.fonts.ready], ["the tables of its colours", tablesLoaded()], ...named]);
   },
 
-  // The frames before one that are not to be left out on the way there.
-  momentsBefore: (frame) => momentsBefore(frame),
+  // Some frames from one to before another that are not to be left out on the way.
+  momentsIn: (first, end, most) => momentsIn(first, end).slice(0, most),
 
   // Moves the page from one time to the next.
   async goThrough(times) {
-    for (const time of times) await window.__hfProducer.seek(time);
+    for (const time of times) {
+      await window.__hfProducer.seek(time);
+      // Has the browser place everything as when it draws.
+      document.elementFromPoint(0, 0);
+    }
   },
 
   // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of
@@ -407,10 +423,9 @@ window.__hfProducer = {
     removeCopies();
     hasPictures = pictures.length > 0;
     await takePictures(pictures);
+    await inDocuments((clock) => clock.hearOfIntersections());
     window.__hf.seek(time);
-    const steps = [];
-    visitDocuments(window, (frame) => steps.push(frame.__HF_VIRTUAL_TIME__?.takeSteps()));
-    await Promise.all(steps);
+    await inDocuments((clock) => clock.takeSteps());
     await settleMaps();
     adoptMedia();
     // Elements that came with this frame.

@@ -222,7 +222,7 @@ Object.assign(window.__hfProducer, {
   addsUp() {
     let addsUp = false;
     visitAnimations(outerTimelines().map(({ timeline }) => timeline), ({ vars: { onUpdate } }) => {
-      addsUp ||= typeof onUpdate === "function" && /\+\+|--|[-+*/%]=|\.push\(/.test(onUpdate);
+      addsUp ||= mayAddUp(onUpdate);
     });
     return addsUp;
   },

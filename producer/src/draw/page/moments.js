@@ -4,21 +4,24 @@ const CALLS = ["onStart", "onComplete", "onRepeat", "onReverseComplete"];
 const NO_VALUES = [...CALLS, "onUpdate", "onInterrupt", "ease", "easeEach", "yoyoEase", "stagger", "modifiers", "snap"];
 const FRACTION = 1e-3;
 
-// Whether a value is found by a script or by chance when a tween begins.
-const isFound = (value) => {
+// Whether a value is found by a script or by chance when a tween begins. Those of keyframes are values within values.
+const DEEPEST = 3;
+const isFound = (value, depth = 0) => {
   if (typeof value === "function") return true;
   if (typeof value === "string") return value.includes("random(");
   const holdsValues = Array.isArray(value) || (value && Object.getPrototypeOf(value) === Object.prototype);
-  return holdsValues && Object.entries(value).some(([name, inner]) => !NO_VALUES.includes(name) && isFound(inner));
+  if (!holdsValues || depth > DEEPEST) return false;
+  return Object.entries(value).some(([name, inner]) => !NO_VALUES.includes(name) && isFound(inner, depth + 1));
 };
 
 // Timelines may be of other libraries.
-const isAnimation = (animation) => typeof animation?.vars === "object" && typeof animation.totalDuration === "function";
+const isAnimation = (animation) => animation?.vars && typeof animation.totalDuration === "function";
 // What lies in a timeline, or in a tween of keyframes or of targets one after the other, in the order in which it is rendered.
 const partsOf = (animation) => {
   const timeline = animation.getChildren ? animation : animation.timeline;
   return timeline ? timeline.getChildren(false, true, true).filter(isAnimation) : [];
 };
+const turns = (vars) => Object.keys(vars).some((name) => /^(scale|rotat|skew|transform|svgOrigin|keyframes)/.test(name));
 const targetsOf = (animation) => animation.targets?.() ?? [];
 const visitAnimations = (parts, visit) => {
   for (const part of parts) {
@@ -65,7 +68,9 @@ const spansOf = (parts, place, contested) => {
       if (part.repeat()) add(target, start, end);
       else add(target, span.start, span.end);
     }
-    if (!parts.length) targetsOf(part).forEach((target) => add(target, start, end));
+    // One that only says where it comes from has found the rest when it was made.
+    const found = part.vars.runBackwards ? -Infinity : start;
+    if (!parts.length) targetsOf(part).forEach((target) => add(target, found, end));
   }
   return spans;
 };
@@ -73,26 +78,32 @@ const spansOf = (parts, place, contested) => {
 // Animations of which it matters in which frames they begin and end, and those that they lie in.
 const whatMatters = (outer) => {
   const contested = new Set();
-  for (const { timeline, place } of outer) spansOf(partsOf(timeline), placeIn(timeline, place), contested);
+  const moved = new Set();
+  for (const { timeline, place } of outer) {
+    for (const target of spansOf(partsOf(timeline), placeIn(timeline, place), contested).keys()) {
+      if (moved.has(target)) contested.add(target);
+      moved.add(target);
+    }
+  }
   const matters = new Set();
   visitAnimations(outer.map(({ timeline }) => timeline), (animation) => {
     const { vars } = animation;
-    const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars);
+    const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars) || turns(vars) || targetsOf(animation).some(isAnimation);
     if (!isSensitive && !targetsOf(animation).some((target) => contested.has(target))) return;
     for (let holder = animation; holder && !matters.has(holder); holder = holder.parent) matters.add(holder);
   });
   return matters;
 };
 
-// The frames before one in which something begins or ends that matters, in order.
-const momentsBefore = (frame) => {
+// The frames from one to before another in which something begins or ends that matters, in order.
+const momentsIn = (first, end) => {
   const frames = new Set();
   const outer = outerTimelines();
   const matters = whatMatters(outer);
   const add = (seconds) => {
     for (const inexact of [-FRACTION, FRACTION]) {
-      const first = Math.max(0, Math.ceil(seconds * config.fps + inexact));
-      if (first < frame) frames.add(first);
+      const next = Math.ceil(seconds * config.fps + inexact);
+      for (const frame of [next - 1, next]) if (first <= frame && frame < end) frames.add(frame);
     }
   };
   const visit = (animation, place) => {
@@ -101,15 +112,16 @@ const momentsBefore = (frame) => {
     const lasts = animation.duration();
     const every = lasts + animation.repeatDelay();
     const turns = every > 0 && animation.repeat() ? (animation.repeat() < 0 ? Infinity : animation.repeat() + 1) : 1;
-    for (let turn = 0; turn < turns && frames.size < frame; turn++) {
-      const [start, end] = [turn * every, turn * every + lasts];
-      if (turns === Infinity && inside(start) * config.fps > frame) break;
-      add(inside(start));
-      add(inside(end));
-      // Where these begin depends on how they are eased.
-      for (let seconds = start; animation.vars.keyframes && seconds < end; seconds += 1 / config.fps) add(inside(seconds));
+    for (let turn = 0; turn < turns && frames.size < end - first; turn++) {
+      const [begins, stops] = [turn * every, turn * every + lasts];
+      if (turns === Infinity && inside(begins) * config.fps > end) break;
+      add(inside(begins));
+      add(inside(stops));
+      // Where these are depends on how they are eased.
+      const isEased = animation.vars.keyframes || targetsOf(animation).some(isAnimation);
+      for (let seconds = begins; isEased && seconds < stops; seconds += 1 / config.fps) add(inside(seconds));
       const isBack = animation.yoyo() && turn % 2;
-      for (const part of partsOf(animation)) visit(part, (seconds) => inside(isBack ? end - seconds : start + seconds));
+      for (const part of partsOf(animation)) visit(part, (seconds) => inside(isBack ? stops - seconds : begins + seconds));
     }
   };
   for (const { timeline, place } of outer) visit(timeline, place);

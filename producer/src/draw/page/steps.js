@@ -18,11 +18,13 @@ for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
     return ask(...values);
   };
 }
+// What is called with every frame may go on from what it did before.
+const mayAddUp = (callback) => typeof callback === "function" && /\+\+|--|[-+*/%]=|\.push\(/.test(callback);
 // So does what waits for an animation to end.
 const ENDS = ["transitionend", "transitioncancel", "animationend", "animationiteration"];
 const { addEventListener } = EventTarget.prototype;
 EventTarget.prototype.addEventListener = function (...options) {
-  if (ENDS.includes(options[0])) noteStepper();
+  if (ENDS.includes(options[0]) || (options[0] === "hf-seek" && mayAddUp(options[1]))) noteStepper();
   return Reflect.apply(addEventListener, this, options);
 };
 // A smooth scroll goes on by itself from where it was.

@@ -230,6 +230,14 @@ const takeSteps = async () => {
   }
 };
 
+// What is told of intersections comes after a frame was drawn, and before the next is asked for.
+let observes = false;
+const { observe } = IntersectionObserver.prototype;
+IntersectionObserver.prototype.observe = function (...options) {
+  observes = true;
+  return Reflect.apply(observe, this, options);
+};
+
 const drawCallbacks = (isDue) => {
   const due = Array.from(callbacks).filter(([, asked]) => isDue(asked));
   for (const [id] of due) callbacks.delete(id);
@@ -253,6 +261,7 @@ window.__HF_VIRTUAL_TIME__ = {
   originalCancelAnimationFrame: original.cancelAnimationFrame,
   getTime: () => now,
   takeSteps,
+  hearOfIntersections: () => observes && new Promise((done) => original.setTimeout(done, 1)),
   madeAt: (animation) => made.get(animation) ?? 0,
   // This document and the shadow trees in it that a script has made.
   trees: () => [document, ...shadowRoots.map((root) => root.deref()).filter((root) => root?.isConnected)],
