@@ -68,6 +68,41 @@ fn what_does_no_harm() {
     failed(&folder, &render(&folder, &[]), Code::ScriptError, 2, &["nobody is not defined"]);
 }
 
+/// A browser takes them for 0, or for none.
+#[test]
+#[ignore = "needs Chromium"]
+fn times_that_are_none() {
+    let folder = Folder::new();
+    let clip = |times: &str| {
+        format!("<p id=\"intro\" data-start=\"0\" data-duration=\"1\">A</p><p id=\"other\" {times}>B</p>")
+    };
+    let wrong = [
+        "data-start=\"2s\"",
+        "data-start=\"intro.end\"",
+        "data-start=\"nosuch + 1\"",
+        "data-start=\"0\" data-duration=\"500ms\"",
+    ];
+    for times in wrong {
+        folder.project("site", "data-duration=\"3\"", &clip(times));
+        let run = render(&folder, &["--quality", "draft"]).ok();
+        assert_eq!(run.warnings(), [Code::CompositionInvalid], "{times}: {run:#?}");
+        let value = times.rsplit('"').nth(1).unwrap();
+        assert!(format!("{run:?}").contains(value), "{times}: {run:#?}");
+        std::fs::remove_file(folder.join("out.mp4")).unwrap();
+    }
+    for times in [
+        "data-start=\"intro\"",
+        "data-start=\" intro + 0.5 \"",
+        "data-start=\"intro-0.5\"",
+        "data-start=\"+1\" data-duration=\"\"",
+    ] {
+        folder.project("site", "data-duration=\"3\"", &clip(times));
+        let run = render(&folder, &["--quality", "draft"]).ok();
+        assert_eq!(run.warnings(), [], "{times}: {run:#?}");
+        std::fs::remove_file(folder.join("out.mp4")).unwrap();
+    }
+}
+
 /// Such an image goes after three seconds, in a browser as well.
 #[test]
 #[ignore = "needs Chromium"]

@@ -79,6 +79,13 @@ fn what_tweens_find_when_they_begin_is_the_same_in_every_chunk() {
         "const inner = gsap.timeline({ repeat: 5, yoyo: true }).to('.box', { x: 200, duration: 0.5 }).to('.box', { x: 60, duration: 0.8 }, 0.2);\n\
          timeline.add(inner, 0.3);",
         "timeline.call(() => timeline.to('.box', { x: 'random(60, 240)', duration: 0.5 }, 1.2), null, 0.4).to({}, { duration: 4 }, 0);",
+        "timeline.to('.box', { x: 200, duration: 1 }, 0.2).from('.box', { x: 60, duration: 0.6 }, 1.3).to({}, { duration: 4 }, 0);\n\
+         gsap.set('.box', { marginLeft: 30 });",
+        "gsap.to('.box', { x: 200, duration: 3.5, ease: 'none' });",
+        "timeline.call(() => gsap.to('.box', { x: 220, duration: 2 }), null, 1.1);",
+        "timeline.call(() => gsap.delayedCall(0.5, () => gsap.set('.box', { x: 90 })), null, 1);",
+        "timeline.from('.box', { scale: 0, x: 30.3, duration: 0.8, ease: 'power3.out' }, 0.3).to({}, { duration: 4 }, 0);\n\
+         gsap.set('.box', { left: 40.4, top: 40.3 });",
         "let turns = 0; timeline.to({}, { duration: 0.3, repeat: 8, onRepeat: () => gsap.set('.box', { x: ++turns * 25 }) });",
         "let drawn = 0; timeline.to({}, { duration: 3, onUpdate: () => gsap.set('.box', { x: drawn++ * 2 }) });",
     ];

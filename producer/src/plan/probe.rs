@@ -123,7 +123,7 @@ pub(crate) fn probe(
     defects.visible.extend(visible.into_iter().chain(references.missing(&page.events().missing)).chain(undrawn(page)));
     defects.minor.extend(minor.into_iter().chain(animated_drawings(page, folder)?));
     defects.minor.extend(moved_by_browser(page)?.into_iter().chain(ready::thrown_since(page, exceptions)));
-    defects.minor.extend(brief_images(page, duration)?);
+    defects.minor.extend(no_times(page)?.into_iter().chain(brief_images(page, duration)?));
     let (image_count, films) = (page.evaluate("document.images.length")?, films(page, folder)?);
     let (missing_assets, browser_version) = (page.events().missing.clone(), page.product().to_owned());
     let expected = Expected { missing_timelines: &missing_timelines, duration: Some(computed), ..expected };
@@ -251,6 +251,18 @@ fn moved_by_browser(page: &mut Page) -> Result<Vec<Failure>, Error> {
         Failure::new(Code::NotSeekable, message)
     };
     Ok(places.into_iter().map(failure).collect())
+}
+
+/// Times that are not understood.
+fn no_times(page: &mut Page) -> Result<Vec<Failure>, Error> {
+    let found: Vec<String> = page.evaluate("__hfProducer.noTimes()")?;
+    let failure = |found| {
+        let message = format!(
+            "{found} is no time: write seconds, as 2.5, or of data-start what it comes after by id, as intro or intro + 0.5"
+        );
+        Failure::new(Code::CompositionInvalid, message)
+    };
+    Ok(found.into_iter().map(failure).collect())
 }
 
 /// Images that go although nobody said so.

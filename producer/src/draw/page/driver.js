@@ -194,6 +194,12 @@ const animationsEnd = () => {
 
 // Whether videos show pictures: what drew before it had any does so again.
 let hasPictures = false;
+const tellAgain = (time) => {
+  const waits = [];
+  const waitUntil = (promise) => void waits.push(promise);
+  window.dispatchEvent(new CustomEvent("hf-seek", { detail: { time, waitUntil } }));
+  return Promise.allSettled(waits);
+};
 // How long the producer has it last, in seconds.
 let lasts = 0;
 
@@ -424,7 +430,9 @@ window.__hfProducer = {
     hasPictures = pictures.length > 0;
     await takePictures(pictures);
     await inDocuments((clock) => clock.hearOfIntersections());
+    const isThere = time === lastTime;
     window.__hf.seek(time);
+    if (isThere && hasPictures) await tellAgain(time);
     await inDocuments((clock) => clock.takeSteps());
     await settleMaps();
     adoptMedia();

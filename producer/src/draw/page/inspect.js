@@ -34,6 +34,7 @@ const hosts = (element) => {
     if (host.dataset.start !== undefined) found.push(slot(host));
   return found;
 };
+const TIMES = ["data-start", "data-duration", "data-end", "data-media-start", "data-playback-start", "data-fade-in", "data-fade-out"];
 // Seconds that an image is there which does not say how long.
 const IMAGE = 3;
 // Seconds between two looks at whether a scene is seen.
@@ -225,6 +226,18 @@ Object.assign(window.__hfProducer, {
       addsUp ||= mayAddUp(onUpdate);
     });
     return addsUp;
+  },
+
+  // Times that are none, which the runtime takes for 0 or leaves out, by attribute and element.
+  noTimes() {
+    const named = ["id", "data-composition-id", "data-hf-authored-id", "data-hf-original-composition-id"];
+    const names = new Set(named.flatMap((name) => Array.from(document.querySelectorAll(`[${name}]`), (element) => element.getAttribute(name))));
+    const isAfter = (text) => names.has(/^([\w.:-]+?)(?:\s*[+-]\s*[\d.]+)?$/.exec(text.trim())?.[1]) || names.has(text.trim());
+    const isTime = (name, text) => !text.trim() || number(text) !== null || (name === "data-start" && isAfter(text));
+    return TIMES.flatMap((name) =>
+      Array.from(document.querySelectorAll(`[${name}]`))
+        .filter((element) => !isTime(name, element.getAttribute(name)))
+        .map((element) => `${name}="${element.getAttribute(name).slice(0, 80)}" of ${place(element)}`));
   },
 
   // Images that do not say how long they are there, and so go before the video ends (the runtime's rule); those that move stay.

@@ -21,6 +21,7 @@ const partsOf = (animation) => {
   const timeline = animation.getChildren ? animation : animation.timeline;
   return timeline ? timeline.getChildren(false, true, true).filter(isAnimation) : [];
 };
+// Whether a tween may scale or turn something.
 const turns = (vars) => Object.keys(vars).some((name) => /^(scale|rotat|skew|transform|svgOrigin|keyframes)/.test(name));
 const targetsOf = (animation) => animation.targets?.() ?? [];
 const visitAnimations = (parts, visit) => {
@@ -34,6 +35,9 @@ const visitAnimations = (parts, visit) => {
 const outerTimelines = () => {
   const all = new Set(Object.values(window.__timelines ?? {}));
   const isInside = ({ parent }) => parent && (all.has(parent) || isInside(parent));
+  // What lies in none follows the page's time.
+  const loose = isAnimation(window.gsap?.globalTimeline) ? partsOf(window.gsap.globalTimeline) : [];
+  const others = loose.filter((animation) => !all.has(animation)).map((timeline) => ({ timeline, place: (seconds) => seconds }));
   return Object.entries(window.__timelines ?? {})
     .filter(([, timeline]) => isAnimation(timeline) && timeline.getChildren && !isInside(timeline))
     .map(([id, timeline]) => {
@@ -42,7 +46,8 @@ const outerTimelines = () => {
       // The runtime moves it in its own seconds, wherever it began.
       const place = (seconds) => origin + (seconds - timeline.startTime()) * (Math.abs(timeline.timeScale()) || 1);
       return { timeline, place };
-    });
+    })
+    .concat(others);
 };
 // What seconds of what lies in an animation are of the video.
 const placeIn = (animation, place) => {
@@ -80,7 +85,7 @@ const whatMatters = (outer) => {
   const contested = new Set();
   const moved = new Set();
   for (const { timeline, place } of outer) {
-    for (const target of spansOf(partsOf(timeline), placeIn(timeline, place), contested).keys()) {
+    for (const target of spansOf([timeline], place, contested).keys()) {
       if (moved.has(target)) contested.add(target);
       moved.add(target);
     }
@@ -111,12 +116,14 @@ const momentsIn = (first, end) => {
     const inside = placeIn(animation, place);
     const lasts = animation.duration();
     const every = lasts + animation.repeatDelay();
-    const turns = every > 0 && animation.repeat() ? (animation.repeat() < 0 ? Infinity : animation.repeat() + 1) : 1;
-    for (let turn = 0; turn < turns && frames.size < end - first; turn++) {
+    const times = every > 0 && animation.repeat() ? (animation.repeat() < 0 ? Infinity : animation.repeat() + 1) : 1;
+    for (let turn = 0; turn < times && frames.size < end - first; turn++) {
       const [begins, stops] = [turn * every, turn * every + lasts];
-      if (turns === Infinity && inside(begins) * config.fps > end) break;
+      if (times === Infinity && inside(begins) * config.fps > end) break;
       add(inside(begins));
       add(inside(stops));
+      // A browser takes something that is hardly scaled for something that is not.
+      if (turns(animation.vars)) add(inside((begins + stops) / 2));
       // Where these are depends on how they are eased.
       const isEased = animation.vars.keyframes || targetsOf(animation).some(isAnimation);
       for (let seconds = begins; isEased && seconds < stops; seconds += 1 / config.fps) add(inside(seconds));
