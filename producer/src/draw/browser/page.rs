@@ -141,7 +141,7 @@ const BEGINNING_MS: f64 = 1000.0;
 const INTERVAL_MS: f64 = 1000.0 / 60.0;
 /// Between two frames of the same time: the clock must go on.
 const LEAST_MS: f64 = 0.01;
-/// So many moments are gone through with one command: each has as long as a frame, and no command more than its time.
+/// So many moments are gone through before they are looked for again.
 const MOMENTS_AT_A_TIME: u32 = 30;
 
 impl Page {
@@ -393,8 +393,11 @@ impl Page {
             let frames: Vec<u32> = self.evaluate(&some)?;
             let Some(last) = frames.last() else { return Ok(()) };
             first = last + 1;
-            let times: Vec<f64> = frames.iter().map(|frame| rate.time_of(*frame)).collect();
-            self.evaluate::<()>(&format!("__hfProducer.goThrough({times:?})"))?;
+            for frame in frames {
+                let seek = self.seek_later(rate.time_of(frame), &[], &[])?;
+                self.evaluated(seek)?;
+                self.pass()?;
+            }
         }
     }
 

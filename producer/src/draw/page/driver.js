@@ -414,15 +414,6 @@ window.__hfProducer = {
   // Some frames from one to before another that are not to be left out on the way.
   momentsIn: (first, end, most) => momentsIn(first, end).slice(0, most),
 
-  // Moves the page from one time to the next.
-  async goThrough(times) {
-    for (const time of times) {
-      await window.__hfProducer.seek(time);
-      // Has the browser place everything as when it draws.
-      document.elementFromPoint(0, 0);
-    }
-  },
-
   // Moves the page to a time; `pictures`: what its videos show then, as pairs of name and address; `ahead`: the addresses of
   // what they will show in the frame after that. The answer is whether scenes have to be blended before the page is drawn.
   async seek(time, pictures = [], ahead = []) {
