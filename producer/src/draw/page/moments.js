@@ -21,8 +21,6 @@ const partsOf = (animation) => {
   const timeline = animation.getChildren ? animation : animation.timeline;
   return timeline ? timeline.getChildren(false, true, true).filter(isAnimation) : [];
 };
-// Whether a tween may scale or turn something.
-const turns = (vars) => Object.keys(vars).some((name) => /^(scale|rotat|skew|transform|svgOrigin|keyframes)/.test(name));
 const targetsOf = (animation) => animation.targets?.() ?? [];
 const visitAnimations = (parts, visit) => {
   for (const part of parts) {
@@ -93,11 +91,37 @@ const whatMatters = (outer) => {
   const matters = new Set();
   visitAnimations(outer.map(({ timeline }) => timeline), (animation) => {
     const { vars } = animation;
-    const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars) || turns(vars) || targetsOf(animation).some(isAnimation);
+    const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars) || targetsOf(animation).some(isAnimation);
     if (!isSensitive && !targetsOf(animation).some((target) => contested.has(target))) return;
     for (let holder = animation; holder && !matters.has(holder); holder = holder.parent) matters.add(holder);
   });
   return matters;
+};
+
+// A browser keeps edges and letters that were scaled or turned where it drew them last, between pixels: of each element it matters what
+// did so last before a time. Adds when that began and ended, and is half done, by target.
+const TURNS = /^(scale|rotat|skew|transform)/;
+const isGone = (target, time) => {
+  const clip = target.closest("[data-start]");
+  const lasts = clip && positive(number(clip.dataset.duration ?? clip.dataset.hfAuthoredDuration));
+  return lasts > 0 && startOf(clip) + lasts <= time;
+};
+const addLastTurns = (animations, place, time, last) => {
+  for (const part of animations) {
+    const inside = placeIn(part, place);
+    const lasts = part.duration();
+    const every = lasts + part.repeatDelay();
+    const begun = (time - inside(0)) / (inside(1) - inside(0));
+    const most = part.repeat() < 0 ? Infinity : part.repeat();
+    const shift = every > 0 ? every * Math.max(0, Math.min(most, Math.floor(begun / every))) : 0;
+    const parts = partsOf(part);
+    addLastTurns(parts, (seconds) => inside(shift + seconds), time, last);
+    if (parts.length || !Object.keys(part.vars).some((name) => TURNS.test(name))) continue;
+    const [begins, half, stops] = [0, lasts / 2, lasts].map((seconds) => inside(shift + seconds));
+    for (const target of targetsOf(part).filter((target) => target instanceof Element)) {
+      if (begins < time && !(last.get(target)?.at(-1) > stops) && !isGone(target, time)) last.set(target, [begins, half, stops]);
+    }
+  }
 };
 
 // The frames from one to before another in which something begins or ends that matters, in order.
@@ -122,8 +146,6 @@ const momentsIn = (first, end) => {
       if (times === Infinity && inside(begins) * config.fps > end) break;
       add(inside(begins));
       add(inside(stops));
-      // A browser takes something that is hardly scaled for something that is not.
-      if (turns(animation.vars)) add(inside((begins + stops) / 2));
       // Where these are depends on how they are eased.
       const isEased = animation.vars.keyframes || targetsOf(animation).some(isAnimation);
       for (let seconds = begins; isEased && seconds < stops; seconds += 1 / config.fps) add(inside(seconds));
@@ -132,5 +154,8 @@ const momentsIn = (first, end) => {
     }
   };
   for (const { timeline, place } of outer) visit(timeline, place);
+  const last = new Map();
+  for (const { timeline, place } of outer) addLastTurns([timeline], place, end / config.fps, last);
+  Array.from(last.values()).flat().forEach(add);
   return Array.from(frames).sort((a, b) => a - b);
 };
