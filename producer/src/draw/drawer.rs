@@ -222,7 +222,7 @@ impl<'a> Drawer<'a> {
         self.last = None;
         let drawn = chunk.start_frame.saturating_sub(plan.encoder.pre_roll_frames);
         let gone_through = if plan.encoder.goes_through_all_frames { 0 } else { drawn };
-        if gone_through == drawn {
+        if !plan.encoder.goes_through_all_frames {
             self.opened.page.go_through_moments(drawn, plan.rate)?;
         }
         self.feed = Some(Feed::start(&self.videos, &plan.dir.compiled(), plan.rate, gone_through..chunk.end_frame)?);

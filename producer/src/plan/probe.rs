@@ -243,36 +243,31 @@ fn animated_drawings(page: &Page, folder: &Path) -> Result<Vec<Failure>, Error> 
 
 /// Elements that no time can be given to.
 fn moved_by_browser(page: &mut Page) -> Result<Vec<Failure>, Error> {
-    let places: Vec<String> = page.evaluate("__hfProducer.movedByBrowser()")?;
-    let failure = |place| {
-        let message = format!(
-            "{place} is moved by the browser, which does not follow the video's time: move it with the timeline"
-        );
-        Failure::new(Code::NotSeekable, message)
-    };
-    Ok(places.into_iter().map(failure).collect())
+    each(page, "__hfProducer.movedByBrowser()", Code::NotSeekable, |place| {
+        format!("{place} is moved by the browser, which does not follow the video's time: move it with the timeline")
+    })
 }
 
 /// Times that are not understood.
 fn no_times(page: &mut Page) -> Result<Vec<Failure>, Error> {
-    let found: Vec<String> = page.evaluate("__hfProducer.noTimes()")?;
-    let failure = |found| {
-        let message = format!(
+    each(page, "__hfProducer.noTimes()", Code::CompositionInvalid, |found| {
+        format!(
             "{found} is no time: write seconds, as 2.5, or of data-start what it comes after by id, as intro or intro + 0.5"
-        );
-        Failure::new(Code::CompositionInvalid, message)
-    };
-    Ok(found.into_iter().map(failure).collect())
+        )
+    })
 }
 
 /// Images that go although nobody said so.
 fn brief_images(page: &mut Page, duration: f64) -> Result<Vec<Failure>, Error> {
-    let places: Vec<String> = page.evaluate(&format!("__hfProducer.briefImages({duration:?})"))?;
-    let failure = |place| {
-        let message = format!("{place} does not say how long it is there, and goes after 3 s: give it a data-duration");
-        Failure::new(Code::CompositionInvalid, message)
-    };
-    Ok(places.into_iter().map(failure).collect())
+    each(page, &format!("__hfProducer.briefImages({duration:?})"), Code::CompositionInvalid, |place| {
+        format!("{place} does not say how long it is there, and goes after 3 s: give it a data-duration")
+    })
+}
+
+/// A failure for each thing that the page names.
+fn each(page: &mut Page, named: &str, code: Code, words: impl Fn(String) -> String) -> Result<Vec<Failure>, Error> {
+    let names: Vec<String> = page.evaluate(named)?;
+    Ok(names.into_iter().map(|name| Failure::new(code, words(name))).collect())
 }
 
 /// Volumes of elements in some frames, if anything may change them; at most 60 times a second.

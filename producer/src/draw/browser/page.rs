@@ -387,18 +387,18 @@ impl Page {
     /// Moves the page through the frames before one that this one depends on: those in which timelines begin or end something.
     pub(crate) fn go_through_moments(&mut self, before: u32, rate: FrameRate) -> Result<()> {
         let mut first = 0;
-        loop {
+        while first < before {
             // What is called may bring others.
             let some = format!("__hfProducer.momentsIn({first}, {before}, {MOMENTS_AT_A_TIME})");
             let frames: Vec<u32> = self.evaluate(&some)?;
-            let Some(last) = frames.last() else { return Ok(()) };
-            first = last + 1;
+            first = frames.last().map_or(before, |last| last + 1);
             for frame in frames {
                 let seek = self.seek_later(rate.time_of(frame), &[], &[])?;
                 self.evaluated(seek)?;
                 self.pass()?;
             }
         }
+        Ok(())
     }
 
     /// Has DevTools forget what came of earlier requests. Of each that the page lets go of it would make base64 first: 8 ms and

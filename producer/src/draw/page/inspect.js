@@ -212,21 +212,12 @@ Object.assign(window.__hfProducer, {
 
   // What has a tween that goes on from the letters it showed before.
   scrambles() {
-    let target = null;
-    visitAnimations(outerTimelines().map(({ timeline }) => timeline), (animation) => {
-      if (animation.vars.scrambleText) target ??= targetsOf(animation)[0];
-    });
-    return target && place(target);
+    const scrambling = allAnimations().find(({ vars }) => vars.scrambleText);
+    return scrambling ? place(targetsOf(scrambling)[0]) : null;
   },
 
   // Whether a timeline calls something in every frame that may go on from what it did before.
-  addsUp() {
-    let addsUp = false;
-    visitAnimations(outerTimelines().map(({ timeline }) => timeline), ({ vars: { onUpdate } }) => {
-      addsUp ||= mayAddUp(onUpdate);
-    });
-    return addsUp;
-  },
+  addsUp: () => allAnimations().some(({ vars }) => mayAddUp(vars.onUpdate)),
 
   // Times that are none, which the runtime takes for 0 or leaves out, by attribute and element.
   noTimes() {
@@ -240,10 +231,10 @@ Object.assign(window.__hfProducer, {
         .map((element) => `${name}="${element.getAttribute(name).slice(0, 80)}" of ${place(element)}`));
   },
 
-  // Images that do not say how long they are there, and so go before the video ends (the runtime's rule); those that move stay.
+  // Images that do not say how long they are there, and so go before the video ends (the runtime's rule); those that move were kept.
   briefImages(duration) {
     const says = ({ dataset }) => [dataset.duration, dataset.hfAuthoredDuration, dataset.end, dataset.hfAuthoredEnd].some((seconds) => positive(number(seconds)));
-    const isBrief = (image) => !says(image) && !image.getAttribute("src")?.toLowerCase().includes(".gif") &&
+    const isBrief = (image) => !says(image) &&
       Math.min(duration, ...hosts(image).map(([, end]) => end ?? Infinity)) > startOf(image) + IMAGE + SCENE_STEP;
     return Array.from(document.querySelectorAll("img[data-start]")).filter(isBrief).map(place);
   },

@@ -22,12 +22,7 @@ const partsOf = (animation) => {
   return timeline ? timeline.getChildren(false, true, true).filter(isAnimation) : [];
 };
 const targetsOf = (animation) => animation.targets?.() ?? [];
-const visitAnimations = (parts, visit) => {
-  for (const part of parts) {
-    visit(part);
-    visitAnimations(partsOf(part), visit);
-  }
-};
+const withParts = (animations) => animations.flatMap((animation) => [animation, ...withParts(partsOf(animation))]);
 
 // Timelines that lie in no other, and what seconds of what they lie in are of the video.
 const outerTimelines = () => {
@@ -47,6 +42,7 @@ const outerTimelines = () => {
     })
     .concat(others);
 };
+const allAnimations = (outer = outerTimelines()) => withParts(outer.map(({ timeline }) => timeline));
 // What seconds of what lies in an animation are of the video.
 const placeIn = (animation, place) => {
   const speed = Math.abs(animation.timeScale()) || 1;
@@ -89,12 +85,12 @@ const whatMatters = (outer) => {
     }
   }
   const matters = new Set();
-  visitAnimations(outer.map(({ timeline }) => timeline), (animation) => {
+  for (const animation of allAnimations(outer)) {
     const { vars } = animation;
     const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars) || targetsOf(animation).some(isAnimation);
-    if (!isSensitive && !targetsOf(animation).some((target) => contested.has(target))) return;
+    if (!isSensitive && !targetsOf(animation).some((target) => contested.has(target))) continue;
     for (let holder = animation; holder && !matters.has(holder); holder = holder.parent) matters.add(holder);
-  });
+  }
   return matters;
 };
 
