@@ -379,7 +379,18 @@ impl Fetcher {
     }
 
     async fn font(&self, asked: &Asked) -> Result<String, Failure> {
-        let package = self.packages.get(&self.downloader, &asked.package(), FONTS, Prefer::Local).await?;
+        let mut css = Err(Failure::new(Code::FontFetchFailed, format!("no package has {}", asked.family)));
+        for name in asked.packages() {
+            css = self.font_of(&name, asked).await;
+            if css.is_ok() {
+                break;
+            }
+        }
+        css
+    }
+
+    async fn font_of(&self, name: &str, asked: &Asked) -> Result<String, Failure> {
+        let package = self.packages.get(&self.downloader, name, FONTS, Prefer::Local).await?;
         asked.css(&package).ok_or_else(|| {
             let message = format!("{} {} has no such face of {}", package.name, package.version, asked.family);
             Failure::new(Code::FontFetchFailed, message)

@@ -400,7 +400,7 @@ fn fonts_come_from_packages() {
     let google = "https://fonts.googleapis.com/css2";
     let links = format!(
         "<link rel=\"preconnect\" href=\"https://fonts.googleapis.com\">\
-         <link rel=\"stylesheet\" href=\"{google}?family=Space+Grotesk:wght@300;700&family=Lora:ital,wght@1,500&display=swap\">\n\
+         <link rel=\"stylesheet\" href=\"{google}?family=Space+Grotesk:wght@300;700&family=Lora:ital,wght@1,500&family=Archivo:wdth,wght@62..125,100..900&display=swap\">\n\
          <style>@import url('{google}?family=Pacifico'); :root {{ --heading: 'Fira Code', monospace }} p {{ margin: 0; font-size: 26px; line-height: 36px; white-space: nowrap }}</style>"
     );
     let text = |style: &str, text: &str| format!("<p><span style=\"{style}\">{text}</span></p>");
@@ -410,9 +410,11 @@ fn fonts_come_from_packages() {
         text("font-family: Lora; font-style: italic; font-weight: 500", "Žluťoučký"),
         text("font-family: Pacifico", "Handgloves"),
         text("font-family: var(--heading)", "Жук =&gt;"),
+        text("font-family: Archivo; font-stretch: 62%; font-weight: 850", "Handgloves"),
+        text("font-family: Archivo; font-variation-settings: 'wdth' 125, 'wght' 850", "Handgloves"),
     ]
     .concat();
-    let project = folder.project_of_size("site", (320, 200), SECOND, &(links + &body));
+    let project = folder.project_of_size("site", (320, 260), SECOND, &(links + &body));
     let video = folder.join("out.mp4");
     let run = tests::bins::render(&project, &video, &["--quality", "high"]);
     assert!(run.warnings().is_empty(), "{run:#?}");
@@ -421,8 +423,8 @@ fn fonts_come_from_packages() {
         let rows = line * 36..line * 36 + 36;
         rows.flat_map(|y| (0..320).map(move |x| (y * 320 + x) * 3)).filter(|at| pixels[*at] < 128).count()
     };
-    let ink = [0, 1, 2, 3, 4].map(line);
-    assert!(ink.iter().all(|ink| *ink > 100) && ink[1] > ink[0] * 5 / 4, "{ink:?}");
+    let ink = [0, 1, 2, 3, 4, 5, 6].map(line);
+    assert!(ink.iter().all(|ink| *ink > 100) && ink[1] > ink[0] * 5 / 4 && ink[6] > ink[5] * 5 / 4, "{ink:?}");
 }
 
 /// Characters that no font has which is asked for are Noto's, and a family that only a variable, a script or a canvas names is

@@ -17,8 +17,10 @@ const PATHS: [&str; 3] = ["/css", "/css2", "/icon"];
 const ICONS: [&str; 2] = ["Material Icons", SYMBOLS];
 /// Those that are one font for all weights and fillings.
 const SYMBOLS: &str = "Material Symbols";
-/// Whose packages have those.
+/// Whose packages have variable fonts.
 const VARIABLE: &str = "@fontsource-variable";
+/// Whose packages have a font for each weight.
+const STATIC: &str = "@fontsource";
 
 /// A family and its faces, as an address asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +28,22 @@ pub(crate) struct Asked {
     pub(crate) family: String,
     /// Italic or not, and the range of weights; none for all that there are.
     pub(crate) faces: Vec<(bool, u16, u16)>,
+    /// Axes beside slope and weight, with the least and the largest value, as written.
+    axes: Vec<(String, String, String)>,
+}
+
+/// What a package says of its fonts.
+#[derive(Deserialize)]
+struct Metadata {
+    weights: Vec<u16>,
+    styles: Vec<String>,
+    subsets: Vec<String>,
 }
 
 impl Asked {
     /// All faces of a family.
     pub(crate) fn whole(family: &str) -> Self {
-        Self { family: family.to_owned(), faces: Vec::new() }
+        Self { family: family.to_owned(), faces: Vec::new(), axes: Vec::new() }
     }
 
     /// What the address of a style sheet asks for; `None` for any other address.
@@ -60,7 +72,16 @@ impl Asked {
         };
         let faces: Vec<_> = tuples.iter().filter_map(face).collect();
         let faces = if faces.is_empty() { vec![(false, 400, 400)] } else { faces };
-        Self { family: family.to_owned(), faces }
+        let others = axes.split(',').enumerate().filter(|(_, axis)| !["", "ital", "wght"].contains(axis));
+        let range = |(place, axis): (usize, &str)| {
+            let range = tuples.first()?.split(',').nth(place)?;
+            let (low, high) = range.split_once("..").unwrap_or((range, range));
+            let is_axis = axis.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            (is_axis && [low, high].iter().all(|value| value.parse::<f32>().is_ok_and(f32::is_finite)))
+                .then(|| (axis.to_owned(), low.to_owned(), high.to_owned()))
+        };
+        let axes = others.filter_map(range).collect();
+        Self { family: family.to_owned(), faces, axes }
     }
 
     /// `Family:400,700italic`.
@@ -74,19 +95,29 @@ impl Asked {
         };
         let faces: Vec<_> =
             parts.next().unwrap_or("400").split(',').filter(|name| !name.is_empty()).map(face).collect();
-        Self { family, faces }
+        Self { family, faces, axes: Vec::new() }
     }
 
     /// Whether all that is asked for is among the bundled faces.
     pub(crate) fn is_bundled(&self) -> bool {
         let Some(family) = bundled(&self.family) else { return is_generic(&self.family) };
         let has = |weight: u16| FACES.iter().any(|face| face.family == family && face.weight == weight);
-        self.faces.iter().all(|(italic, low, high)| !italic && low == high && has(*low))
+        !self.is_variable() && self.faces.iter().all(|(italic, low, _)| !italic && has(*low))
     }
 
-    /// The package that holds its fonts.
-    pub(crate) fn package(&self) -> String {
-        format!("{}/{}", if self.is_of_symbols() { VARIABLE } else { "@fontsource" }, self.slug())
+    /// Whether a font is asked for that can be any of a range.
+    fn is_variable(&self) -> bool {
+        self.is_of_symbols() || !self.axes.is_empty() || self.faces.iter().any(|(_, low, high)| low != high)
+    }
+
+    /// The packages that may hold its fonts, the best one first.
+    pub(crate) fn packages(&self) -> Vec<String> {
+        let scopes: &[&str] = match (self.is_of_symbols(), self.is_variable()) {
+            (true, _) => &[VARIABLE],
+            (false, true) => &[VARIABLE, STATIC],
+            (false, false) => &[STATIC],
+        };
+        scopes.iter().map(|scope| format!("{scope}/{}", self.slug())).collect()
     }
 
     fn slug(&self) -> String {
@@ -114,57 +145,107 @@ impl Asked {
 
     /// The style sheet of those of its faces that a package has, under the name that they are asked for by.
     pub(super) fn css(&self, package: &Package) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Metadata {
-            weights: Vec<u16>,
-            styles: Vec<String>,
-            subsets: Vec<String>,
-        }
-        let Metadata { weights, styles, subsets } = serde_json::from_slice(&package.file("metadata.json")?).ok()?;
+        let metadata: Metadata = serde_json::from_slice(&package.file("metadata.json")?).ok()?;
         let ranges = package.file("unicode.json").and_then(|text| serde_json::from_slice(&text).ok());
         let ranges: BTreeMap<String, String> = ranges.unwrap_or_default();
-        let source = |file: &str| {
-            let Package { name, version, .. } = package;
-            format!(
-                "font-display:block;src:url(https://cdn.jsdelivr.net/npm/{name}@{version}/{file}) format(\"woff2\")"
-            )
-        };
-        if self.is_of_symbols() {
-            let file = format!("files/{}-latin-full-normal.woff2", self.slug());
-            let (lightest, boldest) = (weights.first()?, weights.last()?);
-            let face = |source: String| {
-                format!("@font-face{{font-family:{:?};font-weight:{lightest} {boldest};{source}}}\n", self.family)
-            };
-            return package.file(&file).map(|_| face(source(&file)));
-        }
+        let variable = package.name.starts_with(VARIABLE);
+        let faces = if variable { self.variable_faces(&metadata) } else { self.static_faces(&metadata) };
         // Large alphabets come in numbered pieces, which only the ranges name.
-        let all = if ranges.is_empty() { subsets } else { ranges.keys().cloned().collect() };
-        let slug = self.slug();
-        let is_icons = !self.rule().is_empty();
+        let subsets = if ranges.is_empty() { metadata.subsets } else { ranges.keys().cloned().collect() };
+        let (slug, is_icons) = (self.slug(), !self.rule().is_empty());
+        let Package { name, version, .. } = package;
         let mut css = String::new();
-        for (style, weight) in styles.iter().flat_map(|style| weights.iter().map(move |weight| (style, *weight))) {
-            let italic = style == "italic";
-            let wanted = |(i, low, high): &(bool, u16, u16)| *i == italic && (*low..=*high).contains(&weight);
-            if !self.faces.is_empty() && !self.faces.iter().any(wanted) {
-                continue;
-            }
-            for subset in &all {
-                let file = format!("files/{slug}-{}-{weight}-{style}.woff2", subset.trim_matches(['[', ']']));
-                if package.file(&file).is_none() {
-                    continue;
-                }
+        for Face { descriptors, endings } in faces {
+            let files = |ending: &String| {
+                let file = |subset: &String| {
+                    let file = format!("files/{slug}-{}-{ending}.woff2", subset.trim_matches(['[', ']']));
+                    package.file(&file).map(|_| (subset.clone(), file))
+                };
+                let files: Vec<_> = subsets.iter().filter_map(file).collect();
+                (!files.is_empty()).then_some(files)
+            };
+            for (subset, file) in endings.iter().find_map(files).unwrap_or_default() {
                 // Icons have code points that the package says nothing of.
-                let range = ranges.get(subset).filter(|_| !is_icons);
+                let range = ranges.get(&subset).filter(|_| !is_icons);
                 let range = range.map(|range| format!(";unicode-range:{range}")).unwrap_or_default();
                 css += &format!(
-                    "@font-face{{font-family:{:?};font-style:{style};font-weight:{weight};{}{range}}}\n",
-                    self.family,
-                    source(&file)
+                    "@font-face{{font-family:{:?};{descriptors};font-display:block;\
+                     src:url(https://cdn.jsdelivr.net/npm/{name}@{version}/{file}) format(\"woff2\"){range}}}\n",
+                    self.family
                 );
             }
         }
         (!css.is_empty()).then_some(css)
     }
+
+    /// One for each weight.
+    fn static_faces(&self, Metadata { weights, styles, .. }: &Metadata) -> Vec<Face> {
+        let all = styles.iter().flat_map(|style| weights.iter().map(move |weight| (style, *weight)));
+        let wanted = |(style, weight): &(&String, u16)| {
+            let is_one = |(italic, low, high): &(bool, u16, u16)| {
+                *italic == (*style == "italic") && (*low..=*high).contains(weight)
+            };
+            self.faces.is_empty() || self.faces.iter().any(is_one)
+        };
+        let face = |(style, weight): (&String, u16)| Face {
+            descriptors: format!("font-style:{style};font-weight:{weight}"),
+            endings: vec![format!("{weight}-{style}")],
+        };
+        all.filter(wanted).map(face).collect()
+    }
+
+    /// One for each slope, for all weights. Axes that are asked for with one value stay there.
+    fn variable_faces(&self, Metadata { weights, .. }: &Metadata) -> Vec<Face> {
+        let whole = weights.first().zip(weights.last()).map(|(lightest, boldest)| (false, *lightest, *boldest));
+        let faces = if self.faces.is_empty() { whole.into_iter().collect() } else { self.faces.clone() };
+        let (mut stretch, mut oblique, mut fixed) = (String::new(), None, Vec::new());
+        for (axis, low, high) in &self.axes {
+            match axis.as_str() {
+                "wdth" => stretch = format!(";font-stretch:{low}% {high}%"),
+                // CSS counts the other way round.
+                "slnt" => {
+                    oblique = low.parse().ok().zip(high.parse().ok()).map(|(low, high): (f32, f32)| (0.0 - high, 0.0 - low))
+                }
+                axis if low == high => fixed.push(format!("{axis:?} {low}")),
+                _ranged => {}
+            }
+        }
+        let fixed =
+            if fixed.is_empty() { fixed.join(",") } else { format!(";font-variation-settings:{}", fixed.join(",")) };
+        let face = |(italic, low, high): (bool, u16, u16)| {
+            let style = if italic { "italic" } else { "normal" };
+            let slope = oblique.map(|(least, most)| format!("oblique {least}deg {most}deg"));
+            Face {
+                descriptors: format!(
+                    "font-style:{};font-weight:{low} {high}{stretch}{fixed}",
+                    slope.unwrap_or_else(|| style.to_owned())
+                ),
+                endings: self.files_of_axes().iter().map(|axes| format!("{axes}-{style}")).collect(),
+            }
+        };
+        faces.into_iter().map(face).collect()
+    }
+
+    /// What files with its axes are called by, the smallest first: those of one axis have weights, too, standard ones all that are
+    /// registered, and full ones all.
+    fn files_of_axes(&self) -> Vec<String> {
+        let is_registered = |axis: &str| axis.bytes().all(|byte| byte.is_ascii_lowercase());
+        let registered = !self.faces.is_empty() && self.axes.iter().all(|(axis, ..)| is_registered(axis));
+        let smallest = match self.axes.as_slice() {
+            [] if self.faces.is_empty() => None,
+            [] => Some("wght".to_owned()),
+            [(axis, ..)] => Some(axis.to_lowercase()),
+            _several => None,
+        };
+        let others = [registered.then_some("standard"), Some("full"), Some("wght")];
+        smallest.into_iter().chain(others.into_iter().flatten().map(str::to_owned)).collect()
+    }
+}
+
+/// What a style sheet says of a face, and what the names of its files may end in, the best one first.
+struct Face {
+    descriptors: String,
+    endings: Vec<String>,
 }
 
 #[cfg(test)]
@@ -178,6 +259,53 @@ mod tests {
         let asked = Asked::of(&Url::parse(address).unwrap()).unwrap();
         let asked: Vec<_> = asked.iter().map(|asked| (asked.family.as_str(), asked.faces.as_slice())).collect();
         assert_eq!(asked, expected, "{address}");
+    }
+
+    #[test]
+    fn ranges_and_axes_are_those_of_variable_fonts() {
+        let metadata =
+            Metadata { weights: vec![100, 900], styles: vec!["italic".into(), "normal".into()], subsets: Vec::new() };
+        let faces = |family: &str| {
+            let url = format!("https://fonts.googleapis.com/css2?family={family}");
+            let asked = Asked::of(&Url::parse(&url).unwrap()).unwrap().remove(0);
+            let faces = asked.variable_faces(&metadata).into_iter();
+            (asked.packages(), faces.map(|face| (face.descriptors, face.endings.join(" "))).collect::<Vec<_>>())
+        };
+        let both = vec!["@fontsource-variable/a".to_owned(), "@fontsource/a".to_owned()];
+        let face = |descriptors: &str, endings: &str| (descriptors.to_owned(), endings.to_owned());
+        assert_eq!(
+            faces("A:ital,wght@0,100..900;1,300..700"),
+            (
+                both.clone(),
+                vec![
+                    face(
+                        "font-style:normal;font-weight:100 900",
+                        "wght-normal standard-normal full-normal wght-normal"
+                    ),
+                    face(
+                        "font-style:italic;font-weight:300 700",
+                        "wght-italic standard-italic full-italic wght-italic"
+                    ),
+                ]
+            )
+        );
+        assert_eq!(
+            faces("A:slnt,wdth,wght@-10..0,25..151,100..900").1,
+            [face(
+                "font-style:oblique 0deg 10deg;font-weight:100 900;font-stretch:25% 151%",
+                "standard-normal full-normal wght-normal"
+            )]
+        );
+        assert_eq!(
+            faces("A:SOFT,wght@80,400").1,
+            [face(
+                "font-style:normal;font-weight:400 400;font-variation-settings:\"SOFT\" 80",
+                "soft-normal full-normal wght-normal"
+            )]
+        );
+        assert_eq!(faces("A:x}y,wght@1,400;2,400").0, ["@fontsource/a"]);
+        let symbols = Asked::whole("Material Symbols Sharp").variable_faces(&metadata).remove(0);
+        assert_eq!(symbols.endings, ["full-normal", "wght-normal"]);
     }
 
     #[test]
@@ -201,13 +329,13 @@ mod tests {
             "https://fonts.googleapis.com/icon?family=Material+Icons|Material+Icons+Round",
             &[("Material Icons", &[(false, 400, 400)]), ("Material Icons Round", &[(false, 400, 400)])],
         );
-        assert_eq!(Asked::whole("Material Symbols Sharp").package(), "@fontsource-variable/material-symbols-sharp");
+        assert_eq!(Asked::whole("Material Symbols Sharp").packages(), ["@fontsource-variable/material-symbols-sharp"]);
         assert!(Asked::whole("Material Icons").rule().starts_with(".material-icons{font-family:\"Material Icons\";"));
         assert_eq!(Asked::whole("Lobster").rule(), "");
         for other in ["https://fonts.gstatic.com/s/x.woff2", "https://example.com/css2?family=A"] {
             assert_eq!(Asked::of(&Url::parse(other).unwrap()), None);
         }
-        assert_eq!(Asked::whole("IBM Plex Mono").package(), "@fontsource/ibm-plex-mono");
-        assert_eq!(Asked::whole("../x").package(), "@fontsource/x");
+        assert_eq!(Asked::whole("IBM Plex Mono").packages(), ["@fontsource/ibm-plex-mono"]);
+        assert_eq!(Asked::whole("../x").packages(), ["@fontsource/x"]);
     }
 }
