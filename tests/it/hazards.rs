@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use tests::{
     bins::{producer, render},
     fixture::Folder,
+    media::rgb_frames,
     video::{frame_count, frame_hashes, rgb_frame},
 };
 
@@ -92,6 +93,28 @@ fn what_tweens_find_when_they_begin_is_the_same_in_every_chunk() {
     for script in scripts {
         let video = whole(&folder, &animated(&folder, 4, "<div class=\"box\"></div>", script));
         assert!(place(&video, 119) > 20, "{script}");
+    }
+}
+
+/// Edges between pixels are of what is there and of nothing that was drawn elsewhere before.
+#[test]
+#[ignore = "needs Chromium"]
+fn boxes_with_text_between_pixels_have_edges_of_their_own_colour() {
+    let folder = Folder::new();
+    let body = "<style>p { position: absolute; top: 10px; width: 60px; height: 40px; margin: 0 }</style>\
+                <p style=\"left: 10px; background: #00f; color: #00f\">A</p><p style=\"left: 78px; background: #f00; color: #f00\">B</p>";
+    let script = "timeline.from('p', { x: -68, y: 48, duration: 1.8 }, 1).to({}, { duration: 4 }, 0);";
+    let project = animated(&folder, 4, body, script);
+    whole(&folder, &project);
+    render(&project, &folder.join("frames"), &["--format", "png-sequence", "--frames", "60..70"]);
+    for frame in 1..=10 {
+        let picture = folder.join(&format!("frames/frame_{frame:06}.png"));
+        let [pixels] = rgb_frames(&picture, (320, 180)).try_into().unwrap();
+        let (boxes, mixed) = pixels.chunks_exact(3).fold((0, 0), |(boxes, mixed), pixel| {
+            let [red, blue] = [pixel[0], pixel[2]].map(|level| usize::from(level > 0));
+            (boxes + (red | blue), mixed + (red & blue))
+        });
+        assert!(boxes > 4000 && mixed == 0, "frame {frame}: {mixed} of {boxes}");
     }
 }
 

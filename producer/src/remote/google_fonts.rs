@@ -204,7 +204,8 @@ impl Asked {
                 "wdth" => stretch = format!(";font-stretch:{low}% {high}%"),
                 // CSS counts the other way round.
                 "slnt" => {
-                    oblique = low.parse().ok().zip(high.parse().ok()).map(|(low, high): (f32, f32)| (0.0 - high, 0.0 - low))
+                    oblique =
+                        low.parse().ok().zip(high.parse().ok()).map(|(low, high): (f32, f32)| (0.0 - high, 0.0 - low))
                 }
                 axis if low == high => fixed.push(format!("{axis:?} {low}")),
                 _ranged => {}
