@@ -89,11 +89,44 @@ fn what_tweens_find_when_they_begin_is_the_same_in_every_chunk() {
          gsap.set('.box', { left: 40.4, top: 40.3 });",
         "let turns = 0; timeline.to({}, { duration: 0.3, repeat: 8, onRepeat: () => gsap.set('.box', { x: ++turns * 25 }) });",
         "let drawn = 0; timeline.to({}, { duration: 3, onUpdate: () => gsap.set('.box', { x: drawn++ * 2 }) });",
+        "const world = { x: 30, step() { this.x += 2; } };\n\
+         timeline.to({}, { duration: 3, onUpdate() { world.step(); gsap.set('.box', { x: world.x }); } });",
+        "const follow = gsap.quickTo('.box', 'x', { duration: 0.6 });\n\
+         timeline.to({}, { duration: 3.5, onUpdate: () => follow(40 + 150 * (timeline.time() > 1.5)) });",
+        "gsap.set('.box', { marginLeft: 30, transition: 'all 0.4s' });\n\
+         timeline.from('.box', { x: 200, opacity: 0, duration: 1 }, 1.6).to('.box', { width: 60, duration: 1 }, 2.2).to({}, { duration: 4 }, 0);",
     ];
     for script in scripts {
         let video = whole(&folder, &animated(&folder, 4, "<div class=\"box\"></div>", script));
         assert!(place(&video, 119) > 20, "{script}");
     }
+}
+
+/// A worker answers with what the frame shows that asked.
+#[test]
+#[ignore = "needs Chromium"]
+fn what_a_worker_answers_is_there_in_the_frame_that_asked() {
+    let folder = Folder::new();
+    let script = "const worker = new Worker(URL.createObjectURL(new Blob(['onmessage = ({ data }) => setTimeout(() => postMessage(data * 50), 20)'])));\n\
+                  worker.onmessage = ({ data }) => gsap.set('.box', { x: data });\n\
+                  timeline.to({}, { duration: 4, onUpdate: () => worker.postMessage(timeline.time()) });";
+    let video = whole(&folder, &animated(&folder, 4, "<div class=\"box\"></div>", script));
+    for (frame, expected) in [(30, 50), (59, 98), (60, 100), (61, 102), (90, 150)] {
+        let found = place(&video, frame);
+        assert!(found.abs_diff(expected) <= 1, "frame {frame}: {found}, not {expected}");
+    }
+}
+
+/// Text is as sharp, and lies where it would, without the frames before, also where the browser is told that it will move.
+#[test]
+#[ignore = "needs Chromium"]
+fn text_that_will_move_is_drawn_anew_where_it_comes_to() {
+    let folder = Folder::new();
+    let body = "<style>body { color: #fff } p { margin: 20px } span { display: inline-block } .sheet { will-change: transform, opacity }</style>\
+                <p><span class=\"sheet\">Hello</span> <span style=\"will-change: transform\">wonderful</span> <span class=\"own\">world</span></p>";
+    let script = "document.querySelector('.own').style.willChange = 'transform';\n\
+                  timeline.from('span', { y: 40.3, scale: 0.6, opacity: 0, duration: 0.6, stagger: 0.1 }, 0.2).to({}, { duration: 4 }, 0);";
+    whole(&folder, &animated(&folder, 4, body, script));
 }
 
 /// Edges between pixels are of what is there and of nothing that was drawn elsewhere before.

@@ -316,21 +316,13 @@ const takeBackgroundsAway = () => {
   (document.head ?? document.documentElement).append(style);
 };
 
-// At the right and at the bottom of an opaque layer with text that lies between pixels, Chromium (156) leaves what its memory held before,
-// which depends on the frames before. A layer that is larger than what it shows is not opaque.
-const BETWEEN_PIXELS = `[style*="translate3d("]:not([style*="scale("], [style*="rotate("], [style*="skew"])`;
-const surroundLayers = (frame) => {
-  const sheet = new frame.CSSStyleSheet();
-  sheet.replaceSync(`:where(${BETWEEN_PIXELS}) { outline: 1px solid transparent }`);
-  frame.document.adoptedStyleSheets.push(sheet);
-};
-
 // Binds late timelines, loads the font faces that are needed and decodes every image; then shows the first frame.
 let prepared;
 const prepare = async () => {
   if (config.transparent) takeBackgroundsAway();
-  visitDocuments(window, surroundLayers);
+  visitDocuments(window, settleLayers);
   window.__hfForceTimelineRebind?.();
+  takeTransitionsAway();
   // A chunk begins with a leap in time, which GSAP would take for a pause.
   visitDocuments(window, (frame) => frame.gsap?.ticker?.lagSmoothing(0));
   adoptMedia();

@@ -14,6 +14,9 @@ const isFound = (value, depth = 0) => {
   return Object.entries(value).some(([name, inner]) => !NO_VALUES.includes(name) && isFound(inner, depth + 1));
 };
 
+// An ease by its name that is another one each time it is made.
+const isByChance = (ease) => typeof ease === "string" && /rough/i.test(ease);
+
 // Timelines may be of other libraries.
 const isAnimation = (animation) => animation?.vars && typeof animation.totalDuration === "function";
 // What lies in a timeline, or in a tween of keyframes or of targets one after the other, in the order in which it is rendered.
@@ -87,7 +90,7 @@ const whatMatters = (outer) => {
   const matters = new Set();
   for (const animation of allAnimations(outer)) {
     const { vars } = animation;
-    const isSensitive = vars.repeatRefresh || CALLS.some((name) => vars[name]) || isFound(vars) || targetsOf(animation).some(isAnimation);
+    const isSensitive = vars.repeatRefresh || isByChance(vars.ease) || CALLS.some((name) => vars[name]) || isFound(vars) || targetsOf(animation).some(isAnimation);
     if (!isSensitive && !targetsOf(animation).some((target) => contested.has(target))) continue;
     for (let holder = animation; holder && !matters.has(holder); holder = holder.parent) matters.add(holder);
   }
@@ -154,4 +157,33 @@ const momentsIn = (first, end) => {
   for (const { timeline, place } of outer) addLastTurns([timeline], place, end / config.fps, last);
   Array.from(last.values()).flat().forEach(add);
   return Array.from(frames).sort((a, b) => a - b);
+};
+
+// A transition of what a tween moves would follow it late, and from wherever it was then: what is tweened is moved by the tween alone.
+const TRANSFORMS = /^(x|y|z|[xy]Percent|scale|rotat|skew|transform|force3D|svgOrigin|motionPath)/;
+const propertyOf = (name) => {
+  if (name === "autoAlpha") return ["opacity", "visibility"];
+  if (TRANSFORMS.test(name)) return ["transform", "translate", "rotate", "scale"];
+  return [name.startsWith("--") ? name : name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)];
+};
+const takeTransitionsAway = () => {
+  const tweened = new Map();
+  for (const animation of allAnimations()) {
+    const { keyframes, startAt } = animation.vars;
+    const steps = [animation.vars, startAt ?? {}, ...(Array.isArray(keyframes) ? keyframes : Object.values(keyframes ?? {}))];
+    const names = steps.flatMap((values) => Object.keys(values ?? {})).filter((name) => !NO_VALUES.includes(name)).flatMap(propertyOf);
+    for (const target of targetsOf(animation)) {
+      if (!(target instanceof Element)) continue;
+      if (!tweened.has(target)) tweened.set(target, new Set());
+      names.forEach((name) => tweened.get(target).add(name));
+    }
+  }
+  for (const [target, names] of tweened) {
+    const { transition, transitionProperty, transitionDuration } = getComputedStyle(target);
+    const properties = transitionProperty.split(", ");
+    const moved = Array.from(names).filter((name) => CSS.supports(name, "inherit") && (properties.includes("all") || properties.includes(name)));
+    if (!moved.length || !/[1-9]/.test(transitionDuration)) continue;
+    target.style.transition = `${transition}, ${moved.map((name) => `${name} 0s`).join(", ")}`;
+    for (const animation of target.getAnimations()) if (moved.includes(animation.transitionProperty)) animation.cancel();
+  }
 };

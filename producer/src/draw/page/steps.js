@@ -18,8 +18,20 @@ for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
     return ask(...values);
   };
 }
-// What is called with every frame may go on from what it did before.
-const mayAddUp = (callback) => typeof callback === "function" && /\+\+|--|[-+*/%]=|\.push\(/.test(callback);
+// What is called with every frame may go on from what it did before: where it counts, and where it has something else do what it
+// does not say itself.
+const COUNTS = /\+\+|--(?!\w)|[-+*/%]=/;
+const CALLED = /([\w$]+)\s*(?:\?\.)?\(/g;
+const PLAIN = new Set(
+  `if for while switch function return typeof Number String Boolean parseInt parseFloat abs ceil floor round trunc sign min max pow sqrt hypot
+  sin cos tan atan2 exp log PI toFixed toPrecision toString toLocaleString format padStart padEnd slice substring split join map filter forEach
+  repeat replace concat charAt includes indexOf toUpperCase toLowerCase querySelector querySelectorAll getElementById targets time totalTime
+  progress totalProgress duration isActive setAttribute setAttributeNS setProperty getAttribute toggle render set clamp interpolate mapRange
+  getPointAtLength getTotalLength setUniform`.split(/\s+/),
+);
+const HEAD = /^[^{=]*(=>|\{)/;
+const doesMore = (text) => Array.from(text.replace(HEAD, "").matchAll(CALLED)).some(([, name]) => !PLAIN.has(name));
+const mayAddUp = (callback) => typeof callback === "function" && (COUNTS.test(callback) || doesMore(String(callback)));
 // So does what waits for an animation to end.
 const ENDS = ["transitionend", "transitioncancel", "animationend", "animationiteration"];
 const { addEventListener } = EventTarget.prototype;
@@ -27,6 +39,26 @@ EventTarget.prototype.addEventListener = function (...options) {
   if (ENDS.includes(options[0]) || (options[0] === "hf-seek" && mayAddUp(options[1]))) noteStepper();
   return Reflect.apply(addEventListener, this, options);
 };
+// And what is told of other elements, and what workers answer.
+for (const name of ["MutationObserver", "ResizeObserver", "IntersectionObserver"]) {
+  window[name] = new Proxy(window[name], {
+    construct(target, options, made) {
+      if (mayAddUp(options[0])) noteStepper();
+      return Reflect.construct(target, options, made);
+    },
+  });
+}
+const { define } = CustomElementRegistry.prototype;
+CustomElementRegistry.prototype.define = function (...options) {
+  if (mayAddUp(options[1]?.prototype?.attributeChangedCallback)) noteStepper();
+  return Reflect.apply(define, this, options);
+};
+window.Worker = new Proxy(window.Worker, {
+  construct(target, options, made) {
+    noteStepper();
+    return Reflect.construct(target, options, made);
+  },
+});
 // A smooth scroll goes on by itself from where it was.
 const isSmooth = (element, asked = "auto") => (asked === "auto" ? getComputedStyle(element).scrollBehavior : asked) === "smooth";
 for (const { prototype } of [Element, Window]) {
