@@ -172,6 +172,11 @@ pub(crate) fn is_generic(name: &str) -> bool {
     GENERIC.iter().any(|generic| generic.eq_ignore_ascii_case(name.trim()))
 }
 
+/// Whether a name in CSS means a kind of font of which all letters have one width.
+pub(crate) fn is_monospaced(name: &str) -> bool {
+    ["monospace", "ui-monospace"].iter().any(|generic| generic.eq_ignore_ascii_case(name.trim()))
+}
+
 /// The names of the bundled families, each once.
 pub(crate) fn families() -> Vec<&'static str> {
     let mut families: Vec<_> = FACES.iter().map(|face| face.family).collect();

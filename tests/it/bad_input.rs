@@ -68,6 +68,25 @@ fn what_does_no_harm() {
     failed(&folder, &render(&folder, &[]), Code::ScriptError, 2, &["nobody is not defined"]);
 }
 
+/// Letters of one width that are drawn with another font, by upstream's rule, are told of.
+#[test]
+#[ignore = "needs Chromium"]
+fn generic_families_of_one_width() {
+    let folder = Folder::new();
+    for (style, expected) in [
+        ("font-family: monospace", vec![Code::FontFetchFailed]),
+        ("font-family: ui-monospace, Menlo, monospace", vec![Code::FontFetchFailed]),
+        ("font-family: Menlo, monospace", vec![]),
+        ("font: 20px monospace", vec![]),
+        ("font-family: sans-serif", vec![]),
+    ] {
+        folder.project("site", SECOND, &format!("<p style=\"{style}\">iiii</p>"));
+        let run = render(&folder, &["--quality", "draft"]).ok();
+        assert_eq!(run.warnings(), expected, "{style}: {run:#?}");
+        std::fs::remove_file(folder.join("out.mp4")).unwrap();
+    }
+}
+
 /// A browser takes them for 0, or for none.
 #[test]
 #[ignore = "needs Chromium"]

@@ -250,8 +250,8 @@ fn what_planning_did_not_see_is_not_fetched_later() {
     // No script goes on from frame to frame, so planning does not go through every one.
     let body = format!(
         "<style>@keyframes pass {{ 27%, 33% {{ left: -900px }} 28%, 32% {{ left: 0 }} }}\n\
-         #p {{ position: absolute; left: -900px; width: 10px; height: 10px; animation: pass 1s linear }}</style><i id=\"p\"></i>\n\
-         <script>new IntersectionObserver(([seen]) => seen.isIntersecting && fetch('{}')).observe(p)</script>",
+         #p {{ position: absolute; left: -900px; width: 10px; height: 10px; animation: pass 1s linear }}</style><i id=\"p\"></i><link id=\"late\" rel=\"stylesheet\">\n\
+         <script>new IntersectionObserver(([seen]) => {{ if (seen.isIntersecting) late.href = '{}' }}).observe(p)</script>",
         fetching.https.url("late.json")
     );
     fetching.folder.project("site", SECOND, &body);

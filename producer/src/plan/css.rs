@@ -4,7 +4,7 @@
 
 use cssparser::{ParseError, Parser, Token};
 
-use crate::fonts::{DEFAULT, bundled, is_generic};
+use crate::fonts::{DEFAULT, bundled, is_generic, is_monospaced};
 
 /// A style sheet as it will be served, and what was seen in it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -182,7 +182,10 @@ impl Walk {
                 Token::Ident(_) | Token::QuotedString(_),
             ) => {
                 let (face, custom) = (property == Property::Face, property == Property::Custom);
-                if !face && matches!(token, Token::Ident(name) if is_generic(name)) {
+                // Upstream's rule leaves the shorthand alone: there letters of one width stay what they are.
+                let shorthand = matches!(property, Property::Shorthand { .. });
+                let is_replaced = |name: &str| is_generic(name) && !(shorthand && is_monospaced(name));
+                if !face && matches!(token, Token::Ident(name) if is_replaced(name)) {
                     self.inserts.push(offset);
                 }
                 State::Names(Names { face, custom, offset, complete: Vec::new(), words: String::new() }.and(token))
@@ -258,6 +261,8 @@ mod tests {
         check(":root{--font: ui-sans-serif, x}", ":root{--font: Inter, ui-sans-serif, x}");
         check("@media (a){b{c{font-family: sans-serif}}}", "@media (a){b{c{font-family: Inter, sans-serif}}}");
         check("a{font: 20px serif}", "a{font: 20px Inter, serif}");
+        check("a{font: 20px monospace}", "a{font: 20px monospace}");
+        check("a{font-family: monospace}", "a{font-family: Inter, monospace}");
         check("a{x:1;font-family:/* ; */sans-serif}", "a{x:1;font-family:/* ; */Inter, sans-serif}");
         check("a{--f:var(--g, ui-sans-serif, Arial)}", "a{--f:var(--g, Inter, ui-sans-serif, Arial)}");
     }

@@ -17,7 +17,7 @@ use crate::{
         page::{Page, Text},
         system_fonts::MISSING_GLYPH,
     },
-    fonts::{self, bundled, is_generic},
+    fonts::{self, DEFAULT, bundled, is_generic},
     plan::{defects::Defects, fonts::Named, project::ENTRY},
     remote::is_seen,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Drawn {
     characters: BTreeSet<char>,
     /// Families that stood in for fonts that lack characters, with the list and the text where they first did.
     fallen_back: BTreeMap<String, (String, String)>,
+    /// The first family list that begins with a generic family of letters of one width, and so with another one, with a text.
+    proportional: Option<(String, String)>,
 }
 
 /// What a look at a page showed to be missing, and packages may have.
@@ -109,6 +111,11 @@ impl Drawn {
         let is_bundled = |font: &str, family: &str| bundled(family).is_some_and(|family| fonts::is_of(font, family));
         let asked_for = |font: &str| stack.iter().any(|family| is_generic(family) || is_bundled(font, family));
         let quoted = quoted(&text.text);
+        if let [DEFAULT, generic, ..] = stack.iter().map(String::as_str).collect::<Vec<_>>()[..]
+            && fonts::is_monospaced(generic)
+        {
+            self.proportional.get_or_insert_with(|| (text.stack.clone(), quoted.clone()));
+        }
         for (font, custom) in &text.fonts {
             if font == MISSING_GLYPH {
                 self.characters.extend(text.text.chars().filter(|character| !fonts::has(*character)));
@@ -216,6 +223,13 @@ impl Drawn {
                 "no font of {stack} has every character of {text:?}{foremost}{why}: declare one that has with a local @font-face"
             );
             visible.push(failure(message, place));
+        }
+        if let Some((stack, text)) = &self.proportional {
+            let message = format!(
+                "{text:?} is drawn with {DEFAULT}, for its font-family begins with a generic one ({stack}): name a monospaced font first, as in \
+                 font-family: \"JetBrains Mono\", monospace"
+            );
+            minor.push(failure(message, Some((ENTRY, 0))));
         }
         if let Some((stack, text)) = self.fallen_back.values().next() {
             let place = families(stack).iter().find_map(|family| named.place(family)).or(Some((ENTRY, 0)));
