@@ -198,15 +198,13 @@ impl Asked {
     fn variable_faces(&self, Metadata { weights, .. }: &Metadata) -> Vec<Face> {
         let whole = weights.first().zip(weights.last()).map(|(lightest, boldest)| (false, *lightest, *boldest));
         let faces = if self.faces.is_empty() { whole.into_iter().collect() } else { self.faces.clone() };
+        let degrees = |text: &str| text.parse::<f32>().ok();
         let (mut stretch, mut oblique, mut fixed) = (String::new(), None, Vec::new());
         for (axis, low, high) in &self.axes {
             match axis.as_str() {
                 "wdth" => stretch = format!(";font-stretch:{low}% {high}%"),
                 // CSS counts the other way round.
-                "slnt" => {
-                    oblique =
-                        low.parse().ok().zip(high.parse().ok()).map(|(low, high): (f32, f32)| (0.0 - high, 0.0 - low))
-                }
+                "slnt" => oblique = degrees(low).zip(degrees(high)).map(|(low, high)| (0.0 - high, 0.0 - low)),
                 axis if low == high => fixed.push(format!("{axis:?} {low}")),
                 _ranged => {}
             }
