@@ -379,14 +379,20 @@ impl Fetcher {
     }
 
     async fn font(&self, asked: &Asked) -> Result<String, Failure> {
-        let mut css = Err(Failure::new(Code::FontFetchFailed, format!("no package has {}", asked.family)));
+        let mut missing: Option<Failure> = None;
         for name in asked.packages() {
-            css = self.font_of(&name, asked).await;
-            if css.is_ok() {
-                break;
+            match (self.font_of(&name, asked).await, missing) {
+                (Ok(css), None) => return Ok(css),
+                (Ok(css), Some(Failure { message, .. })) => {
+                    let message =
+                        format!("{} has no weights between those of its static fonts: {message}", asked.family);
+                    lock(&self.remarks).insert((Code::FontFetchFailed.as_str(), message));
+                    return Ok(css);
+                }
+                (Err(failure), _) => missing = Some(failure),
             }
         }
-        css
+        Err(missing.unwrap_or_else(|| Failure::new(Code::FontFetchFailed, format!("no package has {}", asked.family))))
     }
 
     async fn font_of(&self, name: &str, asked: &Asked) -> Result<String, Failure> {

@@ -33,6 +33,14 @@ fn place(video: &std::path::Path, frame: u32) -> usize {
     (0..320).find(|x| pixels[(50 * 320 + x) * 3] > 128).unwrap_or_else(|| panic!("no box in frame {frame}"))
 }
 
+/// Checks where the box begins in some frames.
+fn is_at(video: &std::path::Path, expected: &[(u32, usize)]) {
+    for (frame, expected) in expected {
+        let found = place(video, *frame);
+        assert!(found.abs_diff(*expected) <= 1, "frame {frame}: {found}, not {expected}");
+    }
+}
+
 /// What GSAP works out when a tween begins must not depend on where the page was sought to first.
 #[test]
 #[ignore = "needs Chromium"]
@@ -41,10 +49,7 @@ fn tweens_that_begin_where_others_end_are_the_same_in_every_chunk() {
     let script = "timeline.to('.box', { x: '+=60', duration: 2, ease: 'none' }).to('.box', { x: '+=60', duration: 2, ease: 'none' })\n\
                   .to('.box', { x: 60, duration: 1, ease: 'none' }).fromTo('.box', { x: 0 }, { x: 120, duration: 1, ease: 'none' });";
     let video = whole(&folder, &animated(&folder, 6, "<div class=\"box\"></div>", script));
-    for (frame, expected) in [(0, 0), (30, 30), (60, 60), (90, 90), (120, 120), (135, 90), (165, 60)] {
-        let found = place(&video, frame);
-        assert!(found.abs_diff(expected) <= 1, "frame {frame}: {found}, not {expected}");
-    }
+    is_at(&video, &[(0, 0), (30, 30), (60, 60), (90, 90), (120, 120), (135, 90), (165, 60)]);
 }
 
 #[test]
@@ -58,10 +63,7 @@ fn calls_sets_and_classes_of_a_timeline_hold_in_every_chunk() {
         &folder,
         &animated(&folder, 6, "<style>.late .box { margin-left: 10px }</style><div class=\"box\"></div>", script),
     );
-    for (frame, expected) in [(0, 40), (29, 40), (30, 100), (44, 100), (46, 110), (75, 110), (105, 160), (120, 210)] {
-        let found = place(&video, frame);
-        assert!(found.abs_diff(expected) <= 1, "frame {frame}: {found}, not {expected}");
-    }
+    is_at(&video, &[(0, 40), (29, 40), (30, 100), (44, 100), (46, 110), (75, 110), (105, 160), (120, 210)]);
 }
 
 /// Where a tween begins depends on what others, chance and scripts have done by then, in every chunk the same.
@@ -111,10 +113,7 @@ fn what_a_worker_answers_is_there_in_the_frame_that_asked() {
                   worker.onmessage = ({ data }) => gsap.set('.box', { x: data });\n\
                   timeline.to({}, { duration: 4, onUpdate: () => worker.postMessage(timeline.time()) });";
     let video = whole(&folder, &animated(&folder, 4, "<div class=\"box\"></div>", script));
-    for (frame, expected) in [(30, 50), (59, 98), (60, 100), (61, 102), (90, 150)] {
-        let found = place(&video, frame);
-        assert!(found.abs_diff(expected) <= 1, "frame {frame}: {found}, not {expected}");
-    }
+    is_at(&video, &[(30, 50), (59, 98), (60, 100), (61, 102), (90, 150)]);
 }
 
 /// Text is as sharp, and lies where it would, without the frames before, also where the browser is told that it will move.

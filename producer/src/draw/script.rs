@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::{browser::page::SETTLE, server::HELD};
 use crate::{layout::MediaFiles, plan::PRE_ROLL_FRAMES};
 
-const TIME: &str = include_str!("page/time.js");
 const WORKERS: &str = include_str!("page/workers.js");
+const TIME: &str = include_str!("page/time.js");
 const MEDIA: &str = include_str!("page/media.js");
 const SIZES: &str = include_str!("page/sizes.js");
 const DRIVER: &str = include_str!("page/driver.js");
@@ -57,7 +57,7 @@ impl PageScript<'_> {
         let (canvas, steps, inspect) =
             if purpose == Purpose::Inspect { (CANVAS, STEPS, INSPECT) } else { ("", "", "") };
         format!(
-            "(() => {{ \"use strict\"; const config = {config};\n{TIME}\n{WORKERS}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{LAYERS}\n{MOMENTS}\n{SOURCES}\n{TRANSITIONS}\n{inspect}\n}})();"
+            "(() => {{ \"use strict\"; const config = {config};\n{WORKERS}\n{TIME}\n{canvas}\n{steps}\nif (window !== window.top) return;\n{MEDIA}\n{SIZES}\n{DRIVER}\n{LAYERS}\n{MOMENTS}\n{SOURCES}\n{TRANSITIONS}\n{inspect}\n}})();"
         )
     }
 }

@@ -209,14 +209,14 @@ impl Asked {
                 _ranged => {}
             }
         }
-        let fixed =
-            if fixed.is_empty() { fixed.join(",") } else { format!(";font-variation-settings:{}", fixed.join(",")) };
+        let settings = (!fixed.is_empty()).then(|| format!(";font-variation-settings:{}", fixed.join(",")));
+        let settings = settings.unwrap_or_default();
         let face = |(italic, low, high): (bool, u16, u16)| {
             let style = if italic { "italic" } else { "normal" };
             let slope = oblique.map(|(least, most)| format!("oblique {least}deg {most}deg"));
             Face {
                 descriptors: format!(
-                    "font-style:{};font-weight:{low} {high}{stretch}{fixed}",
+                    "font-style:{};font-weight:{low} {high}{stretch}{settings}",
                     slope.unwrap_or_else(|| style.to_owned())
                 ),
                 endings: self.files_of_axes().iter().map(|axes| format!("{axes}-{style}")).collect(),

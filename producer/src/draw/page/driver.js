@@ -427,6 +427,7 @@ window.__hfProducer = {
     window.__hf.seek(time);
     if (isThere && hasPictures) await tellAgain(time);
     await inDocuments((clock) => clock.takeSteps());
+    await inDocuments((clock) => clock.hearWorkers());
     await settleMaps();
     adoptMedia();
     // Elements that came with this frame.

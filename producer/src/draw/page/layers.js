@@ -12,10 +12,12 @@ const movesNot = (properties) => properties.split(",").map((name) => (MOVES.test
 const WILL_MOVE = ["", "opacity,", "opacity, "].flatMap((before) => [" ", ""].map((space) => `[style*="will-change:${space}${before}transform"]`));
 
 const redeclare = (rules) => {
-  for (const { style, cssRules } of rules) {
+  for (const { style, cssRules, styleSheet } of rules) {
     const declared = style?.willChange;
     if (declared && movesNot(declared) !== declared) style.setProperty("will-change", movesNot(declared), style.getPropertyPriority("will-change"));
     if (cssRules) redeclare(cssRules);
+    // What a sheet imports is not among the document's.
+    if (styleSheet) redeclareSheet(styleSheet);
   }
 };
 const redeclareSheet = (sheet) => {

@@ -160,18 +160,16 @@ const momentsIn = (first, end) => {
 };
 
 // A transition of what a tween moves would follow it late, and from wherever it was then: what is tweened is moved by the tween alone.
-const TRANSFORMS = /^(x|y|z|[xy]Percent|scale|rotat|skew|transform|force3D|svgOrigin|motionPath)/;
+const SHIFTS = /^([xyz]|[xy]Percent|motionPath)$/;
 const propertyOf = (name) => {
   if (name === "autoAlpha") return ["opacity", "visibility"];
-  if (TRANSFORMS.test(name)) return ["transform", "translate", "rotate", "scale"];
+  if (SHIFTS.test(name) || TURNS.test(name)) return ["transform", "translate", "rotate", "scale"];
   return [name.startsWith("--") ? name : name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)];
 };
 const takeTransitionsAway = () => {
   const tweened = new Map();
   for (const animation of allAnimations()) {
-    const { keyframes, startAt } = animation.vars;
-    const steps = [animation.vars, startAt ?? {}, ...(Array.isArray(keyframes) ? keyframes : Object.values(keyframes ?? {}))];
-    const names = steps.flatMap((values) => Object.keys(values ?? {})).filter((name) => !NO_VALUES.includes(name)).flatMap(propertyOf);
+    const names = Object.keys(animation.vars).filter((name) => !NO_VALUES.includes(name)).flatMap(propertyOf);
     for (const target of targetsOf(animation)) {
       if (!(target instanceof Element)) continue;
       if (!tweened.has(target)) tweened.set(target, new Set());

@@ -20,8 +20,8 @@ for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
 }
 // What is called with every frame may go on from what it did before: where it counts, and where it has something else do what it
 // does not say itself.
-const COUNTS = /\+\+|--(?!\w)|[-+*/%]=/;
-const CALLED = /([\w$]+)\s*(?:\?\.)?\(/g;
+const COUNTS = /\+\+|(?<!["'`])--|[-+*/%]=/;
+const CALLED = /(?<![\w$])([\w$]+)\s*(?:\?\.)?\(/g;
 const PLAIN = new Set(
   `if for while switch function return typeof Number String Boolean parseInt parseFloat abs ceil floor round trunc sign min max pow sqrt hypot
   sin cos tan atan2 exp log PI toFixed toPrecision toString toLocaleString format padStart padEnd slice substring split join map filter forEach
@@ -40,25 +40,21 @@ EventTarget.prototype.addEventListener = function (...options) {
   return Reflect.apply(addEventListener, this, options);
 };
 // And what is told of other elements, and what workers answer.
-for (const name of ["MutationObserver", "ResizeObserver", "IntersectionObserver"]) {
+const noteMade = (name, goesOn) => {
   window[name] = new Proxy(window[name], {
     construct(target, options, made) {
-      if (mayAddUp(options[0])) noteStepper();
+      if (goesOn(options[0])) noteStepper();
       return Reflect.construct(target, options, made);
     },
   });
-}
+};
+for (const name of ["MutationObserver", "ResizeObserver", "IntersectionObserver"]) noteMade(name, mayAddUp);
+noteMade("Worker", () => true);
 const { define } = CustomElementRegistry.prototype;
 CustomElementRegistry.prototype.define = function (...options) {
   if (mayAddUp(options[1]?.prototype?.attributeChangedCallback)) noteStepper();
   return Reflect.apply(define, this, options);
 };
-window.Worker = new Proxy(window.Worker, {
-  construct(target, options, made) {
-    noteStepper();
-    return Reflect.construct(target, options, made);
-  },
-});
 // A smooth scroll goes on by itself from where it was.
 const isSmooth = (element, asked = "auto") => (asked === "auto" ? getComputedStyle(element).scrollBehavior : asked) === "smooth";
 for (const { prototype } of [Element, Window]) {

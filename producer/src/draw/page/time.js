@@ -229,10 +229,6 @@ const takeSteps = async () => {
     await new Promise((done) => original.setTimeout(done, longest));
   }
 };
-const takeAllSteps = async () => {
-  await takeSteps();
-  await hearWorkers();
-};
 
 // What is told of intersections comes after a frame was drawn, and before the next is asked for.
 let observes = false;
@@ -264,7 +260,8 @@ window.__HF_VIRTUAL_TIME__ = {
   originalRequestAnimationFrame: original.requestAnimationFrame,
   originalCancelAnimationFrame: original.cancelAnimationFrame,
   getTime: () => now,
-  takeSteps: takeAllSteps,
+  takeSteps,
+  hearWorkers,
   hearOfIntersections: () => observes && new Promise((done) => original.setTimeout(done, 1)),
   madeAt: (animation) => made.get(animation) ?? 0,
   // This document and the shadow trees in it that a script has made.
