@@ -176,12 +176,15 @@ const takeTransitionsAway = () => {
       names.forEach((name) => tweened.get(target).add(name));
     }
   }
-  for (const [target, names] of tweened) {
+  // All is read before any of it is written: a browser works out styles anew in between.
+  const taken = Array.from(tweened).flatMap(([target, names]) => {
     const { transition, transitionProperty, transitionDuration } = getComputedStyle(target);
     const properties = transitionProperty.split(", ");
     const moved = Array.from(names).filter((name) => CSS.supports(name, "inherit") && (properties.includes("all") || properties.includes(name)));
-    if (!moved.length || !/[1-9]/.test(transitionDuration)) continue;
-    target.style.transition = `${transition}, ${moved.map((name) => `${name} 0s`).join(", ")}`;
-    for (const animation of target.getAnimations()) if (moved.includes(animation.transitionProperty)) animation.cancel();
-  }
+    return moved.length && /[1-9]/.test(transitionDuration) ? [{ target, transition, moved }] : [];
+  });
+  for (const { target, transition, moved } of taken) target.style.transition = `${transition}, ${moved.map((name) => `${name} 0s`).join(", ")}`;
+  if (!taken.length) return;
+  const movedOf = new Map(taken.map(({ target, moved }) => [target, moved]));
+  for (const animation of document.getAnimations()) if (movedOf.get(animation.effect?.target)?.includes(animation.transitionProperty)) animation.cancel();
 };
